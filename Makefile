@@ -1,0 +1,36 @@
+# make demo   install everything into .venv and play a conversation on the starter catalogue
+# make test   install what the tests need and run them
+# make check  linters and types
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# torch comes first and pinned: an open range makes pip fetch several GB of CUDA packages.
+TORCH := torch==2.13.0
+
+.PHONY: demo test check format clean
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("rarec needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps $(TORCH)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c requirements.lock -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/rarec demo
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,92 @@
+"""Every error that rarec raises on purpose. A message says what happened, the value, and what to do.
+
+RarecError
+├── InputError          the caller's data or arguments are wrong          exit code 2
+│   ├── ImportRejected  rows of a catalogue file were refused
+│   └── UnknownItem     an id is not in the catalogue
+├── SettingsError       rarec.toml, an environment variable or a flag      exit code 2
+├── StoreError          the store is missing, locked, full or damaged      exit code 3
+├── BundleError         a model bundle is damaged or does not fit          exit code 3
+├── MissingExtra        an optional package is not installed               exit code 4
+├── EmbedderError       an embedder failed                                 exit code 5
+└── LLMError            a language model failed                            exit code 6
+    ├── LLMTimeout
+    ├── LLMUnavailable
+    └── LLMRefused
+"""
+
+from __future__ import annotations
+
+
+class RarecError(Exception):
+    """Base of all our errors. `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class InputError(RarecError, ValueError):
+    """The caller's data or arguments are wrong."""
+
+    exit_code = 2
+
+
+class ImportRejected(InputError):
+    """Rows of a catalogue file were refused; nothing was imported."""
+
+
+class UnknownItem(InputError, KeyError):
+    """An id is not in the catalogue."""
+
+    __str__ = Exception.__str__  # KeyError would show the message quoted
+
+
+class SettingsError(RarecError, ValueError):
+    """rarec.toml, an environment variable or a flag has a wrong value."""
+
+    exit_code = 2
+
+
+class StoreError(RarecError):
+    """The store is missing, locked, full or damaged."""
+
+    exit_code = 3
+
+
+class BundleError(RarecError):
+    """A model bundle is damaged or does not fit this store."""
+
+    exit_code = 3
+
+
+class MissingExtra(RarecError, ImportError):
+    """An optional package is not installed; the message names the exact pip command."""
+
+    exit_code = 4
+
+    @classmethod
+    def of(cls, package: str, extra: str, purpose: str) -> MissingExtra:
+        return cls(f"{purpose} needs the package {package!r}; run: pip install 'rarec[{extra}]'")
+
+
+class EmbedderError(RarecError):
+    """An embedder failed or gave vectors of the wrong shape."""
+
+    exit_code = 5
+
+
+class LLMError(RarecError):
+    """A language model failed; a turn still gets the retriever's order."""
+
+    exit_code = 6
+
+
+class LLMTimeout(LLMError):
+    """No complete answer inside the deadline."""
+
+
+class LLMUnavailable(LLMError):
+    """Not reachable, overloaded, or no key."""
+
+
+class LLMRefused(LLMError):
+    """The provider rejected the request or the model refused to answer."""
