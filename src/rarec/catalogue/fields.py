@@ -1,0 +1,213 @@
+"""Columns of a file -> fields of an item."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from rarec.catalogue.validation import item_problem, shortened
+from rarec.errors import InputError
+from rarec.types import Item, ItemId
+
+FIELDS = ("id", "title", "text", "year", "popularity")
+PREFIX = "attributes."
+_WHOLE = re.compile(r"[+-]?[0-9]{1,6}(\.0{1,6})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that was refused.
+
+    Attributes:
+        line: 1-based line of a text file (the first one of a quoted CSV record), row of a Parquet file.
+        reason: what is wrong, with the value shortened.
+    """
+
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+
+class BadField(Exception):
+    """A value cannot become the field it is meant for; the text is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column feeds which field.
+
+    Attributes:
+        fields: item field -> column.
+        attributes: attribute -> column.
+        others: whether every column that is named nowhere becomes an attribute of its own name.
+        separator: splits the attribute columns of formats that have no lists.
+    """
+
+    fields: Mapping[str, str]
+    attributes: Mapping[str, str]
+    others: bool
+    separator: str
+
+    @classmethod
+    def of(cls, columns: Mapping[str, str] | None, *, separator: str = "|") -> Columns:
+        """Read a user's mapping; see `read_items` for what it means.
+
+        Raises:
+            InputError: a key is no item field and no ``attributes.<name>``.
+        """
+        given = dict(columns or {})
+        fields = {name: given.pop(name, name) for name in FIELDS}
+        wrong = [key for key in given if not key.startswith(PREFIX) or not key[len(PREFIX) :].strip()]
+        if wrong:
+            raise InputError(
+                f"unknown field {wrong[0]!r} in columns; use {', '.join(FIELDS)} or {PREFIX}<name>, "
+                f'for example {{"id": "sku", "attributes.colour": "col"}}'
+            )
+        attributes = {key[len(PREFIX) :]: column for key, column in given.items()}
+        return cls(fields, attributes, columns is None, separator)
+
+    def check_header(self, header: Collection[str], *, asked: Mapping[str, str] | None) -> None:
+        """Refuse a table that lacks a column which was asked for, or has no title.
+
+        Raises:
+            InputError: names the missing column and those that exist.
+        """
+        needed = {**(asked or {}), "title": self.fields["title"]}
+        for field, column in needed.items():
+            if column not in header:
+                raise InputError(
+                    f"no column {column!r} for {field!r}; the file has {shortened(list(header))}; "
+                    f"name the right one with columns, for example {{{field!r}: {next(iter(header), 'name')!r}}}"
+                )
+
+
+def item_from(row: Mapping[str, object], columns: Columns, *, split: bool) -> tuple[Item, bool]:
+    """Make an item of one row and say whether its id had to be derived.
+
+    Args:
+        split: the format has no lists; attribute texts are split at `columns.separator`.
+    Raises:
+        BadField: a value is missing or wrong.
+    """
+    field = columns.fields
+    title = _title(row.get(field["title"]))
+    year = _year(row.get(field["year"]))
+    derived = field["id"] not in row
+    item = Item(
+        id=slug(title, year) if derived else _id(row[field["id"]]),
+        title=title,
+        text=_text(row.get(field["text"])),
+        year=year,
+        attributes=_attributes(row, columns, columns.separator if split else None),
+        popularity=_popularity(row.get(field["popularity"])),
+    )
+    if problem := item_problem(item):
+        raise BadField(problem)
+    return item, derived
+
+
+def slug(title: str, year: int | None) -> ItemId:
+    """An id made of title and year, like ``the-third-man-1949``; letters of every script are kept."""
+    plain = "".join(
+        c for c in unicodedata.normalize("NFKD", title.replace("½", " 1 2")) if not unicodedata.combining(c)
+    ).casefold()
+    words = "-".join("".join(c if c.isalnum() else " " for c in plain.replace("'", "").replace("’", "")).split())
+    if not words:
+        words = "item-" + hashlib.sha256(title.encode("utf-8", "replace")).hexdigest()[:8]
+    return ItemId(words if year is None else f"{words}-{year}")
+
+
+def _id(value: object) -> ItemId:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return ItemId(str(value))
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise BadField(f"id is empty: {shortened(value)}")
+    if not isinstance(value, str):
+        raise BadField(f"id is neither text nor a whole number: {shortened(value)}")
+    return ItemId(value.strip())
+
+
+def _title(value: object) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise BadField(f"title is empty: {shortened(value)}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)  # titles such as 1917 lose their quotes in many exports
+    if not isinstance(value, str):
+        raise BadField(f"title is not text: {shortened(value)}")
+    return value.strip()
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadField(f"text is not text: {shortened(value)}")
+    return value
+
+
+def _year(value: object) -> int | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip().split(".")[0])
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # a column with gaps is written as 1999.0 by many tools
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadField(f"year is not a whole number: {shortened(value)}")
+    return value
+
+
+def _popularity(value: object) -> float:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, str) and "_" in value):
+        raise BadField(f"popularity is not a number: {shortened(value)}")
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        raise BadField(f"popularity is not a number: {shortened(value)}") from None
+
+
+def _attributes(row: Mapping[str, object], columns: Columns, separator: str | None) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    nested = row.get("attributes") if columns.others else None
+    if nested is not None:
+        if not isinstance(nested, Mapping):
+            raise BadField(f"attributes is not an object of name -> values: {shortened(nested)}")
+        for name, value in nested.items():
+            found[str(name)] = _values(str(name), value, separator)
+    for name, column in columns.attributes.items():
+        found[name] = _values(name, row.get(column), separator)
+    if columns.others:
+        used = {*columns.fields.values(), "attributes"}
+        for name, value in row.items():
+            if name not in used:
+                found[name.removeprefix(PREFIX)] = _values(name, value, separator)
+    return {name: values for name, values in found.items() if values}
+
+
+def _values(name: str, value: object, separator: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) and separator:
+        return tuple(part.strip() for part in value.split(separator) if part.strip())
+    if isinstance(value, (list, tuple)):
+        return tuple(text for entry in value if entry is not None for text in _scalar(name, entry))
+    return _scalar(name, value)
+
+
+def _scalar(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,) if value.strip() else ()
+    if isinstance(value, (Mapping, list, tuple, bytes)):
+        raise BadField(f"attribute {name!r} is nested; use a text or a list of texts: {shortened(value)}")
+    if isinstance(value, bool):
+        return ("true" if value else "false",)
+    return (str(value),)

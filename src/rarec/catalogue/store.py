@@ -1,0 +1,290 @@
+"""The catalogue on disk: items come and go at run time, and readers can follow the changes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, NamedTuple
+
+from rarec.catalogue.database import Database, check, create
+from rarec.catalogue.text import Layout, load_layout
+from rarec.catalogue.validation import item_problem, text_problem
+from rarec.errors import InputError, StoreError, UnknownItem
+from rarec.types import Item, ItemId
+
+_COLUMNS = "id, title, text, year, popularity, attributes"
+_PAGE = 1000
+_Row = tuple[str, str, str, int | None, float, str]
+
+
+class Counts(NamedTuple):
+    """How many items a write added, replaced, and found already there word for word."""
+
+    added: int
+    updated: int
+    unchanged: int
+
+
+class Changes(NamedTuple):
+    """Ids that were added or replaced, in the catalogue's order, and ids that are gone."""
+
+    changed: tuple[ItemId, ...]
+    deleted: tuple[ItemId, ...]
+
+
+class CatalogueStore:
+    """Items in one SQLite file (write-ahead log, every acknowledged write synced to the disk).
+
+    Safe to use from several threads and processes. Every write is one transaction and raises `version` by one
+    if it changed anything. Close it, or use it in a `with` block.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(
+        cls, path: str | Path, *, create: bool = False, layout: Layout | None = None, busy_timeout_s: float = 5.0
+    ) -> CatalogueStore:
+        """Open a store.
+
+        Args:
+            create: make an empty one if there is none; its folder must exist.
+            layout: how the items of a store made now are written for the embedder; None is the generic one.
+            busy_timeout_s: how long to wait for another process that writes.
+        Raises:
+            StoreError: there is none, it is no store, it is damaged or locked.
+        """
+        file = Path(path)
+        if not create and not file.is_file():
+            raise StoreError(f"no catalogue at {str(file)!r}; make one with: rarec init")
+        database = Database(file, busy_timeout_s=busy_timeout_s)
+        try:
+            if create:
+                _create(file, database, layout or load_layout("generic"))
+            check(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
+
+    def close(self) -> None:
+        """End the connections of every thread; a second call does nothing."""
+        self._database.close()
+
+    def __enter__(self) -> CatalogueStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def add(self, items: Iterable[Item]) -> Counts:
+        """Insert items, or replace those whose id is there (they keep their place), in one transaction.
+
+        `items` is consumed as it comes, so it may be longer than memory; an exception in it undoes the whole
+        write. The later of two items with one id wins. No items change nothing.
+
+        Raises:
+            InputError: an item is not acceptable (an empty title, a negative popularity ...).
+            StoreError: the store is full, locked or damaged.
+        """
+        return self._write(items, missing=None)
+
+    def update(self, items: Iterable[Item]) -> Counts:
+        """Replace items that are there; like `add`, but an id that is not is an error.
+
+        Raises:
+            UnknownItem: an id is not in the catalogue; nothing was changed.
+            InputError, StoreError: as `add`.
+        """
+        return self._write(items, missing=_unknown)
+
+    def delete(self, ids: Iterable[ItemId]) -> int:
+        """Delete items in one transaction and return how many; an id given twice counts once.
+
+        Raises:
+            UnknownItem: an id is not in the catalogue; nothing was changed.
+        """
+        with self._database.writing() as connection:
+            wanted = tuple(dict.fromkeys(ids))
+            version = _version(connection) + 1
+            for item_id in wanted:
+                if _find(connection, item_id) is None:
+                    raise _unknown(item_id)
+                connection.execute("DELETE FROM items WHERE id = ?", (item_id,))
+                connection.execute("REPLACE INTO deleted VALUES (?, ?)", (item_id, version))
+            if wanted:
+                _set_meta(connection, "version", str(version))
+        return len(wanted)
+
+    def get(self, item_id: ItemId) -> Item:
+        """The item of that id. Raises: UnknownItem if there is none."""
+        return self.get_many((item_id,))[0]
+
+    def get_many(self, ids: Iterable[ItemId], *, missing: Literal["raise", "skip"] = "raise") -> tuple[Item, ...]:
+        """Items in the order of `ids`, all from one moment; no ids give nothing.
+
+        Raises:
+            UnknownItem: an id is not in the catalogue and `missing` is "raise".
+        """
+        found: list[Item] = []
+        with self._database.reading() as connection:
+            for item_id in ids:
+                row = _find(connection, item_id)
+                if row is not None:
+                    found.append(_item(row))
+                elif missing == "raise":
+                    raise _unknown(item_id)
+        return tuple(found)
+
+    def __contains__(self, item_id: object) -> bool:
+        with self._database.reading() as connection:
+            return isinstance(item_id, str) and _find(connection, item_id) is not None
+
+    def __len__(self) -> int:
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM items").fetchone()[0])
+
+    def __bool__(self) -> bool:
+        return True  # an empty store is a store
+
+    def __iter__(self) -> Iterator[Item]:
+        """Items in order of insertion, a page at a time; what is written meanwhile may or may not appear."""
+        place = -1
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(
+                    f"SELECT position, {_COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?",
+                    (place, _PAGE),
+                ).fetchall()
+            if not rows:
+                return
+            place = rows[-1][0]
+            yield from (_item(row[1:]) for row in rows)
+
+    def ids(self) -> tuple[ItemId, ...]:
+        """Every id in order of insertion."""
+        with self._database.reading() as connection:
+            return tuple(ItemId(row[0]) for row in connection.execute("SELECT id FROM items ORDER BY position"))
+
+    @property
+    def version(self) -> int:
+        """How many writes changed something since the store was made; cheap, so poll it."""
+        with self._database.reading() as connection:
+            return _version(connection)
+
+    def changes_since(self, version: int) -> Changes:
+        """What changed after `version`; 0 gives everything.
+
+        To follow a store: read `version` first, then the changes since the one known before, then remember the
+        first. A write in between is then reported twice and never lost.
+
+        Raises:
+            InputError: `version` is newer than the store, so it was another one; read everything again.
+        """
+        with self._database.reading() as connection:
+            current = _version(connection)
+            if not 0 <= version <= current:
+                raise InputError(f"version {version!r} is not one of this store (0..{current}); read all items again")
+            changed = connection.execute("SELECT id FROM items WHERE version > ? ORDER BY position", (version,))
+            gone = connection.execute("SELECT id FROM deleted WHERE version > ? ORDER BY version, id", (version,))
+            return Changes(tuple(ItemId(row[0]) for row in changed), tuple(ItemId(row[0]) for row in gone))
+
+    @property
+    def layout(self) -> Layout:
+        """How items are written for the embedder."""
+        with self._database.reading() as connection:
+            return Layout.model_validate_json(_meta(connection, "layout"))
+
+    def set_layout(self, layout: Layout) -> None:
+        """Change the layout; every item then counts as changed, because its text is another one."""
+        with self._database.writing() as connection:
+            written = layout.model_dump_json()
+            if written == _meta(connection, "layout"):
+                return
+            version = _version(connection) + 1
+            _set_meta(connection, "layout", written)
+            _set_meta(connection, "version", str(version))
+            connection.execute("UPDATE items SET version = ?", (version,))
+
+    def _write(self, items: Iterable[Item], *, missing: Callable[[ItemId], Exception] | None) -> Counts:
+        added = updated = unchanged = 0
+        with self._database.writing() as connection:
+            version = _version(connection) + 1
+            for item in items:
+                row = _row(item)
+                before = _find(connection, item.id)
+                if before == row:
+                    unchanged += 1
+                elif before is not None:
+                    connection.execute(_UPDATE, (*row[1:], version, item.id))
+                    updated += 1
+                elif missing is not None:
+                    raise missing(item.id)
+                else:
+                    connection.execute(_INSERT, (*row, version))
+                    connection.execute("DELETE FROM deleted WHERE id = ?", (item.id,))
+                    added += 1
+            if added or updated:
+                _set_meta(connection, "version", str(version))
+        return Counts(added, updated, unchanged)
+
+
+_INSERT = f"INSERT INTO items ({_COLUMNS}, version) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_UPDATE = "UPDATE items SET title = ?, text = ?, year = ?, popularity = ?, attributes = ?, version = ? WHERE id = ?"
+
+
+def _create(file: Path, database: Database, layout: Layout) -> None:
+    try:
+        file.touch()
+    except OSError as error:
+        raise StoreError(f"cannot make {str(file)!r}: {error.strerror}; choose a folder that exists") from error
+    create(database)
+    check(database)
+    with database.writing() as connection:
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('layout', ?)", (layout.model_dump_json(),))
+
+
+def _row(item: Item) -> _Row:
+    if problem := item_problem(item):
+        raise InputError(f"item {item.id!r} cannot be stored: {problem}")
+    attributes = json.dumps(dict(item.attributes), ensure_ascii=False, separators=(",", ":"))
+    return item.id, item.title, item.text, item.year, float(item.popularity), attributes
+
+
+def _item(row: _Row) -> Item:
+    attributes = {name: tuple(values) for name, values in json.loads(row[5]).items()}
+    return Item(ItemId(row[0]), row[1], row[2], row[3], attributes, row[4])
+
+
+def _find(connection: sqlite3.Connection, item_id: str) -> _Row | None:
+    if text_problem("id", item_id):
+        return None  # SQLite would refuse to look for what it cannot store
+    row: _Row | None = connection.execute(f"SELECT {_COLUMNS} FROM items WHERE id = ?", (item_id,)).fetchone()
+    return row
+
+
+def _unknown(item_id: ItemId) -> UnknownItem:
+    return UnknownItem(f"no item with the id {item_id!r} in the catalogue; ids are compared exactly, case included")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(_meta(connection, "version"))
+
+
+def _meta(connection: sqlite3.Connection, key: str) -> str:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        raise StoreError(f"the store has no {key!r}; it is damaged: restore a copy or import into a new one")
+    return str(row[0])
+
+
+def _set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    connection.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))

@@ -1,0 +1,258 @@
+"""Every row of a catalogue file is taken as it is meant, or refused with its line and a reason."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from rarec.catalogue import CatalogueStore, Rejection, RowsRejected, import_items, read_items
+from rarec.errors import ImportRejected, InputError
+from rarec.types import Item, ItemId
+
+JAM = {"id": "j1", "title": "Plum jam", "year": 2019, "text": "Dark.", "popularity": 3, "colour": ["red", "blue"]}
+TEA = {"id": "t1", "title": "Smoked tea"}
+
+
+def written(path: Path, *lines: str | bytes) -> Path:
+    path.write_bytes(b"".join((x.encode() if isinstance(x, str) else x) + b"\n" for x in lines))
+    return path
+
+
+def reasons(path: Path) -> dict[int, str]:
+    return {row.line: row.reason for row in read_items(path) if isinstance(row, Rejection)}
+
+
+def test_jsonl_reads_fields_and_makes_attributes_of_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", json.dumps(JAM), "", json.dumps(TEA))
+    first, second = read_items(path)
+    assert first == Item(ItemId("j1"), "Plum jam", "Dark.", 2019, {"colour": ("red", "blue")}, 3.0)
+    assert second == Item(ItemId("t1"), "Smoked tea")
+
+
+def test_compressed_files_read_like_plain_ones(tmp_path: Path) -> None:
+    lines = (json.dumps(JAM) + "\n" + json.dumps(TEA) + "\n").encode()
+    plain = tmp_path / "a.jsonl"
+    plain.write_bytes(lines)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(lines))
+    expected = list(read_items(plain))
+    assert list(read_items(tmp_path / "a.jsonl.gz")) == expected
+    assert list(read_items(tmp_path / "a.jsonl.zst")) == expected
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_a_damaged_archive_is_an_input_error(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.jsonl.{ending}"
+    path.write_bytes(b"this is no archive at all")
+    with pytest.raises(InputError, match="cannot read"):
+        list(read_items(path))
+
+
+def test_a_cut_gzip_is_an_input_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress((json.dumps(JAM) + "\n").encode() * 500)[:-20])
+    with pytest.raises(InputError, match="complete"):
+        list(read_items(path))
+
+
+def test_csv_with_a_mapping_takes_only_what_it_names(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "sku,name,kind,stock,year", 's1,"Jam, plum",sweet | dark,4,2019.0', "s2,Tea,,5,")
+    rows = list(read_items(path, columns={"id": "sku", "title": "name", "attributes.taste": "kind"}))
+    assert rows == [
+        Item(ItemId("s1"), "Jam, plum", "", 2019, {"taste": ("sweet", "dark")}),
+        Item(ItemId("s2"), "Tea"),
+    ]
+
+
+def test_csv_without_a_mapping_splits_every_other_column(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "\ufeffid,title,taste", "1,Jam,sweet;dark")
+    assert list(read_items(path, list_separator=";")) == [
+        Item(ItemId("1"), "Jam", attributes={"taste": ("sweet", "dark")})
+    ]
+
+
+def test_csv_line_numbers_survive_quoted_newlines(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "id,title,text", '1,Jam,"two', 'lines"', "2,Tea", "3,,x")
+    assert reasons(path) == {4: "2 fields, the header has 3: ['2', 'Tea']", 5: "title is empty: ''"}
+
+
+def test_tsv_uses_tabs(tmp_path: Path) -> None:
+    assert [row.title for row in read_items(written(tmp_path / "a.tsv", "id\ttitle", "1\tJam, plum"))] == ["Jam, plum"]
+
+
+def test_parquet_keeps_lists(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [{"id": 7, "title": "Jam", "taste": ["a|b", "c"]}, {"id": 8, "title": None, "taste": None}]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    item, rejected = read_items(path)
+    assert item == Item(ItemId("7"), "Jam", attributes={"taste": ("a|b", "c")})
+    assert rejected == Rejection(2, "title is empty: None")
+
+
+def test_a_file_that_is_no_parquet_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="as Parquet"):
+        list(read_items(written(tmp_path / "a.parquet", "nothing of the kind")))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"id": "", "title": "x"}', "id is empty"),
+        ('{"id": null, "title": "x"}', "id is empty"),
+        ('{"id": ["a"], "title": "x"}', "neither text"),
+        ('{"id": "a\\nb", "title": "x"}', "control character"),
+        ('{"id": "1", "title": "  "}', "title is empty"),
+        ('{"id": "1"}', "title is empty"),
+        ('{"id": "1", "title": "x", "year": "soon"}', "year is not a whole number: 'soon'"),
+        ('{"id": "1", "title": "x", "year": 1999.5}', "year is not a whole number: 1999.5"),
+        ('{"id": "1", "title": "x", "year": true}', "year is not a whole number: True"),
+        ('{"id": "1", "title": "x", "year": 3001}', "year is outside -3000..3000: 3001"),
+        ('{"id": "1", "title": "x", "popularity": -1}', "popularity must be finite and not negative: -1.0"),
+        ('{"id": "1", "title": "x", "popularity": NaN}', "popularity must be finite"),
+        ('{"id": "1", "title": "x", "popularity": "many"}', "popularity is not a number: 'many'"),
+        ('{"id": "1", "title": "x", "popularity": 1' + "0" * 400 + "}", "popularity is not a number"),
+        ('{"id": "1", "title": "x", "text": 5}', "text is not text: 5"),
+        ('{"id": "1", "title": "x", "size": {"a": 1}}', "attribute 'size' is nested"),
+        ('{"id": "1", "title": "x", "size": [["a"]]}', "attribute 'size' is nested"),
+        ('{"id": "1", "title": "x", "attributes": [1]}', "attributes is not an object"),
+        ('{"id": "1", "title": "x\\u0000y"}', "title contains a NUL"),
+        ('{"id": "1", "title": "\\ud800"}', "title is not valid UTF-8"),
+        ('{"id": "1", "title": "x', "not valid JSON"),
+        ("[1, 2]", "not a JSON object: [1, 2]"),
+        ("[" * 100_000, "not valid JSON (too deep"),
+        ("9" * 5000, "not valid JSON (too deep or a number too long"),
+        (b'{"id": "1", "title": "caf\xe9"}', "not valid UTF-8"),
+        (b'{"id": "1", "title": "x\0"}', "NUL byte"),
+        ('{"id": "1", "title": "' + "x" * 1_000_001 + '"}', "longer than 1,000,000 bytes"),
+    ],
+)
+def test_a_bad_line_is_refused_with_a_reason_and_the_next_one_read(
+    tmp_path: Path, line: str | bytes, reason: str
+) -> None:
+    rows = list(read_items(written(tmp_path / "a.jsonl", json.dumps(JAM), line, json.dumps(TEA))))
+    assert [type(row) for row in rows] == [Item, Rejection, Item]
+    assert rows[1].line == 2
+    assert reason in rows[1].reason
+    assert len(rows[1].reason) < 200
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"2,caf\xe9", "not valid UTF-8"),
+        (b"2,x\0", "NUL byte"),
+        (b"2," + b"x" * 1_000_001, "longer than 1,000,000 bytes"),
+        (b"2," + b"x" * 200_000, "not valid CSV"),
+        (b'2,"x"y', "not valid CSV"),
+    ],
+)
+def test_a_bad_csv_line_is_refused_and_the_next_one_read(tmp_path: Path, line: bytes, reason: str) -> None:
+    rows = list(read_items(written(tmp_path / "a.csv", "id,title", "1,Jam", line, "3,Tea")))
+    assert [type(row) for row in rows] == [Item, Rejection, Item]
+    assert rows[1].line == 3
+    assert reason in rows[1].reason
+
+
+def test_a_quote_left_open_at_the_end_is_refused(tmp_path: Path) -> None:
+    assert list(reasons(written(tmp_path / "a.csv", "id,title", '1,"Jam'))) == [2]
+
+
+def test_an_id_twice_names_the_first_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", json.dumps(TEA), json.dumps(JAM), json.dumps(TEA))
+    assert reasons(path) == {3: "id 't1' is already that of line 1"}
+
+
+def test_missing_ids_are_made_of_title_and_year_and_kept_apart(tmp_path: Path) -> None:
+    lines = [{"title": "Été d'Or", "year": 1999}, {"title": "ete dor", "year": 1999}, {"title": "!!!"}, {"title": "茶"}]
+    ids = [row.id for row in read_items(written(tmp_path / "a.jsonl", *map(json.dumps, lines)))]
+    assert ids[:2] == ["ete-dor-1999", "ete-dor-1999-2"]
+    assert ids[2].startswith("item-")
+    assert ids[3] == "茶"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("a.txt", "x", {}, "cannot tell the format"),
+        ("a.jsonl", "{}", {"format": "xml"}, "unknown format 'xml'"),
+        ("a.csv", "id;title\n1;Jam", {}, "no column 'title'"),
+        ("a.csv", "id,title\n1,Jam", {"columns": {"year": "made"}}, "no column 'made' for 'year'"),
+        ("a.csv", "id,title\n1,Jam", {"columns": {"colour": "c"}}, "unknown field 'colour'"),
+        ("a.csv", "id,title,title\n1,Jam,Jam", {}, "twice"),
+    ],
+)
+def test_a_file_that_cannot_be_understood_says_why(
+    tmp_path: Path, name: str, content: str, options: dict[str, object], message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        list(read_items(tmp_path / name, **options))  # type: ignore[arg-type]
+
+
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file"):
+        list(read_items(tmp_path / "none.jsonl"))
+
+
+def test_a_utf16_csv_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("id,title\n1,Jam\n".encode("utf-16"))
+    with pytest.raises(InputError, match="save the file as UTF-8"):
+        list(read_items(tmp_path / "a.csv"))
+
+
+def test_an_import_counts_what_it_did(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", json.dumps(JAM), json.dumps(TEA))
+    seen: list[int] = []
+    with CatalogueStore.open(tmp_path / "c.db", create=True) as store:
+        assert import_items(store, path, progress=seen.append).added == 2
+        report = import_items(store, path, progress=seen.append)
+        assert (report.added, report.updated, report.unchanged, report.rejected) == (0, 0, 2, ())
+        assert seen == [2, 2]
+        written(path, json.dumps({**TEA, "title": "Green tea"}))
+        assert import_items(store, path).updated == 1
+        assert [item.title for item in store] == ["Plum jam", "Green tea"]
+
+
+def test_one_bad_row_imports_nothing_and_lists_ten(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", json.dumps(JAM), *['{"id": ""}'] * 12)
+    with CatalogueStore.open(tmp_path / "c.db", create=True) as store:
+        with pytest.raises(ImportRejected) as caught:
+            import_items(store, path)
+        message = str(caught.value)
+        assert "12 rows" in message
+        assert message.count("\n  line ") == 10
+        assert "line 11:" in message
+        assert "line 12:" not in message
+        assert "2 more" in message
+        assert "--skip-bad" in message
+        assert isinstance(caught.value, RowsRejected)
+        assert len(caught.value.rejections) == 12
+        assert len(store) == 0
+        assert store.version == 0
+
+
+def test_skip_bad_imports_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", json.dumps(JAM), '{"id": ""}', json.dumps(TEA))
+    with CatalogueStore.open(tmp_path / "c.db", create=True) as store:
+        report = import_items(store, path, skip_bad=True)
+        assert report.added == 2
+        assert [rejection.line for rejection in report.rejected] == [2]
+        assert store.ids() == ("j1", "t1")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", ""), ("a.jsonl", "\n\n"), ("a.csv", ""), ("a.csv", "title\n")]
+)
+def test_an_empty_file_says_so(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with (
+        CatalogueStore.open(tmp_path / "c.db", create=True) as store,
+        pytest.raises(InputError, match="has no rows"),
+    ):
+        import_items(store, tmp_path / name)
