@@ -1,0 +1,100 @@
+"""ReDial dialogues -> conversations."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rarec.conversations.lines import Record, json_records
+from rarec.conversations.parquet import read_columns
+from rarec.conversations.spans import SpanFinder, without_year
+from rarec.types import Conversation, ItemId, Mention, Role, Sentiment, Turn
+
+ROLES: Mapping[str, Role] = {"seeker": "user", "recommender": "assistant"}
+_SENTIMENT: Mapping[int, Sentiment] = {0: "disliked", 1: "liked", 2: "mentioned"}
+
+
+def read_redial(path: str | Path, *, titles: Mapping[str, str] | None = None) -> Iterator[Conversation]:
+    """The dialogues of a JSONL file (.zst and .gz too) in order; each message is a turn of its own.
+
+    A mention is an item id with the span of its title in the text, None where the title is not found; items
+    that could not be mapped are left out. Its sentiment is what the seeker answered about the film after the
+    dialogue, or else the recommender. HTML entities in the text are resolved.
+
+    Args:
+        titles: ReDial movie id -> title, see `redial_titles`; None uses ``../mapping/redial_movie_ids.parquet``
+            beside the file's folder if it exists. The labels of a dialogue name titles too and come first.
+    Raises:
+        InputError: there is no such file, or a line is wrong; file, line and field are named.
+        MissingExtra: zstandard (or pyarrow, for the titles) is not installed.
+    """
+    path = Path(path)
+    mapping = path.parent.parent / "mapping" / "redial_movie_ids.parquet"
+    if titles is None:
+        titles = redial_titles(mapping) if mapping.exists() else {}
+    for record in json_records(path):
+        yield _conversation(record, titles)
+
+
+def redial_titles(path: str | Path) -> dict[str, str]:
+    """ReDial movie id -> "Title (year)", from redial_movie_ids.parquet."""
+    columns = read_columns(path, ("redial_id", "title"), purpose="reading ReDial's titles")
+    return {str(movie): title.strip() for movie, title in zip(*columns, strict=True) if title}
+
+
+def _conversation(record: Record, titles: Mapping[str, str]) -> Conversation:
+    labels = record.records("labels") if record.has("labels") else []
+    known = {**titles, **_label_titles(labels)}
+    sentiments = _sentiments(labels)
+    turns = tuple(_turn(turn, known, sentiments) for turn in record.records("turns"))
+    return Conversation(turns, id=record.name("conv_id"))
+
+
+def _turn(record: Record, titles: Mapping[str, str], sentiments: Mapping[str, Sentiment]) -> Turn:
+    text = html.unescape(record.text("text"))
+    items = record.items("items")
+    movies = record.names("redial_ids") if record.has("redial_ids") else [None] * len(items)
+    if len(movies) != len(items):
+        raise record.error("redial_ids", f"has {len(movies)} entries, items has {len(items)}")
+    finder = SpanFinder(text)
+    mentions = []
+    for item, movie in zip(items, movies, strict=True):
+        title = titles.get(movie or "", "")
+        # A title that could not be mapped is searched too, so that the next one does not take its place.
+        span = finder.title((html.unescape(title), without_year(html.unescape(title)))) if title else finder.quoted()
+        if item is not None:
+            sentiment = sentiments.get(movie or "") or sentiments.get(_item_key(item), "mentioned")
+            mentions.append(Mention(item, sentiment, span))
+    return Turn(record.choice("role", ROLES), text, tuple(mentions))
+
+
+def _label_titles(labels: list[Record]) -> dict[str, str]:
+    return {
+        label.name("redial_id"): label.text("title").strip()
+        for label in labels
+        if label.has("redial_id") and label.has("title")
+    }
+
+
+def _sentiments(labels: list[Record]) -> dict[str, Sentiment]:
+    """Movie id and item key -> sentiment."""
+    found: dict[str, Sentiment] = {}
+    for label in labels:
+        answers = [label.record(who) for who in ("seeker", "recommender") if label.has(who)]
+        answer = next((a for a in answers if a.has("liked")), None)
+        if answer is None:
+            continue
+        code = answer.whole("liked")
+        if code not in _SENTIMENT:
+            raise answer.error("liked", f"is {code!r}; ReDial's codes are 0 no, 1 yes, 2 did not say")
+        if label.has("redial_id"):
+            found[label.name("redial_id")] = _SENTIMENT[code]
+        item = label.item("item") if label.has("item") else None
+        if item is not None:
+            found[_item_key(item)] = _SENTIMENT[code]
+    return found
+
+
+def _item_key(item: ItemId) -> str:
+    return f"item {item}"  # never equal to a movie id, which is a number

@@ -1,0 +1,69 @@
+"""Where a turn's text names the items that are annotated for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+Span = tuple[int, int]
+_YEAR = re.compile(r"\s*\((?:1[89]|20)\d\d\)\s*$")
+_QUOTED = re.compile(r'"([^"\n]+)"')
+
+
+def without_year(title: str) -> str:
+    """The title without a year in parentheses at its end.
+
+    >>> without_year("Plum Jam (1999)")
+    'Plum Jam'
+    """
+    return _YEAR.sub("", title).strip()
+
+
+class SpanFinder:
+    """Gives out spans of one text, each character at most once, preferring what comes after the last span."""
+
+    def __init__(self, text: str) -> None:
+        lowered = text.lower()
+        # A few characters change their length in lower case, which would shift every offset after them.
+        self._text = lowered if len(lowered) == len(text) else text
+        self._original = text
+        self._taken: list[Span] = []
+        self._after = 0
+
+    def title(self, forms: Iterable[str]) -> Span | None:
+        """The next place of the first of `forms` (without case, at word limits) that is still free, or None."""
+        for form in forms:
+            if form and (span := self._free(_spans_of(form.lower(), self._text))):
+                return span
+        return None
+
+    def quoted(self) -> Span | None:
+        """The next free text in double quotes, without them."""
+        return self._free([match.span(1) for match in _QUOTED.finditer(self._original)])
+
+    def _free(self, spans: Sequence[Span]) -> Span | None:
+        free = [s for s in spans if all(s[1] <= start or end <= s[0] for start, end in self._taken)]
+        if not free:
+            return None
+        span = next((s for s in free if s[0] >= self._after), free[0])
+        self._taken.append(span)
+        self._after = span[1]
+        return span
+
+
+def _spans_of(form: str, text: str) -> list[Span]:
+    spans: list[Span] = []
+    start = text.find(form)
+    while start >= 0:
+        end = start + len(form)
+        if _is_limit(text, start, form[0]) and _is_limit(text, end, form[-1]):
+            spans.append((start, end))
+        start = text.find(form, start + 1)
+    return spans
+
+
+def _is_limit(text: str, at: int, edge: str) -> bool:
+    """Whether a form whose outermost character is `edge` may begin or end at `at`: not inside a word."""
+    if not edge.isalnum() or at in (0, len(text)):
+        return True
+    return not (text[at - 1].isalnum() and text[at].isalnum())

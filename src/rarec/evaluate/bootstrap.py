@@ -1,0 +1,98 @@
+"""Intervals for averages over rows that come in dialogues: whole dialogues are drawn, not rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarec.errors import InputError
+
+Floats = NDArray[np.float64]
+Clusters = Sequence[str] | Sequence[int] | NDArray[np.int64]
+_CELLS = 1 << 22
+
+
+class ClusterBootstrap:
+    """Draws of clusters with replacement, made once and used for every column of values.
+
+    Systems that share one instance share its draws, so differences between them are paired.
+    """
+
+    def __init__(self, clusters: Clusters, *, generator: np.random.Generator, samples: int = 2000) -> None:
+        """Draw `samples` times as many clusters as there are; `clusters` names the cluster of each row.
+
+        Raises:
+            InputError: no rows, or samples < 1.
+        """
+        if len(clusters) == 0:
+            raise InputError("no rows to resample; is the file empty, or is every target repeated?")
+        if samples < 1:
+            raise InputError(f"samples must be at least 1, got {samples!r}")
+        names, codes = np.unique(np.asarray(clusters), return_inverse=True)
+        self._codes = codes.reshape(-1)
+        self._count = len(names)
+        self._weights = _draws(self._count, samples, generator)
+        self._drawn_rows = self._weights @ np.bincount(self._codes, minlength=self._count).astype(np.float64)
+
+    def means(self, values: Floats) -> Floats:
+        """The average of each column in each draw: shape (rows, m) or (rows,) -> (samples, m) or (samples,).
+
+        Raises:
+            InputError: not one row of values for each row of clusters.
+        """
+        if len(values) != len(self._codes):
+            raise InputError(f"{len(values)} values for {len(self._codes)} rows; give one a row")
+        columns = values.reshape(len(values), -1)
+        sums = np.stack([np.bincount(self._codes, column, self._count) for column in columns.T], axis=1)
+        averages: Floats = (self._weights @ sums) / self._drawn_rows[:, None]
+        return averages.reshape(averages.shape[0], *values.shape[1:])
+
+    def intervals(self, values: Floats, *, level: float = 0.95) -> Floats:
+        """Percentile interval of each column's average, shape (2, m) or (2,): low, then high.
+
+        Raises:
+            InputError: level is not between 0 and 1, or the values do not fit the clusters.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"level must be between 0 and 1, got {level!r}; 0.95 is usual")
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        return np.asarray(np.quantile(self.means(values), tails, axis=0), np.float64)
+
+
+def interval(
+    values: Floats, clusters: Clusters, *, generator: np.random.Generator, samples: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the average of `values`, shape (rows,), by cluster.
+
+    With a single cluster both ends are the average itself.
+
+    Raises:
+        InputError: no rows, lengths differ, samples < 1, or level is not between 0 and 1.
+    """
+    draws = ClusterBootstrap(clusters, generator=generator, samples=samples)
+    low, high = draws.intervals(np.asarray(values, np.float64), level=level)
+    return float(low), float(high)
+
+
+def paired_interval(
+    a: Floats, b: Floats, clusters: Clusters, *, generator: np.random.Generator, samples: int = 2000,
+    level: float = 0.95,
+) -> tuple[float, float]:  # fmt: skip
+    """Interval of the average of ``a - b``, row by row: both see the same draws. Raises as `interval` does."""
+    if len(a) != len(b):
+        raise InputError(f"{len(a)} and {len(b)} values; paired rows must be the same rows")
+    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    return interval(difference, clusters, generator=generator, samples=samples, level=level)
+
+
+def _draws(count: int, samples: int, generator: np.random.Generator) -> Floats:
+    """How often each cluster is drawn, shape (samples, count); every row sums to count."""
+    weights = np.empty((samples, count), np.float64)
+    block = max(1, _CELLS // count)
+    for start in range(0, samples, block):
+        rows = min(block, samples - start)
+        drawn = generator.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
+        weights[start : start + rows] = np.bincount(drawn.reshape(-1), minlength=rows * count).reshape(rows, count)
+    return weights

@@ -1,0 +1,98 @@
+"""What can be evaluated: a system ranks a catalogue for examples; a scored one only has to give scores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarec.conversations import Example
+from rarec.errors import InputError
+from rarec.types import Item, ItemId
+
+Scores = NDArray[np.float32]
+
+
+class System(Protocol):
+    """Something that recommends. It may return items that the conversation mentions: they are removed later."""
+
+    @property
+    def name(self) -> str: ...
+
+    def rank(self, examples: Sequence[Example], *, n: int) -> list[tuple[ItemId, ...]]:
+        """For each example at most n items of the catalogue, best first, none twice.
+
+        A shorter list is allowed; targets that are not in it count as misses.
+        """
+        ...
+
+
+class ScoredSystem(ABC):
+    """A system that gives every item of its catalogue a score; equal scores are ordered by popularity.
+
+    `items` is the catalogue with the most popular first; score columns follow it.
+    """
+
+    batch_size = 256
+
+    def __init__(self, name: str, items: Sequence[Item]) -> None:
+        """Raises InputError if `items` is empty or has an id twice."""
+        if not items:
+            raise InputError(f"the system {name!r} got an empty catalogue; give at least one item")
+        self.name = name
+        # Stable: items of equal popularity keep the order in which they were given.
+        self.items: tuple[Item, ...] = tuple(sorted(items, key=lambda item: -item.popularity))
+        self.ids: tuple[ItemId, ...] = tuple(item.id for item in self.items)
+        self.columns: dict[ItemId, int] = {item: column for column, item in enumerate(self.ids)}
+        if len(self.columns) != len(self.ids):
+            twice = next(item for column, item in enumerate(self.ids) if self.columns[item] != column)
+            raise InputError(f"the catalogue of {name!r} has {twice!r} twice; give every item once")
+
+    @abstractmethod
+    def scores(self, examples: Sequence[Example]) -> Scores:
+        """Higher is better, shape (examples, items); columns follow `items`."""
+
+    def rank(self, examples: Sequence[Example], *, n: int) -> list[tuple[ItemId, ...]]:
+        """The n best items for each example, all of them if the catalogue is smaller.
+
+        Raises:
+            InputError: n < 1.
+        """
+        lists: list[tuple[ItemId, ...]] = []
+        for start in range(0, len(examples), self.batch_size):
+            batch = examples[start : start + self.batch_size]
+            lists += [tuple(self.ids[c] for c in best) for best in top_columns(self.scores(batch), n=n)]
+        return lists
+
+    def context_matrix(self, examples: Sequence[Example]) -> Scores:
+        """1 where an example's conversation mentions an item of the catalogue, shape (examples, items)."""
+        matrix = np.zeros((len(examples), len(self.ids)), np.float32)
+        for row, example in enumerate(examples):
+            matrix[row, [self.columns[i] for i in example.context_items if i in self.columns]] = 1.0
+        return matrix
+
+
+def top_columns(scores: Scores, *, n: int) -> list[list[int]]:
+    """The n best columns of each row, best first; the first of equal columns wins.
+
+    Raises:
+        InputError: n < 1, or a score is NaN.
+    """
+    if n < 1:
+        raise InputError(f"n must be at least 1, got {n!r}")
+    if np.isnan(scores).any():
+        raise InputError(f"row {int(np.argwhere(np.isnan(scores))[0, 0])!r} has a score that is not a number")
+    width = scores.shape[1]
+    if n >= width:
+        thresholds = np.full(len(scores), -np.inf, np.float32)
+    else:
+        thresholds = np.partition(scores, width - n, axis=1)[:, width - n]
+    lists: list[list[int]] = []
+    for row, threshold in zip(scores, thresholds, strict=True):
+        # Everything at the threshold is kept until equal scores are ordered, else a tie is cut at random.
+        columns = np.flatnonzero(row >= threshold)
+        lists.append(columns[np.argsort(-row[columns], kind="stable")][:n].tolist())
+    return lists
