@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def scan_loop(a: Tensor, x: Tensor) -> Tensor:
@@ -68,6 +69,7 @@ class _Scan(torch.autograd.Function):
         return h
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         a, h = ctx.saved_tensors
         grad_x = _blocked(a.conj(), grads[0].flip(0)).flip(0)
@@ -105,7 +107,10 @@ class LRU(nn.Module):
 
     def transition(self) -> Tensor:
         """The complex diagonal `a`, shape (state,), |a| < 1."""
-        return torch.polar(torch.exp(-torch.exp(self.log_decay)), torch.exp(self.log_angle))
+        # The bounds are far outside what training reaches: below the lower one float32 rounds |a| to 1, above
+        # the upper one its gradient overflows to NaN.
+        radius = torch.exp(-torch.exp(self.log_decay.clamp(-14.0, 4.0)))
+        return torch.polar(radius, torch.exp(self.log_angle))
 
     def drive(self, x: Tensor) -> Tensor:
         """Input to the recurrence: (..., width) real -> (..., state) complex."""

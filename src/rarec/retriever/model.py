@@ -174,6 +174,12 @@ class Retriever(nn.Module):
         result: Tensor = self.tower(features)
         return result
 
+    def project(self, features: Tensor, *, batch: int = 8192) -> Tensor:
+        """`items` without gradient, in batches, so that a whole catalogue fits; no items give no rows."""
+        with torch.inference_mode():
+            parts = [self.items(chunk) for chunk in torch.split(features, batch)]
+        return torch.cat(parts)
+
     def queries(self, tokens: Tokens) -> Tensor:
         """The query after each token: (time, batch, width + 1)."""
         x: Tensor = self.tokens(tokens)

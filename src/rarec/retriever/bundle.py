@@ -1,0 +1,172 @@
+"""Trained models on disk: safetensors for weights, JSON for everything else, a card to read.
+
+A bundle is a folder. Each model in it is two files: ``NAME.safetensors`` and ``NAME.json``, the manifest, which
+holds the model's shape, the embedder it was trained with and the sha256 of the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from rarec.errors import BundleError, StoreError
+from rarec.files import atomic_write, write_text
+from rarec.retriever.model import Retriever, RetrieverConfig
+
+FORMAT = 1
+CARD = "CARD.md"
+_REMEDY = "restore the bundle from a backup, or train it again with `rarec train`"
+
+
+class Manifest(BaseModel):
+    """What goes beside the weights.
+
+    Attributes:
+        format: of these files; a newer one than ours is refused.
+        model: what kind of model this is, ``retriever`` or ``ranker``.
+        config: its shape.
+        embedder: name of the embedder whose vectors it reads.
+        sha256: of the weights file.
+        training: what it was trained on and how, for the card; free.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    model: str
+    config: dict[str, Any]
+    embedder: str
+    sha256: str
+    training: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Weights and manifest, as read."""
+
+    weights: dict[str, Tensor]
+    manifest: Manifest
+
+
+def save_model(
+    folder: Path, model: nn.Module, *, kind: str, config: BaseModel, embedder: str, training: Mapping[str, Any]
+) -> None:
+    """Write one model into a bundle folder, made if needed.
+
+    The manifest is written last: a kill in between leaves weights that the old manifest does not match,
+    which `load_model` reports.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another one") from error
+    data = save({name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()})
+    manifest = Manifest(
+        model=kind,
+        config=config.model_dump(),
+        embedder=embedder,
+        sha256=hashlib.sha256(data).hexdigest(),
+        training=dict(training),
+    )
+    with atomic_write(folder / f"{kind}.safetensors") as file:
+        file.write(data)
+    write_text(folder / f"{kind}.json", manifest.model_dump_json(indent=2) + "\n")
+
+
+def load_model(folder: Path, kind: str, *, embedder: str) -> Saved:
+    """Read one model of a bundle and check that it is whole and fits.
+
+    Raises:
+        BundleError: a file is missing or damaged, the format is newer than ours, or the model was trained
+            with another embedder than `embedder`.
+    """
+    manifest = _manifest(folder / f"{kind}.json", _read(folder / f"{kind}.json"))
+    data = _read(folder / f"{kind}.safetensors")
+    if manifest.model != kind:
+        raise BundleError(f"{str(folder / kind) + '.json'!r} describes a {manifest.model!r}, not a {kind!r}; {_REMEDY}")
+    found = hashlib.sha256(data).hexdigest()
+    if found != manifest.sha256:
+        raise BundleError(
+            f"{kind}.safetensors in {str(folder)!r} is damaged: sha256 {found[:12]!r}, expected "
+            f"{manifest.sha256[:12]!r}; {_REMEDY}"
+        )
+    if manifest.embedder != embedder:
+        raise BundleError(
+            f"the {kind} in {str(folder)!r} was trained with the embedder {manifest.embedder!r}, this store uses "
+            f"{embedder!r}; set that embedder in rarec.toml, or train a bundle for this one with `rarec train`"
+        )
+    return Saved(load(data), manifest)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"the bundle {str(path.parent)!r} has no file {path.name!r}; {_REMEDY}") from error
+    except OSError as error:
+        raise BundleError(f"cannot read {str(path)!r}: {error.strerror}; {_REMEDY}") from error
+
+
+def _manifest(path: Path, data: bytes) -> Manifest:
+    # The format is looked at first: a newer one may have fields that this version would refuse as wrong.
+    try:
+        raw: Any = json.loads(data)
+        newer = raw.get("format", FORMAT) if isinstance(raw, dict) else FORMAT
+        if isinstance(newer, int) and newer > FORMAT:
+            raise BundleError(f"{str(path)!r} has bundle format {newer!r}, newer than {FORMAT}; upgrade rarec")
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        raise BundleError(f"{str(path)!r} is not a manifest: {error.errors()[0]['msg']}; {_REMEDY}") from error
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
+        raise BundleError(f"{str(path)!r} is not a manifest: {error}; {_REMEDY}") from error
+
+
+def fill(model: nn.Module, saved: Saved, folder: Path) -> None:
+    """Put weights into a model.
+
+    Raises:
+        BundleError: names or shapes do not match.
+    """
+    try:
+        model.load_state_dict(saved.weights)
+    except RuntimeError as error:
+        raise BundleError(f"the weights in {str(folder)!r} do not fit their config: {error}; {_REMEDY}") from error
+
+
+def save_retriever(folder: Path, model: Retriever, *, embedder: str, training: Mapping[str, Any]) -> None:
+    """Write a retriever into a bundle; see `save_model`."""
+    save_model(folder, model, kind="retriever", config=model.config, embedder=embedder, training=training)
+
+
+def load_retriever(folder: Path, *, embedder: str) -> Retriever:
+    """Read the retriever of a bundle, in evaluation mode; errors as in `load_model`."""
+    saved = load_model(folder, "retriever", embedder=embedder)
+    try:
+        model = Retriever(RetrieverConfig.model_validate(saved.manifest.config))
+    except ValueError as error:  # of a field, or of several together
+        raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
+    fill(model, saved, folder)
+    return model.eval()
+
+
+__all__ = [
+    "CARD",
+    "Manifest",
+    "Saved",
+    "fill",
+    "load_model",
+    "load_retriever",
+    "save_model",
+    "save_retriever",
+]

@@ -1,0 +1,56 @@
+"""A conversation as a sequence of tokens: START, then each message followed by the items it mentions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rarec.retriever.model import ITEM, MESSAGE, START
+from rarec.types import Conversation, ItemId, Role, Sentiment, Turn
+
+ROLE_CODE: dict[Role, int] = {"user": 0, "assistant": 1}
+SENTIMENT_CODE: dict[Sentiment, int] = {"mentioned": 0, "liked": 1, "disliked": 2}
+MESSAGE_CHARACTERS = 1000
+STAND_IN = "it"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One token before its vector is known; `item` is set for items, `text` for messages."""
+
+    kind: int
+    role: int = 0
+    sentiment: int = 0
+    item: ItemId | None = None
+    text: str = ""
+
+
+OPENING = Event(START)
+
+
+def message_text(turn: Turn) -> str:
+    """A turn's words with every linked title replaced by "it"; titles that overlap count as one.
+
+    The items enter as tokens of their own; what is left says how they are spoken of. Long messages keep
+    their last 1,000 characters, where the request usually is. May be empty.
+    """
+    parts: list[str] = []
+    done = 0
+    for start, end in sorted(m.span for m in turn.mentions or () if m.span is not None):
+        if start >= done:
+            parts += [turn.text[done:start], STAND_IN]
+        done = max(done, end)
+    text = " ".join([*parts, turn.text[done:]])
+    return " ".join(text.split())[-MESSAGE_CHARACTERS:]
+
+
+def turn_events(turn: Turn) -> list[Event]:
+    """The tokens of one turn; none for an empty one."""
+    role = ROLE_CODE[turn.role]
+    text = message_text(turn)
+    events = [Event(MESSAGE, role, text=text)] if text else []
+    return events + [Event(ITEM, role, SENTIMENT_CODE[m.sentiment], m.item) for m in turn.mentions or ()]
+
+
+def conversation_events(conversation: Conversation) -> list[Event]:
+    """The tokens of a conversation; an empty one is just START."""
+    return [OPENING, *(event for turn in conversation.turns for event in turn_events(turn))]
