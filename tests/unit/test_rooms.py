@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "rarec"
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
-    "settings": set(),
+    "settings": {"embed"},
     "files": set(),
     "catalogue": {"files"},
     "conversations": {"catalogue"},
@@ -20,12 +20,21 @@ ALLOWED: dict[str, set[str]] = {
     "prompt": set(),
     "llm": set(),
     "ranker": {"embed", "retriever", "llm", "files", "prompt"},
-    "pipeline": {
-        "settings", "catalogue", "embed", "retriever", "index", "candidates", "prompt", "llm", "ranker", "files",
-    },
+    "assembly": {"settings", "catalogue", "embed", "retriever", "index", "llm", "ranker", "files"},
+    "pipeline": {"assembly", "settings", "candidates", "prompt", "llm", "ranker"},
     "evaluate": {
-        "catalogue", "conversations", "embed", "retriever", "index", "candidates", "ranker", "llm", "prompt", "files",
+        "catalogue",
+        "conversations",
+        "embed",
+        "retriever",
+        "index",
+        "candidates",
+        "ranker",
+        "llm",
+        "prompt",
+        "files",
     },
+    "training": {"catalogue", "conversations", "embed", "retriever", "ranker", "files"},
     "testing": {"llm", "embed", "catalogue", "index", "prompt"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}

@@ -1,0 +1,186 @@
+"""Puts the parts of a store together and keeps them in step with its catalogue."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rarec.catalogue import CatalogueStore, load_layout
+from rarec.catalogue.linker import Linker
+from rarec.embed.cache import CachedEmbedder
+from rarec.embed.factory import embedder_from
+from rarec.embed.protocol import Embedder
+from rarec.errors import InputError, StoreError
+from rarec.files import write_text
+from rarec.index.exact import ExactIndex
+from rarec.llm.http import HttpLLM
+from rarec.llm.protocol import LLM
+from rarec.ranker.local import LocalRanker
+from rarec.retriever.bundle import load_retriever
+from rarec.retriever.encoder import ConversationEncoder
+from rarec.retriever.features import PopularityScale, item_features
+from rarec.retriever.model import Retriever
+from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, load_settings
+from rarec.types import Conversation, Item, ItemId
+
+Progress = Callable[[int, int], None]
+
+EMBED_CHUNK = 64
+"""Texts between two commits: so often progress is reported, and so many a kill loses at most."""
+
+
+class Engine:
+    """Catalogue, linker, encoder and index of one store.
+
+    Items that are added, changed or deleted in the catalogue, by this process or another, take effect at the next
+    `refresh`, which costs one look at a counter if nothing changed.
+    """
+
+    def __init__(
+        self, catalogue: CatalogueStore, embedder: Embedder, model: Retriever, *, progress: Progress | None = None
+    ) -> None:
+        self.catalogue, self.embedder, self.model = catalogue, embedder, model
+        self.index = ExactIndex(model.config.width + 1, float_columns=1)
+        self.linker = Linker()
+        self.encoder = ConversationEncoder(model, embedder, self._known_vectors)
+        self._lock = threading.Lock()
+        self._version = catalogue.version
+        items = list(catalogue)
+        self._scale = PopularityScale([i.popularity for i in items])
+        self._put(items, progress)
+
+    def item_text(self, item: Item) -> str:
+        """What is embedded for an item."""
+        return self._layout.render(item)
+
+    def item_embeddings(self, items: Sequence[Item]) -> NDArray[np.float32]:
+        """Embeddings of the items' texts, shape (n, d); from the cache, unless an item is new."""
+        return self.embedder.embed([self.item_text(i) for i in items])
+
+    def link(self, conversation: Conversation) -> Conversation:
+        """Find the mentions of every turn that was not linked yet."""
+        return replace(
+            conversation,
+            turns=tuple(
+                t if t.mentions is not None else replace(t, mentions=self.linker.link(t.text))
+                for t in conversation.turns
+            ),
+        )
+
+    def refresh(self) -> None:
+        """Take over what changed in the catalogue."""
+        if self.catalogue.version == self._version:
+            return
+        with self._lock:
+            version = self.catalogue.version
+            changes = self.catalogue.changes_since(self._version)
+            items = self.catalogue.get_many(changes.changed, missing="skip")
+            gone = [i for i in changes.deleted if i in self.index]
+            self.index.remove(gone)
+            self.linker.remove([*gone, *(i.id for i in items if i.id in self.index)])
+            self._put(items, None)
+            self.encoder.forget()
+            self._version = version
+
+    def close(self) -> None:
+        """Close the files of the store."""
+        self.catalogue.close()
+        close = getattr(self.embedder, "close", None)
+        if close is not None:
+            close()
+
+    def _put(self, items: Sequence[Item], progress: Progress | None) -> None:
+        self._layout = self.catalogue.layout
+        vectors = self.embedder.embed([self.item_text(i) for i in items], progress=progress)
+        features = item_features(vectors, [i.popularity for i in items], [i.year for i in items], scale=self._scale)
+        self.index.add(items, self.model.project(torch.from_numpy(features)).numpy())
+        self.linker.add(items)
+
+    def _known_vectors(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
+        known = [i for i in ids if i in self.index]
+        return dict(zip(known, self.index.vectors(known), strict=True)) if known else {}
+
+
+def open_engine(
+    path: Path, *, flags: Mapping[str, Any] | None, llm: LLM | None, progress: Progress | None
+) -> tuple[Engine, Settings, LLM | None]:
+    """Open the parts that the settings name; see `rarec.pipeline.Recommender.open`."""
+    paths, settings = StorePaths(path), read_settings(path, flags)
+    with ExitStack() as opened:  # closes what was opened if a later part fails
+        catalogue = opened.enter_context(CatalogueStore.open(paths.catalogue))
+        embedder = opened.enter_context(
+            CachedEmbedder(embedder_from(settings.embedder), paths.embeddings, chunk=EMBED_CHUNK)
+        )
+        model = load_retriever(paths.bundle, embedder=embedder.name)
+        engine = Engine(catalogue, embedder, model, progress=progress)
+        chosen = llm or llm_from(settings.llm, engine, paths.bundle)
+        opened.pop_all()
+    return engine, settings, chosen
+
+
+def read_settings(path: Path, flags: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of the store at `path`.
+
+    Raises:
+        StoreError: there is no store.
+        SettingsError: a value is wrong.
+    """
+    paths = StorePaths(path)
+    if not paths.catalogue.is_file():
+        raise StoreError(f"no store at {str(path)!r}; make one with: rarec init {path}")
+    return load_settings(paths.settings, flags=flags)
+
+
+def llm_from(settings: LLMSettings, engine: Engine, bundle: Path) -> LLM | None:
+    """The model that the settings name; None for ``none``."""
+    if settings.kind == "none":
+        return None
+    if settings.kind == "local":
+        return LocalRanker.load(bundle, engine.embedder, engine.item_embeddings)
+    return HttpLLM(
+        settings.model,
+        base_url=settings.base_url or None,
+        api_key=os.environ.get(settings.api_key_env),
+        max_retries=settings.max_retries,
+    )
+
+
+def create_store(path: Path, *, layout: str = "generic", bundle: Path | None = None) -> StorePaths:
+    """Make an empty store with the packaged bundle, or another one.
+
+    Raises:
+        StoreError: there is a store already, or the folder cannot be written.
+        InputError: `bundle` is not a folder.
+    """
+    paths = StorePaths(path)
+    if paths.catalogue.exists():
+        raise StoreError(f"there is a store at {str(path)!r} already; choose another folder, or delete that one")
+    source = bundle or default_bundle()
+    if not source.is_dir():
+        raise InputError(f"{str(source)!r} is not a bundle folder; train one with: rarec train")
+    chosen = load_layout(layout)  # before anything is written
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, paths.bundle, dirs_exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make a store at {str(path)!r}: {error.strerror or error}") from error
+    if not paths.settings.exists():
+        write_text(paths.settings, TEMPLATE)
+    CatalogueStore.open(paths.catalogue, create=True, layout=chosen).close()
+    return paths
+
+
+def default_bundle() -> Path:
+    """The folder of the bundle that is shipped with rarec."""
+    return Path(str(resources.files("rarec") / "default_bundle"))

@@ -1,0 +1,61 @@
+"""The program: its commands and what they have in common."""
+
+from __future__ import annotations
+
+import typer
+
+from rarec import __version__
+from rarec.cli.chat import chat
+from rarec.cli.command import EXIT_CODES, set_debug
+from rarec.cli.console import out
+from rarec.cli.demo import demo
+from rarec.cli.doctor import doctor
+from rarec.cli.embed import embed
+from rarec.cli.evaluate import evaluate
+from rarec.cli.import_file import import_file
+from rarec.cli.init import init
+from rarec.cli.recommend import recommend
+from rarec.cli.train import train
+
+EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+app = typer.Typer(
+    name="rarec",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out().print(f"rarec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def rarec(
+    debug: bool = typer.Option(False, "--debug", envvar="RAREC_DEBUG", help="Show the traceback of an error."),
+    version: bool = typer.Option(  # noqa: ARG001 - read by its callback
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Conversational recommendation over your own catalogue, with any LLM.
+
+    Start with "rarec demo", or with a catalogue of your own: rarec init, rarec import, rarec embed, rarec chat.
+    """
+    set_debug(debug)
+
+
+app.command("init")(init)
+app.command("import")(import_file)
+app.command("embed")(embed)
+app.command("train")(train)
+app.command("chat")(chat)
+app.command("recommend")(recommend)
+app.command("evaluate")(evaluate)
+app.command("doctor")(doctor)
+app.command("demo")(demo)

@@ -1,0 +1,111 @@
+"""`rarec demo`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rarec.cli.command import command
+from rarec.cli.console import interactive, out
+from rarec.cli.options import STORE
+
+if TYPE_CHECKING:
+    from rarec.cli.session import Session
+    from rarec.pipeline import Recommender
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the user of the demo does in one turn: feels something, filters, then speaks."""
+
+    text: str
+    feels: tuple[int, Literal["liked", "disliked"]] | None = None
+    filter: str = ""
+
+
+SCRIPT = (
+    Step("I want something quiet and a little melancholy for a rainy evening. I loved Lost in Translation."),
+    Step("Lovely. Is there something newer, perhaps from Japan or South Korea?"),
+    Step("More like that one, please. It may be a family story.", feels=(1, "liked"), filter="year>=2000"),
+)
+
+
+@command
+def demo(
+    folder: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the demo's store, made on the first run.")
+    ] = Path("demo"),
+    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Go on with a chat of your own afterwards.")] = True,
+) -> None:
+    """Play a short conversation on the starter catalogue of films, then chat.
+
+    The first run makes a store and embeds about a thousand films, which takes a minute or two; later runs start at
+    once. Everything runs on this machine: no key, no download, no network.
+
+    Example: rarec demo --no-chat
+    """
+    from rarec.cli.chat import converse
+    from rarec.cli.opening import filter_check, opened
+    from rarec.cli.session import Session
+
+    prepare(folder)
+    with opened(folder) as recommender:
+        play(Session(recommender, n=SHOWN, check_filters=filter_check(recommender)), recommender)
+        if chat and interactive():
+            out().print("\nYour turn. /help lists commands, /quit leaves.")
+            session = Session(recommender, n=SHOWN, check_filters=filter_check(recommender))
+            converse(session, recommender)
+        else:
+            out().print(f"\nGo on with: rarec chat --store {folder}")
+            out().print(f"Or with a catalogue of your own: rarec init {STORE}, then rarec import FILE")
+
+
+def prepare(folder: Path) -> None:
+    """Make the store, or finish one whose making was interrupted.
+
+    Raises:
+        StoreError: it cannot be made, or what is there is no store.
+    """
+    from rarec.assembly import create_store
+    from rarec.catalogue import CatalogueStore, starter_items
+    from rarec.settings import StorePaths
+
+    paths = StorePaths(folder)
+    if not paths.catalogue.exists():
+        create_store(folder, layout="film")
+    with CatalogueStore.open(paths.catalogue) as catalogue:
+        if not len(catalogue):
+            catalogue.add(starter_items())
+        out().print(f"{len(catalogue):,} films in {folder}.")
+
+
+def play(session: Session, recommender: Recommender) -> None:
+    """Play the script; after each turn show the items with their reasons, the mentions and the timings."""
+    from rarec.cli.chat_loop import ranked_lines, say, stream
+    from rarec.cli.output import degraded_line, label, mentions_line, timings_line
+
+    for step in SCRIPT:
+        say("")
+        if step.feels is not None:
+            number, feeling = step.feels
+            ranked = session.feel(number, feeling)
+            say(f"you>   /{feeling.removesuffix('d')} {number}   ({label(ranked.item)})", style="bold")
+        if step.filter:
+            session.add_filters([step.filter])
+            say(f"you>   /filter {step.filter}", style="bold")
+        say(f"you>   {step.text}", style="bold")
+        stream("rarec> ")
+        answer = session.ask(step.text, on_text=stream)
+        say("")
+        for line in ranked_lines(answer.items):
+            say(line)
+        known = recommender.engine.catalogue.get_many((m.item for m in answer.mentions), missing="skip")
+        say(f"mentioned so far: {mentions_line(answer.mentions, {i.id: i for i in known})}", style="dim")
+        say(timings_line(answer), style="dim")
+        if note := degraded_line(answer):
+            say(note, style="yellow")

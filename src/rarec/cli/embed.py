@@ -1,0 +1,107 @@
+"""`rarec embed`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rarec.cli.command import Interrupted, command
+from rarec.cli.console import out, print_json
+from rarec.cli.options import STORE, AsJson, Store
+from rarec.cli.progress import counting
+from rarec.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    from rarec.embed import CachedEmbedder
+
+
+@command
+def embed(
+    store: Store = STORE,
+    seed_texts: Annotated[
+        Path | None, typer.Option(metavar="FILE.parquet", help="Texts, in a column named text, of --seed-vectors.")
+    ] = None,
+    seed_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npy", help="Vectors that the same embedder made elsewhere, one a text; a sample is checked."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Embed the items that have no vector yet.
+
+    Answering embeds what is missing by itself; this does it beforehand and shows how far it is. Vectors are kept as
+    they are made: after Ctrl-C or a crash the same command goes on where it was. Ready vectors can be taken over with
+    --seed-texts and --seed-vectors.
+
+    Example: rarec embed --seed-texts texts.parquet --seed-vectors minilm_f16.npy
+    """
+    if (seed_texts is None) != (seed_vectors is None):
+        raise InputError("--seed-texts and --seed-vectors go together; give both or none")
+    from rarec.assembly import EMBED_CHUNK, read_settings
+    from rarec.catalogue import CatalogueStore
+    from rarec.embed import CachedEmbedder, embedder_from
+    from rarec.settings import StorePaths
+
+    paths, settings = StorePaths(store), read_settings(store)
+    with (
+        CatalogueStore.open(paths.catalogue) as catalogue,
+        CachedEmbedder(embedder_from(settings.embedder), paths.embeddings, chunk=EMBED_CHUNK) as embedder,
+    ):
+        seeded = 0
+        if seed_texts is not None and seed_vectors is not None:
+            seeded = _seed(embedder, seed_texts, seed_vectors)
+        layout = catalogue.layout
+        texts = [layout.render(item) for item in catalogue]
+        embedded = _embed(embedder, texts)
+        name = embedder.name
+    if as_json:
+        print_json({"items": len(texts), "embedded": embedded, "seeded": seeded, "embedder": name})
+        return
+    taken = f", {seeded:,} vectors taken over" if seeded else ""
+    out().print(f"{len(texts):,} items have a vector, {embedded:,} of them new{taken}. Embedder: {name}")
+
+
+def _embed(embedder: CachedEmbedder, texts: list[str]) -> int:
+    """Embed what is missing; how many that was."""
+    at = (0, 0)
+    with counting("Embedding items", unit="texts") as progress:
+
+        def tell(done: int, total: int) -> None:
+            nonlocal at
+            at = (done, total)
+            progress(done, total)
+
+        try:
+            embedder.embed(texts, progress=tell)
+        except KeyboardInterrupt:
+            kept = f"{at[0]:,} of {at[1]:,} new vectors are kept" if at[1] else "What was embedded is kept"
+            raise Interrupted(f"{kept}; run the same command again to go on.") from None
+    return at[0]
+
+
+def _seed(embedder: CachedEmbedder, texts: Path, vectors: Path) -> int:
+    import numpy as np
+
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise MissingExtra.of("pyarrow", "train", "reading --seed-texts") from None
+    try:
+        rows = parquet.read_table(texts, columns=["text"])["text"].to_pylist()
+    except FileNotFoundError:
+        raise InputError(f"no file {str(texts)!r}; --seed-texts is a Parquet file with a column 'text'") from None
+    except (OSError, ArrowException, KeyError) as error:
+        raise InputError(f"cannot read {str(texts)!r}: {error}; it must be Parquet with a column 'text'") from error
+    try:
+        matrix = np.load(vectors, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"cannot read {str(vectors)!r}: {error}; --seed-vectors is a .npy file") from error
+    if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.floating):
+        raise InputError(
+            f"{str(vectors)!r} holds {matrix.dtype} of shape {matrix.shape}; give one row of floats a text"
+        )
+    return embedder.import_vectors(rows, matrix)

@@ -1,0 +1,93 @@
+"""Filter expressions as people type them -> `Filters`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from rarec.errors import InputError
+from rarec.types import Filters
+
+FORMS = "year>=2000, year<=1999, year>2000, year<1990, year=1999, year=1990..1999, name=value,value or name!=value"
+_EXPRESSION = re.compile(r"\s*([^<>=!]*?)\s*(>=|<=|!=|=|>|<)(.*)", re.DOTALL)
+_YEAR = re.compile(r"-?[0-9]{1,4}")
+_RANGE = re.compile(r"(.+?)\.\.(.+)", re.DOTALL)
+
+
+def parse_filters(expressions: Iterable[str], *, base: Filters | None = None) -> Filters:
+    """Filters for which all expressions hold, added to `base`; no expressions change nothing.
+
+    Years narrow each other. Values for one attribute add up: ``genres=Drama`` and ``genres=Comedy`` together allow
+    items that have either. Values are compared without case later, by the index, which also knows the attributes.
+
+    Raises:
+        InputError: an expression has none of the forms, or the years leave nothing.
+    """
+    found = base or Filters()
+    any_of, none_of = dict(found.any_of), dict(found.none_of)
+    low, high = found.year_min, found.year_max
+    for expression in expressions:
+        name, operator, value = _split(expression)
+        if name.casefold() == "year":
+            first, last = _years(expression, operator, value)
+            low = first if low is None or (first is not None and first > low) else low
+            high = last if high is None or (last is not None and last < high) else high
+            continue
+        if operator not in ("=", "!="):
+            raise _wrong(expression, f"only year can be compared with {operator!r}")
+        values = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        if not values:
+            raise _wrong(expression, "there is no value")
+        wanted = any_of if operator == "=" else none_of
+        wanted[name] = tuple(dict.fromkeys((*wanted.get(name, ()), *values)))
+    if low is not None and high is not None and low > high:
+        raise InputError(f"the filters leave no year: from {low!r} to {high!r}; loosen one of them")
+    return Filters(any_of, none_of, low, high, found.exclude)
+
+
+def describe_filters(filters: Filters) -> tuple[str, ...]:
+    """The filters as expressions that `parse_filters` reads; none give nothing."""
+    lines = []
+    if filters.year_min is not None:
+        lines.append(f"year>={filters.year_min}")
+    if filters.year_max is not None:
+        lines.append(f"year<={filters.year_max}")
+    lines += [f"{name}={','.join(values)}" for name, values in filters.any_of.items()]
+    lines += [f"{name}!={','.join(values)}" for name, values in filters.none_of.items()]
+    return tuple(lines)
+
+
+def _split(expression: str) -> tuple[str, str, str]:
+    match = _EXPRESSION.fullmatch(expression)
+    if match is None or not match[1]:
+        raise _wrong(expression, "it has no name and operator")
+    return match[1], match[2], match[3].strip()
+
+
+def _years(expression: str, operator: str, value: str) -> tuple[int | None, int | None]:
+    """The first and last year that an expression allows."""
+    if operator == "=" and (span := _RANGE.fullmatch(value)):
+        first, last = _year(expression, span[1]), _year(expression, span[2])
+        if first > last:
+            raise _wrong(expression, f"{first} is after {last}")
+        return first, last
+    if operator == "!=":
+        raise _wrong(expression, "a year cannot be left out")
+    year = _year(expression, value)
+    return {
+        ">=": (year, None),
+        ">": (year + 1, None),
+        "<=": (None, year),
+        "<": (None, year - 1),
+        "=": (year, year),
+    }[operator]
+
+
+def _year(expression: str, text: str) -> int:
+    if not _YEAR.fullmatch(text.strip()):
+        raise _wrong(expression, f"{text.strip()!r} is not a year")
+    return int(text)
+
+
+def _wrong(expression: str, reason: str) -> InputError:
+    return InputError(f"the filter {expression!r} cannot be read: {reason}; use one of {FORMS}")

@@ -1,0 +1,182 @@
+"""`rarec import`."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rarec.cli.command import command, report
+from rarec.cli.console import err, out, plain, print_json
+from rarec.cli.options import STORE, AsJson, Store
+from rarec.cli.progress import counting
+from rarec.errors import ImportRejected, InputError
+
+if TYPE_CHECKING:
+    from rarec.catalogue import CatalogueStore, ImportReport, Rejection
+    from rarec.types import Item
+
+LISTED = 20
+
+
+class Source(enum.StrEnum):
+    """What kind of file it is."""
+
+    table = "table"
+    corpus = "corpus"
+
+
+class Format(enum.StrEnum):
+    """How a table is written."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+    parquet = "parquet"
+
+
+@command
+def import_file(
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet; .gz and .zst are opened.")],
+    store: Store = STORE,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="Which column feeds which field: id, title, text, year, popularity or attributes.NAME. May be "
+            "repeated. Without it columns are taken by name and every other column becomes an attribute.",
+        ),
+    ] = None,
+    format: Annotated[
+        Format | None, typer.Option(metavar="jsonl|csv|parquet", help="Default: by the file's name.")
+    ] = None,
+    list_separator: Annotated[
+        str, typer.Option(metavar="TEXT", help="Splits the values of an attribute in CSV files.")
+    ] = "|",
+    source: Annotated[
+        Source, typer.Option(metavar="table|corpus", help="table, or corpus: the merged movie corpus (movies.parquet).")
+    ] = Source.table,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Import the good rows even if some are refused.")
+    ] = False,
+    rejected: Annotated[
+        Path | None, typer.Option(metavar="OUT.jsonl", help="Write every refused row's line and reason here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import a catalogue file into the store, in one transaction.
+
+    Items whose id is there already are replaced; nothing is deleted. Every refused row is shown with its line and the
+    reason; if there is one, nothing is imported, unless --skip-bad is given.
+
+    Example: rarec import movies.csv --map id=movie_id --map title=name --map attributes.genres=genre
+    """
+    from rarec.assembly import read_settings
+    from rarec.catalogue import CatalogueStore, RowsRejected, import_items
+    from rarec.settings import StorePaths
+
+    mapping = parse_map(columns or ())
+    if source is Source.corpus and (mapping or format):
+        raise InputError("--map and --format do not go with --source corpus; its columns are known")
+    read_settings(store)
+    with CatalogueStore.open(StorePaths(store).catalogue) as catalogue:
+        try:
+            if source is Source.corpus:
+                done = _import_corpus(catalogue, file)
+            else:
+                with counting("Reading rows", unit="rows") as progress:
+                    done = import_items(
+                        catalogue,
+                        file,
+                        columns=mapping or None,
+                        format=format and format.value,
+                        list_separator=list_separator,
+                        skip_bad=skip_bad,
+                        progress=lambda rows: progress(rows, 0),
+                    )
+        except RowsRejected as error:
+            raise _refused(error, rejected, as_json=as_json) from None
+        total = len(catalogue)
+    _write_rejected(rejected, done.rejected)
+    if as_json:
+        counts = {"added": done.added, "updated": done.updated, "unchanged": done.unchanged}
+        print_json({**counts, "rejected": _documents(done.rejected), "items": total})
+    else:
+        _show(done, total)
+
+
+def parse_map(entries: Sequence[str]) -> dict[str, str]:
+    """``FIELD=COLUMN`` entries -> field -> column.
+
+    Raises:
+        InputError: an entry has no ``=``, or a field comes twice.
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        field, equals, column = (part.strip() for part in entry.partition("="))
+        if not (field and equals and column):
+            raise InputError(f"--map {entry!r} is not FIELD=COLUMN, for example attributes.genres=genre")
+        if field in found:
+            raise InputError(f"--map gives {field!r} two columns, {found[field]!r} and {column!r}; keep one")
+        found[field] = column
+    return found
+
+
+def _import_corpus(catalogue: CatalogueStore, file: Path) -> ImportReport:
+    from rarec.catalogue import ImportReport
+    from rarec.catalogue.sources.corpus import corpus_items
+
+    with counting("Reading items", unit="items") as progress:
+
+        def counted() -> Iterator[Item]:
+            for number, item in enumerate(corpus_items(file), start=1):
+                if number % 1000 == 0:
+                    progress(number, 0)
+                yield item
+
+        counts = catalogue.add(counted())
+    return ImportReport(counts.added, counts.updated, counts.unchanged, ())
+
+
+def _refused(error: ImportRejected, rejected: Path | None, *, as_json: bool) -> typer.Exit:
+    """Show refused rows, and the exit that ends the command."""
+    rows: tuple[Rejection, ...] = getattr(error, "rejections", ())
+    _write_rejected(rejected, rows)
+    if not as_json:
+        _show_rejected(rows)
+    count = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
+    short = ImportRejected(f"{count} refused, nothing imported; correct the file, or skip them with --skip-bad")
+    return typer.Exit(report(short, as_json=as_json, more={"rejected": _documents(rows)}))
+
+
+def _show(done: ImportReport, total: int) -> None:
+    from rich.table import Table
+
+    _show_rejected(done.rejected)
+    table = Table("added", "updated", "unchanged", "rejected", "items in the store")
+    figures = (done.added, done.updated, done.unchanged, len(done.rejected), total)
+    table.add_row(*(f"{figure:,}" for figure in figures))
+    out().print(table)
+
+
+def _show_rejected(rows: Sequence[Rejection]) -> None:
+    console = err()
+    for row in rows[:LISTED]:
+        console.print(plain(str(row)), style="yellow")
+    if len(rows) > LISTED:
+        console.print(f"... and {len(rows) - LISTED:,} more; --rejected OUT.jsonl writes them all", style="yellow")
+
+
+def _documents(rows: Sequence[Rejection]) -> list[dict[str, object]]:
+    return [{"line": row.line, "reason": row.reason} for row in rows]
+
+
+def _write_rejected(path: Path | None, rows: Sequence[Rejection]) -> None:
+    if path is not None:
+        from rarec.files import write_text
+
+        write_text(path, "".join(json.dumps(d, ensure_ascii=False) + "\n" for d in _documents(rows)))

@@ -1,0 +1,43 @@
+"""Opening a store for answering turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rarec.cli.progress import counting
+
+if TYPE_CHECKING:
+    from rarec.pipeline import Recommender
+    from rarec.types import Filters
+
+
+@contextmanager
+def opened(store: Path, *, flags: Mapping[str, Any] | None = None) -> Iterator[Recommender]:
+    """A recommender over the store; items without a vector are embedded first, with a progress bar.
+
+    Raises:
+        StoreError, BundleError, SettingsError, MissingExtra, EmbedderError: each says what to do.
+    """
+    from rarec.pipeline import Recommender
+
+    with counting("Embedding items", unit="texts") as progress:
+        recommender = Recommender.open(store, flags=flags, progress=progress)
+    with recommender:
+        # The embedder loads its model on its first query; that belongs here, not into the first turn's deadline.
+        recommender.engine.embedder.embed(["ready"], kind="query")
+        yield recommender
+
+
+def filter_check(recommender: Recommender) -> Callable[[Filters], None]:
+    """What raises InputError for filters that the catalogue cannot have, before they are used."""
+    import numpy as np
+
+    index = recommender.engine.index
+
+    def check(filters: Filters) -> None:
+        index.search(np.zeros((1, index.dimension), np.float32), n=1, filters=filters)
+
+    return check

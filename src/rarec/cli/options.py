@@ -1,0 +1,72 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Store = Annotated[Path, typer.Option("--store", metavar="FOLDER", envvar="RAREC_STORE", help="Folder of the store.")]
+STORE = Path("rarec-store")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout instead of text.")]
+
+FilterExpressions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="EXPR",
+        help="What may be recommended: 'year>=2000', 'year=1990..1999', 'genres=Drama,Comedy' or 'genres!=Horror'. "
+        "May be repeated; all must hold.",
+    ),
+]
+
+Count = Annotated[int, typer.Option("-n", "--n", metavar="N", min=1, max=1000, help="How many items.")]
+
+
+class LLMKind(enum.StrEnum):
+    """Who ranks and replies."""
+
+    local = "local"
+    http = "http"
+    none = "none"
+
+
+LLM = Annotated[
+    LLMKind | None,
+    typer.Option(
+        "--llm",
+        metavar="local|http|none",
+        help="Who ranks and replies: the local ranker, any OpenAI-compatible endpoint (http), or nobody (none: the "
+        "retriever's order). Default: as rarec.toml says.",
+    ),
+]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="The model's name at the endpoint; implies --llm http.")
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="The endpoint, up to and with /v1; implies --llm http. The key comes from the environment variable "
+        "OPENAI_API_KEY.",
+    ),
+]
+
+
+def llm_flags(llm: LLMKind | None, model: str | None, base_url: str | None) -> dict[str, Any]:
+    """The three options as settings flags; None leaves what the settings say."""
+    implied = LLMKind.http if llm is None and (model or base_url) else llm
+    return {"llm.kind": implied and implied.value, "llm.model": model, "llm.base_url": base_url}
+
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data", metavar="FOLDER", envvar="RAREC_DATA", help="Folder with corpus/, mapping/ and the data sets."
+    ),
+]
+DATA = Path("../shared/data")

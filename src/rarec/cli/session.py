@@ -1,0 +1,147 @@
+"""A chat as a state machine, without input or output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Literal, Protocol
+
+from rarec.cli.filters import parse_filters
+from rarec.errors import InputError
+from rarec.types import Conversation, Filters, Mention, RankedItem, Recommendation, Turn
+
+OnText = Callable[[str], None]
+SAID = {"liked": "I liked {}.", "disliked": "I did not like {}."}
+
+
+class Recommends(Protocol):
+    """What answers a conversation; `rarec.Recommender` does."""
+
+    def reply(
+        self, conversation: Conversation, *, n: int = ..., filters: Filters | None = ..., on_text: OnText | None = ...
+    ) -> Recommendation: ...
+
+
+class Session:
+    """A conversation that grows, with the filters and the list length of its answers.
+
+    Each answer becomes an assistant's turn whose text is the reply and whose mentions are the shown items that the
+    reply names by title. These count as mentioned, so they are not offered again; items that were shown without being
+    named may come back.
+
+    Whatever raises leaves the session as it was.
+
+    Args:
+        n: how many items an answer has.
+        check_filters: raises InputError for filters that make no sense for the catalogue.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommends,
+        *,
+        n: int = 10,
+        filters: Filters | None = None,
+        check_filters: Callable[[Filters], None] | None = None,
+    ) -> None:
+        self._recommender, self._check = recommender, check_filters
+        self.conversation = Conversation()
+        self.last: Recommendation | None = None
+        self.filters = Filters()
+        self.n = 0
+        self.set_length(n)
+        self._use(filters or Filters())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the user's last turn has not been answered yet, as after `feel`."""
+        turns = self.conversation.turns
+        return bool(turns) and turns[-1].role == "user"
+
+    def ask(self, text: str = "", *, on_text: OnText | None = None) -> Recommendation:
+        """Add the user's words, if any, and answer.
+
+        Raises:
+            RarecError: as the recommender does.
+        """
+        turns = self.conversation.turns + ((Turn("user", text),) if text.strip() else ())
+        asked = replace(self.conversation, turns=turns)
+        answer = self._recommender.reply(asked, n=self.n, filters=self.filters, on_text=on_text)
+        said = Turn("assistant", answer.reply, named_items(answer.reply, answer.items))
+        self.conversation = replace(asked, turns=(*asked.turns, said))
+        self.last = answer
+        return answer
+
+    def item(self, number: int) -> RankedItem:
+        """The item of that 1-based number in the last answer.
+
+        Raises:
+            InputError: there is no such number.
+        """
+        shown = self.last.items if self.last else ()
+        if not 1 <= number <= len(shown):
+            held = f"1 to {len(shown)}" if shown else "none yet: ask for something first"
+            raise InputError(f"no item {number!r} in the last answer; its numbers are {held}")
+        return shown[number - 1]
+
+    def feel(self, number: int, sentiment: Literal["liked", "disliked"]) -> RankedItem:
+        """Add a turn in which the user likes or dislikes a shown item; the next answer knows it.
+
+        Raises:
+            InputError: there is no such number.
+        """
+        ranked = self.item(number)
+        before, _, behind = SAID[sentiment].partition("{}")
+        title = ranked.item.title
+        mention = Mention(ranked.item.id, sentiment, (len(before), len(before) + len(title)))
+        turn = Turn("user", before + title + behind, (mention,))
+        self.conversation = replace(self.conversation, turns=(*self.conversation.turns, turn))
+        return ranked
+
+    def add_filters(self, expressions: Iterable[str]) -> Filters:
+        """Narrow what the next answers may contain; see `parse_filters`.
+
+        Raises:
+            InputError: an expression is wrong, or names an attribute that no item has.
+        """
+        self._use(parse_filters(expressions, base=self.filters))
+        return self.filters
+
+    def clear_filters(self) -> None:
+        """Allow everything again."""
+        self.filters = Filters()
+
+    def set_length(self, n: int) -> None:
+        """How many items the next answers have. Raises: InputError if it is not 1 to 1000."""
+        if not 1 <= n <= 1000:
+            raise InputError(f"an answer can have 1 to 1000 items, not {n!r}")
+        self.n = n
+
+    def reset(self) -> None:
+        """Forget the conversation; filters and the list length stay."""
+        self.conversation, self.last = Conversation(), None
+
+    def _use(self, filters: Filters) -> None:
+        if self._check is not None:
+            self._check(filters)
+        self.filters = filters
+
+
+def named_items(reply: str, items: Iterable[RankedItem]) -> tuple[Mention, ...]:
+    """The items whose titles a reply names, in order of appearance, each once, with its span.
+
+    The longest title wins where two overlap. A title of one word must have its own capitals, or "it" and "her" would
+    name films; a longer one may be written in any case.
+    """
+    found: list[Mention] = []
+    taken: list[tuple[int, int]] = []
+    for ranked in sorted(items, key=lambda r: -len(r.item.title)):
+        title = " ".join(ranked.item.title.split())
+        flags = re.IGNORECASE if " " in title else re.NOFLAG
+        for match in re.finditer(rf"(?<!\w){re.escape(title)}(?!\w)", reply, flags):
+            if all(match.end() <= start or end <= match.start() for start, end in taken):
+                taken.append(match.span())
+                found.append(Mention(ranked.item.id, span=match.span()))
+                break
+    return tuple(sorted(found, key=lambda mention: mention.span or (0, 0)))

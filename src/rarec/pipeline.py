@@ -1,0 +1,341 @@
+"""One turn: link, retrieve, let the model choose, ground, reply. The wiring, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from rarec.assembly import Engine, open_engine
+from rarec.candidates import diversify
+from rarec.errors import InputError, LLMError, LLMTimeout
+from rarec.llm.protocol import LLM, OnText
+from rarec.prompt import ParsedAnswer, ReplyStream, ReplyText, answer_schema, parse, render, reply_text
+from rarec.ranker.evidence import Evidence, rarity, why
+from rarec.ranker.local import write_reply
+from rarec.settings import Settings
+from rarec.types import (
+    Candidate,
+    CompletionRequest,
+    Conversation,
+    Filters,
+    Item,
+    ItemId,
+    Mention,
+    ParseReport,
+    RankedItem,
+    RankingTask,
+    Recommendation,
+    Usage,
+)
+
+RESERVE_S = 0.05
+"""Kept of the deadline for writing the answer once the model has been given up."""
+
+OPENING_POOL = 10
+"""An empty conversation is answered with a diverse choice out of so many times n popular items."""
+
+NOTHING_LEFT = "Nothing in the catalogue passes these filters. Loosen one of them and ask again."
+EMPTY_CATALOGUE = "The catalogue is empty, so there is nothing to recommend yet."
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Wall time of each stage, in milliseconds."""
+
+    started: float = field(default_factory=time.perf_counter)
+    timings_ms: dict[str, float] = field(default_factory=dict[str, float])
+    _last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.timings_ms[stage] = (now - self._last) * 1000
+        self._last = now
+
+    def total(self) -> Mapping[str, float]:
+        return self.timings_ms | {"total": (time.perf_counter() - self.started) * 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """What the retriever found for a linked conversation."""
+
+    conversation: Conversation
+    mentioned: Mapping[ItemId, Item]
+    candidates: tuple[Candidate, ...]
+    empty_catalogue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What the model made of it."""
+
+    answer: ParsedAnswer
+    reply: str
+    usage: Usage
+    model: str
+    reason: str = ""
+
+
+class Recommender:
+    """Answers conversations with items that exist.
+
+    Use `Recommender.open` on a folder made by ``rarec init``. `reply` may be called from any thread; `areply` is the
+    same for code that runs in an event loop.
+
+    >>> with Recommender.open("store") as recommender:  # doctest: +SKIP
+    ...     answer = recommender.reply(Conversation((Turn("user", "Something like Alien?"),)))
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, llm: LLM | None) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.llm = llm
+        self._portal_context: Any = None
+        self._portal: BlockingPortal | None = None
+        self._starting = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        llm: LLM | None = None,
+        flags: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Recommender:
+        """Open a store.
+
+        Args:
+            path: the folder of the store.
+            llm: a model to use instead of the one that the settings name.
+            flags: settings that override the file and the environment, e.g. ``{"llm.kind": "none"}``.
+            progress: of the embedding of items that have no vector yet.
+        Raises:
+            StoreError, BundleError, SettingsError, MissingExtra: each says what to do.
+        """
+        engine, settings, configured = open_engine(Path(path), flags=flags, llm=llm, progress=progress)
+        return cls(engine, settings, configured)
+
+    def reply(
+        self,
+        conversation: Conversation,
+        *,
+        n: int = 10,
+        filters: Filters | None = None,
+        on_text: OnText | None = None,
+    ) -> Recommendation:
+        """Answer the last turn of a conversation.
+
+        Args:
+            conversation: turns whose mentions are None are linked here; an empty conversation gets popular and
+                diverse items and a question.
+            n: how many items, >= 1.
+            filters: what may be returned.
+            on_text: receives the reply while it is written.
+        Returns:
+            the answer, inside ``recommend.deadline_s``; `degraded` says that the model did not take part.
+        Raises:
+            InputError: the conversation, `n` or the filters are wrong.
+        """
+        with self._starting:
+            if self._portal is None:
+                self._portal_context = start_blocking_portal()
+                self._portal = self._portal_context.__enter__()
+        answer = self._portal.start_task_soon(lambda: self.areply(conversation, n=n, filters=filters, on_text=on_text))
+        try:
+            return answer.result()
+        except BaseException:  # Ctrl-C: a model that is still writing must not hold up what comes next
+            answer.cancel()
+            raise
+
+    async def areply(
+        self,
+        conversation: Conversation,
+        *,
+        n: int = 10,
+        filters: Filters | None = None,
+        on_text: OnText | None = None,
+    ) -> Recommendation:
+        """The same as `reply`, for an event loop; work on the processor runs in threads."""
+        check_conversation(conversation, self.settings.recommend.max_characters)
+        if n < 1:
+            raise InputError(f"n must be at least 1, got {n!r}")
+        clock = _Clock()
+        proposal = await anyio.to_thread.run_sync(self._propose, conversation, n, filters or Filters(), clock)
+        if not proposal.candidates:
+            reply = EMPTY_CATALOGUE if proposal.empty_catalogue else NOTHING_LEFT
+            if on_text:
+                on_text(reply)
+            return Recommendation((), reply, proposal.conversation.mentions(), Usage(), clock.total(), ParseReport())
+        task = RankingTask(
+            proposal.conversation, proposal.mentioned, proposal.candidates, min(n, len(proposal.candidates))
+        )
+        left = self.settings.recommend.deadline_s - (time.perf_counter() - clock.started) - RESERVE_S
+        choice = await self._choose(task, left, on_text)
+        clock.lap("llm")
+        return _answer(task, choice, clock)
+
+    def _propose(self, conversation: Conversation, n: int, filters: Filters, clock: _Clock) -> _Proposal:
+        engine = self.engine
+        engine.refresh()
+        linked = engine.link(conversation)
+        mentions = linked.mentions()
+        mentioned = {i.id: i for i in engine.catalogue.get_many([m.item for m in mentions], missing="skip")}
+        clock.lap("link")
+        query = engine.encoder.query(linked)
+        clock.lap("encode")
+        asked = replace(filters, exclude=filters.exclude | {m.item for m in mentions})
+        opening = not any(t.text.strip() or t.mentions for t in linked.turns)
+        wanted = OPENING_POOL * n if opening else max(n, self.settings.recommend.candidates)
+        hits = engine.index.search(query[None], n=wanted, filters=asked)[0]
+        chosen = list(range(len(hits.ids)))
+        if opening and chosen:
+            chosen = diversify(engine.index.vectors(hits.ids)[:, :-1], hits.scores, n=n)
+        items = engine.catalogue.get_many([hits.ids[i] for i in chosen], missing="skip")
+        scores = {hits.ids[i]: float(hits.scores[i]) for i in chosen}
+        candidates = tuple(Candidate(item, scores[item.id]) for item in items)
+        clock.lap("retrieve")
+        return _Proposal(linked, mentioned, candidates, len(engine.index) == 0)
+
+    async def _choose(self, task: RankingTask, left_s: float, on_text: OnText | None) -> _Choice:
+        """Ask the model; whatever goes wrong, the retriever's order stands, with the reason."""
+        if self.llm is None:
+            return _retriever_order(task, "no model is configured", on_text, said="")
+        if left_s <= 0:
+            return _retriever_order(task, "the deadline passed before the model was asked", on_text, said="")
+        shown = _Shown(task, on_text)
+        try:
+            options = self.settings.llm
+            request = CompletionRequest(
+                render(task, template=options.template),
+                schema=answer_schema(task),
+                max_tokens=options.max_tokens,
+                temperature=options.temperature,
+                deadline_s=left_s,
+                task=task,
+            )
+            with anyio.fail_after(left_s):
+                completion = await self.llm.complete(request, on_text=shown.feed if on_text else None)
+        except (LLMTimeout, TimeoutError):
+            return _retriever_order(task, f"no answer within {left_s:.1f} s", on_text, said=shown.text)
+        except LLMError as error:
+            return _retriever_order(task, str(error), on_text, said=shown.text)
+        except Exception as error:  # a model may be anybody's code; a turn is answered all the same
+            return _retriever_order(task, f"{type(error).__name__}: {error}", on_text, said=shown.text)
+        answer = parse(completion.text, offered=len(task.candidates), n=task.n)
+        if answer.report.missing == task.n:
+            return _retriever_order(
+                task, "the answer named no candidate", on_text, said=shown.text, report=answer.report,
+                usage=completion.usage,
+            )  # fmt: skip
+        reply = reply_text(answer.reply, task.candidates) or reply_text(
+            write_reply(task, list(answer.order)), task.candidates
+        )
+        shown.finish(reply)
+        return _Choice(answer, reply, completion.usage, completion.model)
+
+    def close(self) -> None:
+        """Close the store and end the background loop; a second call does nothing."""
+        if self._portal_context is not None:
+            aclose = getattr(self.llm, "aclose", None)
+            if aclose is not None and self._portal is not None:
+                self._portal.call(aclose)
+            self._portal_context.__exit__(None, None, None)
+            self._portal = self._portal_context = None
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+class _Shown:
+    """Passes the reply on while it streams: decoded, with numbers replaced by titles."""
+
+    def __init__(self, task: RankingTask, on_text: OnText | None) -> None:
+        self._stream, self._replace, self._on_text = ReplyStream(), ReplyText(task.candidates), on_text
+        self.text = ""
+
+    def feed(self, delta: str) -> None:
+        self._show(self._replace.feed(self._stream.feed(delta)))
+
+    def finish(self, reply: str) -> None:
+        """Show what of the final reply was not shown yet; nothing if something else was."""
+        self._show(self._replace.close())
+        if reply.startswith(self.text):
+            self._show(reply[len(self.text) :])
+
+    def _show(self, piece: str) -> None:
+        if piece:
+            self.text += piece
+            if self._on_text:
+                self._on_text(piece)
+
+
+def check_conversation(conversation: Conversation, max_characters: int) -> None:
+    """Raise InputError for an unknown role, text that is not a string, or more characters than allowed."""
+    total = 0
+    for number, turn in enumerate(conversation.turns, start=1):
+        if turn.role not in ("user", "assistant"):
+            raise InputError(f"turn {number} has the role {turn.role!r}; use 'user' or 'assistant'")
+        if not isinstance(turn.text, str):
+            raise InputError(f"turn {number} has a text of type {type(turn.text).__name__!r}; it must be a string")
+        total += len(turn.text)
+    if total > max_characters:
+        raise InputError(
+            f"the conversation has {total} characters, more than {max_characters}; send its last turns only, or raise "
+            "recommend.max_characters"
+        )
+
+
+def _retriever_order(
+    task: RankingTask,
+    reason: str,
+    on_text: OnText | None,
+    *,
+    said: str,
+    report: ParseReport | None = None,
+    usage: Usage | None = None,
+) -> _Choice:
+    order = tuple(range(task.n))
+    reply = reply_text(write_reply(task, list(order)), task.candidates)
+    if on_text:
+        on_text(f"\n{reply}" if said else reply)
+    answer = ParsedAnswer(order, reply, {}, report or ParseReport(missing=task.n))
+    return _Choice(answer, reply, usage or Usage(), "", reason)
+
+
+def _answer(task: RankingTask, choice: _Choice, clock: _Clock) -> Recommendation:
+    evidence, rare = Evidence.of(task.conversation, task.mentioned), rarity(task.candidates)
+    items = tuple(
+        RankedItem(
+            item=task.candidates[position].item,
+            score=task.candidates[position].score,
+            why=choice.answer.whys.get(position) or why(task.candidates[position].item, evidence, rare),
+            retriever_rank=position + 1,
+        )
+        for position in choice.answer.order
+    )
+    mentions: Sequence[Mention] = task.conversation.mentions()
+    return Recommendation(
+        items=items,
+        reply=choice.reply,
+        mentions=tuple(mentions),
+        usage=choice.usage,
+        timings_ms=clock.total(),
+        report=choice.answer.report,
+        degraded=bool(choice.reason),
+        reason=choice.reason,
+        model=choice.model,
+    )

@@ -1,0 +1,118 @@
+"""What speaks for an item in a conversation, in terms that a person can check: attributes asked for and shared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
+
+_WORD = re.compile(r"[^\W_]+")
+_TEXT_CHARACTERS = 20_000
+_LONGEST_VALUE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a conversation says that an item can answer.
+
+    Attributes:
+        words: the user's latest messages, folded to lower case, as a set of n-grams of up to five words.
+        sentiments: what the user feels about each mentioned item; the last word counts.
+        mentioned: the mentioned items that are in the catalogue, in order of mention.
+    """
+
+    words: frozenset[str]
+    sentiments: Mapping[ItemId, Sentiment]
+    mentioned: tuple[Item, ...]
+
+    @staticmethod
+    def of(conversation: Conversation, items: Mapping[ItemId, Item]) -> Evidence:
+        """Gather it from a linked conversation; `items` are the mentioned ones that are known."""
+        said = " ".join(t.text for t in conversation.turns if t.role == "user")[-_TEXT_CHARACTERS:]
+        sentiments: dict[ItemId, Sentiment] = {}
+        for mention in conversation.mentions():
+            if mention.sentiment != "mentioned" or mention.item not in sentiments:
+                sentiments[mention.item] = mention.sentiment
+        return Evidence(ngrams(said), sentiments, tuple(items[i] for i in sentiments if i in items))
+
+    @property
+    def welcome(self) -> tuple[Item, ...]:
+        """Mentioned items that the user did not dislike."""
+        return tuple(i for i in self.mentioned if self.sentiments[i.id] != "disliked")
+
+    @property
+    def disliked(self) -> tuple[Item, ...]:
+        return tuple(i for i in self.mentioned if self.sentiments[i.id] == "disliked")
+
+    def asked(self, item: Item) -> tuple[tuple[str, str], ...]:
+        """The item's (attribute, value) pairs whose value the user has written."""
+        return tuple(pair for pair in pairs(item) if asked_for(pair[1], self.words))
+
+
+def fold(text: str) -> str:
+    """Lower case words joined by single spaces."""
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def ngrams(text: str, longest: int = _LONGEST_VALUE) -> frozenset[str]:
+    """All runs of up to `longest` words of a text, folded."""
+    words = _WORD.findall(text.casefold())
+    return frozenset(" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1))
+
+
+@lru_cache(maxsize=65536)
+def _forms(value: str) -> tuple[str, ...]:
+    """A value as people write it: as it is, and its simple plural or singular."""
+    plain = fold(value)
+    if not plain or plain.isdigit() or len(plain) < 3:
+        return ()
+    other = (plain[:-1] + "ies" if plain.endswith("y") else plain + "s", plain.removesuffix("s"))
+    return (plain, *other)
+
+
+def asked_for(value: str, words: frozenset[str]) -> bool:
+    """Whether a value, or its plural, is among the n-grams; short values and bare numbers never are."""
+    return any(form in words for form in _forms(value))
+
+
+def pairs(item: Item) -> tuple[tuple[str, str], ...]:
+    """The (attribute, value) pairs of an item."""
+    return tuple((name, value) for name, values in item.attributes.items() for value in values)
+
+
+def shared(item: Item, others: Sequence[Item]) -> tuple[tuple[str, str, Item], ...]:
+    """Pairs that an item has in common with others, with the first of them: (attribute, value, other)."""
+    owner: dict[tuple[str, str], Item] = {}
+    for other in others:
+        for pair in pairs(other):
+            owner.setdefault(pair, other)
+    return tuple((*pair, owner[pair]) for pair in pairs(item) if pair in owner)
+
+
+def rarity(candidates: Sequence[Candidate]) -> dict[tuple[str, str], float]:
+    """1 / (how many candidates have the pair): a shared director says more than a shared genre."""
+    counts: dict[tuple[str, str], int] = {}
+    for candidate in candidates:
+        for pair in pairs(candidate.item):
+            counts[pair] = counts.get(pair, 0) + 1
+    return {pair: 1 / n for pair, n in counts.items()}
+
+
+def why(item: Item, evidence: Evidence, rare: Mapping[tuple[str, str], float]) -> str:
+    """One true sentence: what the user asked for, what it shares with a mentioned item, or else how it came up."""
+    asked = sorted(evidence.asked(item), key=lambda p: -rare.get(p, 1.0))[:2]
+    common = sorted(shared(item, evidence.welcome), key=lambda p: -rare.get(p[:2], 1.0))[:1]
+    reasons = []
+    if asked:
+        reasons.append("you asked for " + " and ".join(value for _, value in asked))
+    if common:
+        name, value, other = common[0]
+        reasons.append(f"it shares {value} ({name}) with {other.title}")
+    if reasons:
+        return "because " + ", and ".join(reasons)
+    if evidence.welcome:
+        return f"often fits people who mention {evidence.welcome[-1].title}"
+    return "fits what you wrote" if evidence.words else "widely known, to get started"

@@ -1,0 +1,165 @@
+"""Settings of a store: defaults < rarec.toml < environment < flags, checked as a whole."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rarec.embed.factory import EmbedderSettings
+from rarec.errors import SettingsError
+
+PREFIX = "RAREC_"
+"""``RAREC_LLM__MODEL=gpt-4o`` sets ``[llm] model``."""
+
+
+class LLMSettings(BaseModel):
+    """Which model ranks and replies.
+
+    Attributes:
+        kind: ``local`` is the embedded ranker, ``http`` any OpenAI-compatible endpoint, ``none`` leaves the
+            retriever's order.
+        model: as the endpoint calls it; needed for ``http``.
+        base_url: up to and with ``/v1``; OpenAI's if empty.
+        api_key_env: the environment variable that holds the key; keys are never written to a file.
+        max_retries: repeats within the deadline.
+        temperature: 0 for the most repeatable answers.
+        max_tokens: of an answer.
+        template: name of a packaged prompt template, or the path of one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["local", "http", "none"] = "local"
+    model: str = ""
+    base_url: str = ""
+    api_key_env: str = "OPENAI_API_KEY"
+    max_retries: int = Field(default=2, ge=0, le=10)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_tokens: int = Field(default=800, ge=16)
+    template: str = "default"
+
+    @model_validator(mode="after")
+    def _named(self) -> LLMSettings:
+        if self.kind == "http" and not self.model:
+            raise ValueError("kind = 'http' needs a model, e.g. model = 'gpt-4o-mini'")
+        return self
+
+
+class RecommendSettings(BaseModel):
+    """How a turn is answered.
+
+    Attributes:
+        candidates: how many the retriever proposes to the model.
+        deadline_s: wall-clock seconds for a whole turn; past it the retriever's order is returned.
+        max_characters: longest conversation that is accepted, in characters of all its turns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    candidates: int = Field(default=50, ge=1, le=500)
+    deadline_s: float = Field(default=20.0, gt=0)
+    max_characters: int = Field(default=4_000_000, ge=1000)
+
+
+class Settings(BaseModel):
+    """All settings of a store."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedder: EmbedderSettings = EmbedderSettings()
+    llm: LLMSettings = LLMSettings()
+    recommend: RecommendSettings = RecommendSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class StorePaths:
+    """Where a store keeps what; `root` is the folder that `rarec init` makes."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "rarec.toml"
+
+    @property
+    def catalogue(self) -> Path:
+        return self.root / "catalogue.sqlite"
+
+    @property
+    def embeddings(self) -> Path:
+        return self.root / "embeddings.sqlite"
+
+    @property
+    def bundle(self) -> Path:
+        return self.root / "bundle"
+
+
+def load_settings(
+    path: Path, *, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read settings; every wrong value is reported at once.
+
+    Args:
+        path: rarec.toml; a missing file means the defaults.
+        environment: ``RAREC_SECTION__NAME`` variables; the process's own if None.
+        flags: ``{"llm.model": value}``; None values are ignored.
+    Raises:
+        SettingsError: the file is not TOML, or values are unknown or wrong; the message lists them all.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{str(path)!r} is not valid TOML: {error}; fix it, or delete it") from error
+    origin: dict[str, str] = {}
+    for name, value in (os.environ if environment is None else environment).items():
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and key:
+            _put(values, section, key, value)
+            origin[f"{section}.{key}"] = f"environment variable {name}"
+    for name, value in (flags or {}).items():
+        if value is not None:
+            section, _, key = name.partition(".")
+            _put(values, section, key, value)
+            origin[name] = f"flag for {name}"
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [_complaint(dict(e), origin, path) for e in error.errors()]
+        raise SettingsError("wrong settings:\n" + "\n".join(lines)) from error
+
+
+def _put(values: dict[str, Any], section: str, key: str, value: Any) -> None:
+    place = values.setdefault(section, {})
+    if isinstance(place, dict):
+        place[key] = value
+
+
+def _complaint(error: Mapping[str, Any], origin: Mapping[str, str], path: Path) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    where = origin.get(name, f"file {path.name}")
+    return f"  {name} = {error['input']!r} ({where}): {error['msg']}"
+
+
+TEMPLATE = """\
+# Settings of this store. Every line that is commented out shows its default.
+# An environment variable RAREC_SECTION__NAME overrides a line, for example RAREC_LLM__MODEL.
+
+[embedder]
+# kind = "minilm"            # or "sentence-transformers", "qwen3", "openai"
+
+[llm]
+# kind = "local"             # the embedded ranker; "http" for any OpenAI-compatible endpoint; "none"
+# model = "gpt-4o-mini"
+# base_url = ""              # for example "http://127.0.0.1:11434/v1"; empty means OpenAI
+# api_key_env = "OPENAI_API_KEY"
+
+[recommend]
+# candidates = 50            # how many items the retriever proposes to the model
+# deadline_s = 20.0          # a turn is answered within this time whatever the model does
+"""
