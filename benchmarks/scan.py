@@ -85,22 +85,25 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if not options.json:
+        print("  time   blocked ms  doubling ms   loop ms   doubling/blocked   loop/blocked")
     rows = []
     for steps in options.times:
         ms = compare(steps, options.batch, options.width, options.repeats)
-        ratios = {f"{name}_over_blocked": round(ms[name] / ms["blocked"], 2) for name in ("doubling", "loop")}
-        rows.append({"time": steps, **{f"{name}_ms": round(value, 2) for name, value in ms.items()}, **ratios})
+        ratios = {name: ms[name] / ms["blocked"] for name in ("doubling", "loop")}
+        rows.append(
+            {"time": steps}
+            | {f"{name}_ms": round(value, 2) for name, value in ms.items()}
+            | {f"{name}_over_blocked": round(value, 2) for name, value in ratios.items()}
+        )
+        if not options.json:
+            print(
+                f"{steps:>6} {ms['blocked']:>12.1f} {ms['doubling']:>12.1f} {ms['loop']:>9.1f} "
+                f"{ratios['doubling']:>17.1f}x {ratios['loop']:>13.1f}x",
+                flush=True,
+            )
     if options.json:
         print(json.dumps({"settings": vars(options), "torch": torch.__version__, "rows": rows}))
-        return
-    print(
-        f"{'time':>6} {'blocked ms':>11} {'doubling ms':>12} {'loop ms':>9} {'doubling/blocked':>17} {'loop/blocked':>13}"
-    )
-    for row in rows:
-        print(
-            f"{row['time']:>6} {row['blocked_ms']:>11.1f} {row['doubling_ms']:>12.1f} {row['loop_ms']:>9.1f} "
-            f"{row['doubling_over_blocked']:>16.1f}x {row['loop_over_blocked']:>12.1f}x"
-        )
 
 
 if __name__ == "__main__":

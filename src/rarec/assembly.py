@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,10 @@ from rarec.catalogue.linker import Linker
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
-from rarec.errors import InputError, StoreError
+from rarec.errors import InputError, SettingsError, StoreError, UnknownItem
 from rarec.files import write_text
 from rarec.index.exact import ExactIndex
-from rarec.llm.http import HttpLLM
+from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
 from rarec.ranker.local import LocalRanker
 from rarec.retriever.bundle import load_retriever
@@ -40,11 +42,19 @@ EMBED_CHUNK = 64
 """Texts between two commits: so often progress is reported, and so many a kill loses at most."""
 
 
+RESCALE_SHARE = 0.1
+"""Popularity counts by its rank in the catalogue; past so much growth or loss all items are ranked anew."""
+
+MOST_TOKENS = 512
+MOST_MENTIONS = 50
+"""What the retriever reads of a conversation, and of one turn: the newest. A step takes about a millisecond."""
+
+
 class Engine:
     """Catalogue, linker, encoder and index of one store.
 
     Items that are added, changed or deleted in the catalogue, by this process or another, take effect at the next
-    `refresh`, which costs one look at a counter if nothing changed.
+    `refresh`, which costs one look at a counter if nothing changed. Safe to use from several threads.
     """
 
     def __init__(
@@ -53,12 +63,12 @@ class Engine:
         self.catalogue, self.embedder, self.model = catalogue, embedder, model
         self.index = ExactIndex(model.config.width + 1, float_columns=1)
         self.linker = Linker()
-        self.encoder = ConversationEncoder(model, embedder, self._known_vectors)
+        self.encoder = ConversationEncoder(model, embedder, self.vectors)
         self._lock = threading.Lock()
         self._version = catalogue.version
-        items = list(catalogue)
-        self._scale = PopularityScale([i.popularity for i in items])
+        items = self._rescale()
         self._put(items, progress)
+        self.linker.add(items)
 
     def item_text(self, item: Item) -> str:
         """What is embedded for an item."""
@@ -78,20 +88,41 @@ class Engine:
             ),
         )
 
-    def refresh(self) -> None:
-        """Take over what changed in the catalogue."""
+    def query(self, linked: Conversation) -> NDArray[np.float32]:
+        """The retriever's query for a linked conversation, shape (width + 1,); see `recent` for what it reads."""
+        return self.encoder.query(recent(linked))
+
+    def vectors(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
+        """Item vectors, shape (width + 1,) each, of those ids that are in the index."""
+        while True:
+            known = [i for i in ids if i in self.index]
+            try:
+                return dict(zip(known, self.index.vectors(known), strict=True)) if known else {}
+            except UnknownItem:  # another thread has removed one just now
+                continue
+
+    def refresh(self) -> int:
+        """Take over what changed in the catalogue; the catalogue's version that all is now in step with.
+
+        Raises:
+            EmbedderError: new items cannot be embedded; deleted ones are gone, the rest is tried again next time.
+        """
         if self.catalogue.version == self._version:
-            return
+            return self._version
         with self._lock:
             version = self.catalogue.version
+            if version == self._version:
+                return version
             changes = self.catalogue.changes_since(self._version)
-            items = self.catalogue.get_many(changes.changed, missing="skip")
-            gone = [i for i in changes.deleted if i in self.index]
-            self.index.remove(gone)
-            self.linker.remove([*gone, *(i.id for i in items if i.id in self.index)])
-            self._put(items, None)
+            self.index.remove(changes.deleted)
+            self.linker.remove(changes.deleted)
+            changed = self.catalogue.get_many(changes.changed, missing="skip")
+            moved = abs(len(self.catalogue) - self._scaled_for) > RESCALE_SHARE * self._scaled_for
+            self._put(self._rescale() if moved else changed, None)
+            self.linker.add(changed)
             self.encoder.forget()
             self._version = version
+            return version
 
     def close(self) -> None:
         """Close the files of the store."""
@@ -100,16 +131,33 @@ class Engine:
         if close is not None:
             close()
 
+    def _rescale(self) -> list[Item]:
+        """Rank popularities anew; gives all items, since the vectors of all hang on it."""
+        items = list(self.catalogue)
+        self._scale, self._scaled_for = PopularityScale([i.popularity for i in items]), len(items)
+        return items
+
     def _put(self, items: Sequence[Item], progress: Progress | None) -> None:
         self._layout = self.catalogue.layout
         vectors = self.embedder.embed([self.item_text(i) for i in items], progress=progress)
         features = item_features(vectors, [i.popularity for i in items], [i.year for i in items], scale=self._scale)
         self.index.add(items, self.model.project(torch.from_numpy(features)).numpy())
-        self.linker.add(items)
 
-    def _known_vectors(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
-        known = [i for i in ids if i in self.index]
-        return dict(zip(known, self.index.vectors(known), strict=True)) if known else {}
+
+def recent(conversation: Conversation) -> Conversation:
+    """The newest turns, at most about `MOST_TOKENS` messages and mentions, so that no conversation takes for ever.
+
+    Old turns go many at a time: while they stay, the retriever goes on from where it was. Of a turn the last
+    `MOST_MENTIONS` mentions count.
+    """
+    turns = tuple(
+        replace(t, mentions=t.mentions[-MOST_MENTIONS:]) if t.mentions and len(t.mentions) > MOST_MENTIONS else t
+        for t in conversation.turns
+    )
+    ends = list(accumulate(1 + len(t.mentions or ()) for t in turns))
+    half = MOST_TOKENS // 2
+    first = bisect_right(ends, (ends[-1] // half - 1) * half) if ends and ends[-1] > MOST_TOKENS else 0
+    return replace(conversation, turns=turns[first:])
 
 
 def open_engine(
@@ -124,7 +172,7 @@ def open_engine(
         )
         model = load_retriever(paths.bundle, embedder=embedder.name)
         engine = Engine(catalogue, embedder, model, progress=progress)
-        chosen = llm or llm_from(settings.llm, engine, paths.bundle)
+        chosen = llm if llm is not None else llm_from(settings.llm, engine, paths.bundle)
         opened.pop_all()
     return engine, settings, chosen
 
@@ -143,16 +191,25 @@ def read_settings(path: Path, flags: Mapping[str, Any] | None = None) -> Setting
 
 
 def llm_from(settings: LLMSettings, engine: Engine, bundle: Path) -> LLM | None:
-    """The model that the settings name; None for ``none``."""
+    """The model that the settings name; None for ``none``.
+
+    Raises:
+        BundleError: the bundle has no ranker, or it is damaged.
+        SettingsError: `api_key_env` names another variable than the usual one, and it is not set.
+    """
     if settings.kind == "none":
         return None
     if settings.kind == "local":
         return LocalRanker.load(bundle, engine.embedder, engine.item_embeddings)
+    key = os.environ.get(settings.api_key_env, "")
+    if not key and settings.api_key_env != KEY_VARIABLE:
+        # The client would fall back on the usual variable, and one provider's key would go to another.
+        raise SettingsError(
+            f"the environment variable {settings.api_key_env!r} named by llm.api_key_env is not set; set it to the "
+            "key (to any text if the server asks for none)"
+        )
     return HttpLLM(
-        settings.model,
-        base_url=settings.base_url or None,
-        api_key=os.environ.get(settings.api_key_env),
-        max_retries=settings.max_retries,
+        settings.model, base_url=settings.base_url or None, api_key=key or None, max_retries=settings.max_retries
     )
 
 
@@ -161,18 +218,20 @@ def create_store(path: Path, *, layout: str = "generic", bundle: Path | None = N
 
     Raises:
         StoreError: there is a store already, or the folder cannot be written.
-        InputError: `bundle` is not a folder.
+        InputError: `bundle` is not a folder with a retriever.
+        SettingsError: there is no such layout.
     """
     paths = StorePaths(path)
     if paths.catalogue.exists():
         raise StoreError(f"there is a store at {str(path)!r} already; choose another folder, or delete that one")
     source = bundle or default_bundle()
-    if not source.is_dir():
+    if not (source / "retriever.json").is_file():
         raise InputError(f"{str(source)!r} is not a bundle folder; train one with: rarec train")
     chosen = load_layout(layout)  # before anything is written
     try:
         path.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, paths.bundle, dirs_exist_ok=True)
+        if not (paths.bundle.exists() and source.samefile(paths.bundle)):
+            shutil.copytree(source, paths.bundle, dirs_exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make a store at {str(path)!r}: {error.strerror or error}") from error
     if not paths.settings.exists():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,18 +16,20 @@ from rarec.errors import StoreError
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success fsync it and rename it over `path`.
 
+    The file has the permissions of any new file (the umask's). An OSError of the caller's own code counts as one of
+    writing.
+
     Raises:
         StoreError: the disk is full or the folder cannot be written; `path` is as it was.
     """
-    temporary = ""
+    # Not `tempfile`: it makes files for the owner only, and finding out the umask would change it for other threads.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101
-        os.replace(temporary, path)  # noqa: PTH105
+        temporary.replace(path)
         _fsync_folder(path.parent)
     except OSError as error:
         _remove(temporary)
@@ -45,12 +47,6 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _fsync_folder(folder: Path) -> None:
     if os.name == "nt":
         return
@@ -61,6 +57,6 @@ def _fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _remove(path: str) -> None:
-    if path:
-        Path(path).unlink(missing_ok=True)
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it may never have been made; what went wrong before is what counts
+        path.unlink()

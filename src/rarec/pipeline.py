@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -12,13 +13,23 @@ from typing import Any, Self
 
 import anyio
 import anyio.to_thread
+import numpy as np
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from rarec.assembly import Engine, open_engine
 from rarec.candidates import diversify
 from rarec.errors import InputError, LLMError, LLMTimeout
 from rarec.llm.protocol import LLM, OnText
-from rarec.prompt import ParsedAnswer, ReplyStream, ReplyText, answer_schema, parse, render, reply_text
+from rarec.prompt import (
+    ParsedAnswer,
+    PromptTemplate,
+    ReplyStream,
+    ReplyText,
+    answer_schema,
+    parse,
+    render,
+    reply_text,
+)
 from rarec.ranker.evidence import Evidence, rarity, why
 from rarec.ranker.local import write_reply
 from rarec.settings import Settings
@@ -36,6 +47,9 @@ from rarec.types import (
     Recommendation,
     Usage,
 )
+
+ATTEMPTS = 3
+"""How often candidates are looked for anew when the catalogue changes meanwhile."""
 
 RESERVE_S = 0.05
 """Kept of the deadline for writing the answer once the model has been given up."""
@@ -57,7 +71,7 @@ class _Clock:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self.timings_ms[stage] = (now - self._last) * 1000
+        self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + (now - self._last) * 1000
         self._last = now
 
     def total(self) -> Mapping[str, float]:
@@ -98,6 +112,8 @@ class Recommender:
     def __init__(self, engine: Engine, settings: Settings, llm: LLM | None) -> None:
         self.engine = engine
         self.settings = settings
+        template = settings.llm.template
+        self._template = PromptTemplate.load(Path(template) if template.endswith(".toml") else template)
         self.llm = llm
         self._portal_context: Any = None
         self._portal: BlockingPortal | None = None
@@ -123,7 +139,11 @@ class Recommender:
             StoreError, BundleError, SettingsError, MissingExtra: each says what to do.
         """
         engine, settings, configured = open_engine(Path(path), flags=flags, llm=llm, progress=progress)
-        return cls(engine, settings, configured)
+        try:
+            return cls(engine, settings, configured)
+        except BaseException:
+            engine.close()
+            raise
 
     def reply(
         self,
@@ -140,11 +160,14 @@ class Recommender:
                 diverse items and a question.
             n: how many items, >= 1.
             filters: what may be returned.
-            on_text: receives the reply while it is written.
+            on_text: receives the reply piece by piece while it is written, in the thread of the event loop. The pieces
+                add up to `Recommendation.reply`; if the model breaks off in the middle, what was shown stays, and the
+                whole `reply` follows on a new line. What it raises ends the turn and reaches the caller.
         Returns:
             the answer, inside ``recommend.deadline_s``; `degraded` says that the model did not take part.
         Raises:
             InputError: the conversation, `n` or the filters are wrong.
+            EmbedderError, StoreError: messages cannot be embedded, or the store cannot be read.
         """
         with self._starting:
             if self._portal is None:
@@ -166,9 +189,10 @@ class Recommender:
         on_text: OnText | None = None,
     ) -> Recommendation:
         """The same as `reply`, for an event loop; work on the processor runs in threads."""
-        check_conversation(conversation, self.settings.recommend.max_characters)
-        if n < 1:
-            raise InputError(f"n must be at least 1, got {n!r}")
+        limits = self.settings.recommend
+        check_conversation(conversation, limits.max_characters, limits.max_turns)
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise InputError(f"n must be a whole number of at least 1, got {n!r}")
         clock = _Clock()
         proposal = await anyio.to_thread.run_sync(self._propose, conversation, n, filters or Filters(), clock)
         if not proposal.candidates:
@@ -179,44 +203,57 @@ class Recommender:
         task = RankingTask(
             proposal.conversation, proposal.mentioned, proposal.candidates, min(n, len(proposal.candidates))
         )
-        left = self.settings.recommend.deadline_s - (time.perf_counter() - clock.started) - RESERVE_S
+        left = limits.deadline_s - (time.perf_counter() - clock.started) - RESERVE_S
         choice = await self._choose(task, left, on_text)
         clock.lap("llm")
         return _answer(task, choice, clock)
 
     def _propose(self, conversation: Conversation, n: int, filters: Filters, clock: _Clock) -> _Proposal:
+        for _ in range(ATTEMPTS):
+            version = self.engine.refresh()
+            proposal = self._propose_once(conversation, n, filters, clock)
+            if self.engine.catalogue.version == version:
+                break  # else an item may have changed behind the index, and not pass the filters any more
+        return proposal
+
+    def _propose_once(self, conversation: Conversation, n: int, filters: Filters, clock: _Clock) -> _Proposal:
         engine = self.engine
-        engine.refresh()
         linked = engine.link(conversation)
-        mentions = linked.mentions()
-        mentioned = {i.id: i for i in engine.catalogue.get_many([m.item for m in mentions], missing="skip")}
+        ids = dict.fromkeys(m.item for m in linked.mentions())
+        mentioned = {i.id: i for i in engine.catalogue.get_many(ids, missing="skip")}
         clock.lap("link")
-        query = engine.encoder.query(linked)
-        clock.lap("encode")
-        asked = replace(filters, exclude=filters.exclude | {m.item for m in mentions})
+        query = engine.query(linked)
+        clock.lap("embed")
+        asked = replace(filters, exclude=filters.exclude | ids.keys())
         opening = not any(t.text.strip() or t.mentions for t in linked.turns)
         wanted = OPENING_POOL * n if opening else max(n, self.settings.recommend.candidates)
         hits = engine.index.search(query[None], n=wanted, filters=asked)[0]
-        chosen = list(range(len(hits.ids)))
-        if opening and chosen:
-            chosen = diversify(engine.index.vectors(hits.ids)[:, :-1], hits.scores, n=n)
-        items = engine.catalogue.get_many([hits.ids[i] for i in chosen], missing="skip")
-        scores = {hits.ids[i]: float(hits.scores[i]) for i in chosen}
+        scores = dict(zip(hits.ids, map(float, hits.scores), strict=True))
+        chosen = self._diverse(scores, n) if opening else list(scores)
+        items = engine.catalogue.get_many(chosen, missing="skip")
         candidates = tuple(Candidate(item, scores[item.id]) for item in items)
         clock.lap("retrieve")
         return _Proposal(linked, mentioned, candidates, len(engine.index) == 0)
 
+    def _diverse(self, scores: Mapping[ItemId, float], n: int) -> list[ItemId]:
+        vectors = self.engine.vectors(list(scores))
+        if not vectors:
+            return []
+        ids = list(vectors)
+        order = diversify(np.stack(list(vectors.values()))[:, :-1], np.array([scores[i] for i in ids], np.float32), n=n)
+        return [ids[i] for i in order]
+
     async def _choose(self, task: RankingTask, left_s: float, on_text: OnText | None) -> _Choice:
-        """Ask the model; whatever goes wrong, the retriever's order stands, with the reason."""
+        """Ask the model; whatever goes wrong with it, the retriever's order stands, with the reason."""
         if self.llm is None:
-            return _retriever_order(task, "no model is configured", on_text, said="")
+            return _retriever_order(task, "no model is configured", on_text)
         if left_s <= 0:
-            return _retriever_order(task, "the deadline passed before the model was asked", on_text, said="")
+            return _retriever_order(task, "the deadline passed before the model was asked", on_text)
         shown = _Shown(task, on_text)
         try:
             options = self.settings.llm
             request = CompletionRequest(
-                render(task, template=options.template),
+                render(task, template=self._template),
                 schema=answer_schema(task),
                 max_tokens=options.max_tokens,
                 temperature=options.temperature,
@@ -225,33 +262,31 @@ class Recommender:
             )
             with anyio.fail_after(left_s):
                 completion = await self.llm.complete(request, on_text=shown.feed if on_text else None)
-        except (LLMTimeout, TimeoutError):
-            return _retriever_order(task, f"no answer within {left_s:.1f} s", on_text, said=shown.text)
-        except LLMError as error:
-            return _retriever_order(task, str(error), on_text, said=shown.text)
+            answer = parse(completion.text, offered=len(task.candidates), n=task.n)
         except Exception as error:  # a model may be anybody's code; a turn is answered all the same
-            return _retriever_order(task, f"{type(error).__name__}: {error}", on_text, said=shown.text)
-        answer = parse(completion.text, offered=len(task.candidates), n=task.n)
+            shown.over = True
+            if error is shown.listener_error:
+                raise
+            return _retriever_order(task, _reason(error, left_s), on_text, said=shown.text)
         if answer.report.missing == task.n:
             return _retriever_order(
                 task, "the answer named no candidate", on_text, said=shown.text, report=answer.report,
                 usage=completion.usage,
             )  # fmt: skip
-        reply = reply_text(answer.reply, task.candidates) or reply_text(
-            write_reply(task, list(answer.order)), task.candidates
-        )
+        reply = reply_text(answer.reply or write_reply(task, list(answer.order)), task.candidates)
         shown.finish(reply)
         return _Choice(answer, reply, completion.usage, completion.model)
 
     def close(self) -> None:
         """Close the store and end the background loop; a second call does nothing."""
-        if self._portal_context is not None:
-            aclose = getattr(self.llm, "aclose", None)
-            if aclose is not None and self._portal is not None:
-                self._portal.call(aclose)
-            self._portal_context.__exit__(None, None, None)
-            self._portal = self._portal_context = None
-        self.engine.close()
+        with self._starting, ExitStack() as last:
+            last.callback(self.engine.close)
+            if self._portal_context is not None and self._portal is not None:
+                last.push(self._portal_context.__exit__)
+                portal, self._portal, self._portal_context = self._portal, None, None
+                aclose = getattr(self.llm, "aclose", None)
+                if aclose is not None:
+                    portal.call(aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -266,9 +301,12 @@ class _Shown:
     def __init__(self, task: RankingTask, on_text: OnText | None) -> None:
         self._stream, self._replace, self._on_text = ReplyStream(), ReplyText(task.candidates), on_text
         self.text = ""
+        self.over = False
+        self.listener_error: Exception | None = None
 
     def feed(self, delta: str) -> None:
-        self._show(self._replace.feed(self._stream.feed(delta)))
+        if not self.over:  # a model may go on in a thread of its own after it has been given up
+            self._show(self._replace.feed(self._stream.feed(delta)))
 
     def finish(self, reply: str) -> None:
         """Show what of the final reply was not shown yet; nothing if something else was."""
@@ -280,11 +318,20 @@ class _Shown:
         if piece:
             self.text += piece
             if self._on_text:
-                self._on_text(piece)
+                try:
+                    self._on_text(piece)
+                except Exception as error:
+                    self.listener_error = error
+                    raise
 
 
-def check_conversation(conversation: Conversation, max_characters: int) -> None:
-    """Raise InputError for an unknown role, text that is not a string, or more characters than allowed."""
+def check_conversation(conversation: Conversation, max_characters: int, max_turns: int) -> None:
+    """Raise InputError for an unknown role, text that is not a string, or more characters or turns than allowed."""
+    if len(conversation.turns) > max_turns:
+        raise InputError(
+            f"the conversation has {len(conversation.turns)} turns, more than {max_turns}; send its last turns only, "
+            "or raise recommend.max_turns"
+        )
     total = 0
     for number, turn in enumerate(conversation.turns, start=1):
         if turn.role not in ("user", "assistant"):
@@ -299,12 +346,20 @@ def check_conversation(conversation: Conversation, max_characters: int) -> None:
         )
 
 
+def _reason(error: Exception, left_s: float) -> str:
+    if isinstance(error, LLMTimeout | TimeoutError):
+        return f"no answer within {left_s:.1f} s"
+    if isinstance(error, LLMError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
 def _retriever_order(
     task: RankingTask,
     reason: str,
     on_text: OnText | None,
     *,
-    said: str,
+    said: str = "",
     report: ParseReport | None = None,
     usage: Usage | None = None,
 ) -> _Choice:

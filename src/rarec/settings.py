@@ -58,6 +58,7 @@ class RecommendSettings(BaseModel):
         candidates: how many the retriever proposes to the model.
         deadline_s: wall-clock seconds for a whole turn; past it the retriever's order is returned.
         max_characters: longest conversation that is accepted, in characters of all its turns.
+        max_turns: the same in turns.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,7 @@ class RecommendSettings(BaseModel):
     candidates: int = Field(default=50, ge=1, le=500)
     deadline_s: float = Field(default=20.0, gt=0)
     max_characters: int = Field(default=4_000_000, ge=1000)
+    max_turns: int = Field(default=10_000, ge=10)
 
 
 class Settings(BaseModel):
@@ -110,13 +112,14 @@ def load_settings(
         environment: ``RAREC_SECTION__NAME`` variables; the process's own if None.
         flags: ``{"llm.model": value}``; None values are ignored.
     Raises:
-        SettingsError: the file is not TOML, or values are unknown or wrong; the message lists them all.
+        SettingsError: the file cannot be read or is not TOML, or values are unknown or wrong; the message lists them
+            all, with where each comes from.
     """
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{str(path)!r} is not valid TOML: {error}; fix it, or delete it") from error
+    values = _read(path)
     origin: dict[str, str] = {}
+    for section, table in values.items():
+        for key in table if isinstance(table, dict) else ():
+            origin[f"{section}.{key}"] = f"file {path.name}"
     for name, value in (os.environ if environment is None else environment).items():
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and key:
@@ -134,6 +137,16 @@ def load_settings(
         raise SettingsError("wrong settings:\n" + "\n".join(lines)) from error
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        # Some editors put a byte order mark first, which is not TOML.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{str(path)!r} is not valid TOML: {error}; fix it, or delete it") from error
+    except OSError as error:
+        raise SettingsError(f"cannot read {str(path)!r}: {error.strerror}; check what it is, and its rights") from error
+
+
 def _put(values: dict[str, Any], section: str, key: str, value: Any) -> None:
     place = values.setdefault(section, {})
     if isinstance(place, dict):
@@ -142,8 +155,17 @@ def _put(values: dict[str, Any], section: str, key: str, value: Any) -> None:
 
 def _complaint(error: Mapping[str, Any], origin: Mapping[str, str], path: Path) -> str:
     name = ".".join(str(part) for part in error["loc"])
-    where = origin.get(name, f"file {path.name}")
-    return f"  {name} = {error['input']!r} ({where}): {error['msg']}"
+    below = dict.fromkeys(place for key, place in origin.items() if key.startswith(f"{name}."))
+    where = origin.get(name) or ", ".join(below) or f"file {path.name}"
+    return f"  {name} = {_shown(name, error['input'])!r} ({where}): {error['msg']}"
+
+
+def _shown(name: str, value: Any) -> Any:
+    """The value without secrets: somebody will put a key where it does not belong."""
+    if isinstance(value, dict):
+        return {key: _shown(str(key), member) for key, member in value.items()}
+    last = name.rpartition(".")[2]
+    return "***" if last != "api_key_env" and any(word in last for word in ("key", "token", "secret")) else value
 
 
 TEMPLATE = """\
@@ -155,7 +177,7 @@ TEMPLATE = """\
 
 [llm]
 # kind = "local"             # the embedded ranker; "http" for any OpenAI-compatible endpoint; "none"
-# model = "gpt-4o-mini"
+# model = ""                 # for example "gpt-4o-mini"; needed for "http"
 # base_url = ""              # for example "http://127.0.0.1:11434/v1"; empty means OpenAI
 # api_key_env = "OPENAI_API_KEY"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from rarec.conversations import Interactions as Person
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
 from rarec.embed.protocol import Embedder
-from rarec.errors import InputError, SettingsError
+from rarec.errors import BundleError, InputError, SettingsError, StoreError
+from rarec.evaluate.bootstrap import paired_interval
 from rarec.files import write_text
 from rarec.ranker.model import Ranker, RankerConfig
 from rarec.ranker.tasks import RankingTasks
@@ -52,6 +54,7 @@ class TrainingRecipe(BaseModel):
         seed: of the initial weights.
         retriever: its shape.
         pretrain, finetune, ranker: settings of each stage and its training loop.
+        visits: data set -> how often an epoch of fine-tuning visits each of its conversations; 1 if not named.
         user_weight: weight of what users mention first themselves, as further targets of fine-tuning.
         folds: retrievers trained for the ranker's candidates, each on all conversations but its fold.
         fold_epochs: epochs of each of them.
@@ -63,15 +66,27 @@ class TrainingRecipe(BaseModel):
     seed: int = 0
     retriever: RetrieverConfig = RetrieverConfig(text_dimension=384)
     pretrain: PretrainConfig = PretrainConfig()
-    pretrain_loop: TrainerConfig = TrainerConfig(epochs=12, learning_rate=2e-3, weight_decay=0.01, patience=None)
+    pretrain_loop: TrainerConfig = TrainerConfig(epochs=12, learning_rate=2e-3, weight_decay=0.01)
     finetune: FinetuneConfig = FinetuneConfig()
     finetune_loop: TrainerConfig = TrainerConfig(epochs=10, learning_rate=1.5e-3, patience=3)
+    visits: dict[str, int] = Field(default_factory=lambda: {"inspired": 3})
     user_weight: float = Field(default=0.3, ge=0)
     folds: int = Field(default=2, ge=2)
     fold_epochs: int = Field(default=6, gt=0)
     candidates: int = Field(default=50, gt=1)
     ranker: RankerTrainingConfig = RankerTrainingConfig()
     ranker_loop: TrainerConfig = TrainerConfig(epochs=20, learning_rate=1e-3, weight_decay=0.05, patience=4)
+
+
+_PRETRAIN = {"seed", "retriever", "pretrain", "pretrain_loop"}
+_FINETUNE = _PRETRAIN | {"visits", "user_weight", "finetune", "finetune_loop"}
+_HANGS_ON = {
+    "pretrain": _PRETRAIN,
+    "finetune": _FINETUNE,
+    "fold": _FINETUNE | {"folds", "fold_epochs"},
+    "ranker": set(TrainingRecipe.model_fields),
+}
+"""First word of a stage -> the parts of the recipe that decide its weights."""
 
 
 def load_recipe(path: Path | None) -> TrainingRecipe:
@@ -83,10 +98,10 @@ def load_recipe(path: Path | None) -> TrainingRecipe:
     if path is None:
         return TrainingRecipe()
     try:
-        return TrainingRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return TrainingRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise SettingsError(f"cannot read the recipe {str(path)!r}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"the recipe {str(path)!r} is not valid TOML: {error}") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
@@ -129,34 +144,48 @@ def train_bundle(
     Returns:
         figures of each stage on the validation conversations.
     Raises:
-        InputError: a data file is missing or wrong, or `until` is not a stage.
+        InputError: a data file is missing or wrong, `until` is not a stage, or the recipe is for another embedder.
         BundleError: a checkpoint belongs to another recipe.
     """
     stages = ("pretrain", "finetune", "ranker")
     if until not in stages:
         raise InputError(f"no stage {until!r}; use one of {', '.join(stages)}")
-    work.mkdir(parents=True, exist_ok=True)
-    tell = on_progress or (lambda *_: None)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {str(work)!r}: {error.strerror}; choose another one") from error
+    stage = _Stages(recipe, work, on_progress or (lambda *_: None))
     embedder = CachedEmbedder(MiniLMEmbedder(), work / "embeddings.sqlite", keep_queries=True)
-    corpus = load_corpus(data, embedder, tell)
+    return _train(stage, data, out, embedder, until)
+
+
+def _train(stage: _Stages, data: Path, out: Path, embedder: CachedEmbedder, until: str) -> dict[str, Any]:
+    recipe = stage.recipe
+    if recipe.retriever.text_dimension != embedder.dimension:
+        raise InputError(
+            f"the recipe has retriever.text_dimension = {recipe.retriever.text_dimension!r}, but the vectors of "
+            f"{embedder.name!r} have {embedder.dimension} numbers; set that"
+        )
+    corpus = load_corpus(data, embedder, stage.tell)
+    # Read before the long stage, so that a missing file is not found out after it.
+    trainer = None if until == "pretrain" else _Finetuning(stage, data, corpus, embedder)
     model = Retriever(recipe.retriever, seed=recipe.seed)
     people = [_rows(p, corpus.table) for p in read_ml1m(data / "movielens" / "ml1m_ratings.parquet")]
     figures: dict[str, Any] = {}
     pretraining = NextItem(model, corpus.table, people, recipe.pretrain, seed=recipe.seed)
-    _loop("pretrain", model, pretraining, recipe.pretrain_loop, work, tell)
+    stage.run("pretrain", model, pretraining, recipe.pretrain_loop)
     pretrained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    trainer = _Finetuning(recipe, data, work, corpus, embedder, tell)
-    if until != "pretrain":
-        figures |= trainer.finetune(model)
-        training = {"recipe": recipe.model_dump(mode="json"), "figures": figures}
-        save_retriever(out, model, embedder=embedder.name, training=training)
+    if trainer is None:
+        return figures
+    figures |= trainer.finetune(model)
+    training = {"recipe": recipe.model_dump(mode="json"), "figures": figures}
+    save_retriever(out, model, embedder=embedder.name, training=training)
     if until == "ranker":
         ranker, ranker_figures = trainer.ranker(model, pretrained)
         figures |= ranker_figures
         config = RankerConfig(text_dimension=embedder.dimension)
         save_model(out, ranker, kind="ranker", config=config, embedder=embedder.name, training=ranker_figures)
-    if until != "pretrain":
-        write_text(out / CARD, card(recipe, figures, embedder.name))
+    write_text(out / CARD, card(recipe, figures, embedder.name))
     return figures
 
 
@@ -184,29 +213,35 @@ def seed_embeddings(embedder: CachedEmbedder, folder: Path) -> None:
     import pyarrow.parquet as parquet
 
     texts = parquet.read_table(folder / "texts.parquet", columns=["text"])["text"].to_pylist()
-    embedder.import_vectors(texts, np.load(folder / "minilm_f16.npy", allow_pickle=False))
+    try:
+        vectors = np.load(folder / "minilm_f16.npy", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{str(folder)!r} has texts.parquet but no readable minilm_f16.npy: {error}; add it, or remove the folder"
+        ) from error
+    embedder.import_vectors(texts, vectors)
 
 
 class _Finetuning:
     """Training on conversations, with one set of tokenised data for both models."""
 
-    def __init__(
-        self, recipe: TrainingRecipe, data: Path, work: Path, corpus: Corpus, embedder: Embedder, tell: OnProgress
-    ) -> None:
-        self._recipe, self._work, self._corpus, self._embedder, self._tell = recipe, work, corpus, embedder, tell
-        self._training = [c for name in DATA_SETS for c in read_split(data, name, "train")]
+    def __init__(self, stage: _Stages, data: Path, corpus: Corpus, embedder: Embedder) -> None:
+        self._stage, self._recipe, self._tell = stage, stage.recipe, stage.tell
+        self._corpus, self._embedder = corpus, embedder
+        self._training = [
+            (c, self._recipe.visits.get(name, 1)) for name in DATA_SETS for c in read_split(data, name, "train")
+        ]
         self._valid = {name: list(read_split(data, name, "valid")) for name in DATA_SETS}
         self._candidates = np.unique(np.concatenate(list(corpus.catalogues.values())))
 
     def finetune(self, model: Retriever) -> dict[str, Any]:
         valid = {name: self._tokenise(c, user_weight=0.0) for name, c in self._valid.items()}
-        first = DATA_SETS[0]
 
         def score() -> float:
-            return ndcg_at_10(self._ranks(model, valid[first], first))
+            return float(np.mean([ndcg_at_10(self._ranks(model, data, name)) for name, data in valid.items()]))
 
         task = self._task(model, self._training)
-        _loop("finetune", model, task, self._recipe.finetune_loop, self._work, self._tell, score)
+        self._stage.run("finetune", model, task, self._recipe.finetune_loop, score)
         figures: dict[str, Any] = {}
         for name, data in valid.items():
             ranks = self._ranks(model, data, name)
@@ -214,27 +249,28 @@ class _Finetuning:
         return figures
 
     def ranker(self, model: Retriever, pretrained: dict[str, torch.Tensor]) -> tuple[Ranker, dict[str, Any]]:
-        examples: list[list[Example]] = []
+        learn: list[Example] = []
+        dev: list[Example] = []
         folds = self._recipe.folds
         loop = self._recipe.finetune_loop.model_copy(update={"epochs": self._recipe.fold_epochs, "patience": None})
         for fold in range(folds):
             helper = Retriever(self._recipe.retriever, seed=self._recipe.seed)
             helper.load_state_dict(pretrained)
             rest = [c for i, c in enumerate(self._training) if i % folds != fold]
-            _loop(f"fold {fold + 1} of {folds}", helper, self._task(helper, rest), loop, self._work, self._tell)
-            held = [c for i, c in enumerate(self._training) if i % folds == fold]
-            examples.append(self._examples(helper, held, f"candidates {fold + 1} of {folds}"))
-        # A tenth of each fold's end decides when to stop; the validation split stays untouched for the claim.
-        dev = [e for part in examples for e in part[-len(part) // 10 :]]
-        learn = [e for part in examples for e in part[: -len(part) // 10]]
+            self._stage.run(f"fold {fold + 1} of {folds}", helper, self._task(helper, rest), loop)
+            held = [c for i, (c, _) in enumerate(self._training) if i % folds == fold]
+            # A tenth of the conversations decides when to stop; the validation split stays untouched for the claim.
+            name = f"candidates {fold + 1} of {folds}"
+            learn += self._examples(helper, [c for i, c in enumerate(held) if i % 10], name)
+            dev += self._examples(helper, held[::10], name)
         ranker = Ranker(RankerConfig(text_dimension=self._embedder.dimension), seed=self._recipe.seed)
 
         def score() -> float:
             given = [e.given for e in dev]
-            return float(np.mean(np.concatenate(gains_at_10(order_of(ranker, given), [e.targets for e in dev]))))
+            return _mean(gains_at_10(order_of(ranker, given), [e.targets for e in dev]))
 
-        task = ChooseTarget(ranker, [e for e in learn if e.targets], self._recipe.ranker, seed=self._recipe.seed)
-        _loop("ranker", ranker, task, self._recipe.ranker_loop, self._work, self._tell, score)
+        task = ChooseTarget(ranker, learn, self._recipe.ranker, seed=self._recipe.seed)
+        self._stage.run("ranker", ranker, task, self._recipe.ranker_loop, score)
         figures: dict[str, Any] = {}
         for name, conversations in self._valid.items():
             held_out = self._examples(model, conversations, f"candidates of {name} valid", catalogue=name)
@@ -250,8 +286,9 @@ class _Finetuning:
             progress=lambda done, total: self._tell("embed messages", done, total, ""),
         )
 
-    def _task(self, model: Retriever, conversations: Sequence[Conversation]) -> Task:
-        data = self._tokenise(conversations, user_weight=self._recipe.user_weight)
+    def _task(self, model: Retriever, conversations: Sequence[tuple[Conversation, int]]) -> Task:
+        visited = [c for c, visits in conversations for _ in range(visits)]
+        data = self._tokenise(visited, user_weight=self._recipe.user_weight)
         return NextMention(
             model, self._corpus.table, data, self._candidates, self._recipe.finetune, seed=self._recipe.seed
         )
@@ -278,26 +315,39 @@ class _Scored(Protocol):
     def __call__(self) -> float: ...
 
 
-def _loop(
-    stage: str,
-    model: torch.nn.Module,
-    task: Task,
-    config: TrainerConfig,
-    work: Path,
-    tell: OnProgress,
-    score: _Scored | None = None,
-) -> None:
-    best = [0.0]
+class _Stages:
+    """Runs the training loops, each with a checkpoint in the work folder and the recipe that it is of."""
 
-    def on_step(at: Progress) -> None:
-        if at.score is not None:
-            best[0] = max(best[0], at.score)
-        valid = f", best valid NDCG@10 {best[0]:.4f}" if best[0] else ""
-        done = at.epoch * at.steps + at.step + 1
-        tell(stage, done, at.epochs * at.steps, f"epoch {at.epoch + 1}, loss {at.loss:.3f}{valid}")
+    def __init__(self, recipe: TrainingRecipe, work: Path, tell: OnProgress) -> None:
+        self.recipe, self.tell, self._work = recipe, tell, work
 
-    checkpoint = work / f"{stage.replace(' ', '-')}.safetensors"
-    train(model, task, config, checkpoint=checkpoint, validate=score, on_step=on_step)
+    def run(
+        self, stage: str, model: torch.nn.Module, task: Task, config: TrainerConfig, score: _Scored | None = None
+    ) -> None:
+        best = [0.0]
+
+        def on_step(at: Progress) -> None:
+            if at.score is not None:
+                best[0] = max(best[0], at.score)
+            valid = f", best valid NDCG@10 {best[0]:.4f}" if best[0] else ""
+            done = at.epoch * at.steps + at.step + 1
+            self.tell(stage, done, at.epochs * at.steps, f"epoch {at.epoch + 1}, loss {at.loss:.3f}{valid}")
+
+        checkpoint = self._work / f"{stage.replace(' ', '-')}.safetensors"
+        self._check_recipe(stage, checkpoint)
+        train(model, task, config, checkpoint=checkpoint, validate=score, on_step=on_step)
+
+    def _check_recipe(self, stage: str, checkpoint: Path) -> None:
+        """The trainer knows its own settings only; a stage hangs on those of the stages before it too."""
+        parts = self.recipe.model_dump(mode="json", include=_HANGS_ON[stage.split()[0]])
+        wanted, kept = json.dumps(parts, sort_keys=True, indent=1), checkpoint.with_suffix(".recipe.json")
+        if not (checkpoint.exists() and kept.exists()):
+            write_text(kept, wanted)
+        elif kept.read_text(encoding="utf-8") != wanted:
+            raise BundleError(
+                f"the checkpoint {str(checkpoint)!r} belongs to another recipe; choose another work folder, or delete "
+                "it and those of later stages"
+            )
 
 
 def _rows(person: Person, table: ItemTable) -> Interactions:
@@ -309,21 +359,35 @@ def _rows(person: Person, table: ItemTable) -> Interactions:
 
 
 def _figures(ranks: NDArray[np.int64]) -> dict[str, float]:
-    recall = {f"R@{k}": round(float((ranks <= k).mean()), 4) for k in (1, 10, 50)}
+    recall = {f"R@{k}": round(_mean([ranks <= k]), 4) for k in (1, 10, 50)}
     return recall | {"N@10": round(ndcg_at_10(ranks), 4), "n": len(ranks)}
 
 
 def _compare(ranker: Ranker, examples: Sequence[Example]) -> dict[str, Any]:
     """NDCG@10 of the retriever's order and the ranker's on the same candidates, one value a (turn, target)."""
-    targets, missed = [e.targets for e in examples], sum(e.missed for e in examples)
-    plain = np.concatenate(gains_at_10([np.arange(len(e.given.dense)) for e in examples], targets))
-    ranked = np.concatenate(gains_at_10(order_of(ranker, [e.given for e in examples]), targets))
-    total = len(plain) + missed
-    return {
-        "NDCG@10 retriever's order": round(float(plain.sum() / total), 4),
-        "NDCG@10 ranker": round(float(ranked.sum() / total), 4),
-        "targets": total,
+    targets = [e.targets for e in examples]
+    plain = gains_at_10([np.arange(len(e.given.dense)) for e in examples], targets)
+    ranked = gains_at_10(order_of(ranker, [e.given for e in examples]), targets)
+    # A target that the retriever did not offer is a miss of both.
+    lost = np.zeros(sum(e.missed for e in examples))
+    before, after = np.concatenate([*plain, lost]), np.concatenate([*ranked, lost])
+    dialogues = [e.dialogue for e in examples for _ in e.targets]
+    dialogues += [e.dialogue for e in examples for _ in range(e.missed)]
+    figures: dict[str, Any] = {
+        "NDCG@10 retriever's order": round(_mean([before]), 4),
+        "NDCG@10 ranker": round(_mean([after]), 4),
+        "targets": len(dialogues),
     }
+    if dialogues:
+        low, high = paired_interval(after, before, dialogues, generator=np.random.default_rng(0))
+        figures["NDCG@10 gain, 95 % paired interval by dialogue"] = f"[{low:.4f}, {high:.4f}]"
+    return figures
+
+
+def _mean(parts: Sequence[NDArray[Any]]) -> float:
+    """The mean over several arrays; nothing gives 0."""
+    count = sum(map(len, parts))
+    return float(sum(float(p.sum()) for p in parts) / count) if count else 0.0
 
 
 def card(recipe: TrainingRecipe, figures: dict[str, Any], embedder: str) -> str:
@@ -337,7 +401,7 @@ local ranker, for the embedder `{embedder}`.
 - **Trained on**: MovieLens 1M (sequences of ratings; pretraining), the training conversations of ReDial (the public
   part described in the documentation; CC BY 4.0) and INSPIRED (fine-tuning, and the ranker). Negatives come from a
   corpus of film descriptions. The weights contain no item ids, titles or dialogue text.
-- **Chosen on**: NDCG@10 on the validation conversations of ReDial.
+- **Chosen on**: the mean of NDCG@10 on the validation conversations of ReDial and INSPIRED.
 - **For**: recommending films in English conversations; research and evaluation. MovieLens is licensed for research;
   train your own bundle for commercial use.
 - **Not for**: other domains or languages without training; decisions about people.

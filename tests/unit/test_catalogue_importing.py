@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,7 +41,8 @@ def test_compressed_files_read_like_plain_ones(tmp_path: Path) -> None:
     plain = tmp_path / "a.jsonl"
     plain.write_bytes(lines)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines))
-    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(lines))
+    half = len(lines) // 2
+    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(lines[:half]) + zstandard.compress(lines[half:]))
     expected = list(read_items(plain))
     assert list(read_items(tmp_path / "a.jsonl.gz")) == expected
     assert list(read_items(tmp_path / "a.jsonl.zst")) == expected
@@ -54,9 +56,15 @@ def test_a_damaged_archive_is_an_input_error(tmp_path: Path, ending: str) -> Non
         list(read_items(path))
 
 
-def test_a_cut_gzip_is_an_input_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl.gz"
-    path.write_bytes(gzip.compress((json.dumps(JAM) + "\n").encode() * 500)[:-20])
+@pytest.mark.parametrize(("ending", "compress"), [("gz", gzip.compress), ("zst", zstandard.compress)])
+def test_an_archive_that_is_cut_short_is_an_input_error(
+    tmp_path: Path, ending: str, compress: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / f"a.jsonl.{ending}"
+    lines = "".join(json.dumps({"id": f"{i}", "title": f"{i * i}"}) + "\n" for i in range(20_000))
+    path.write_bytes(compress(lines.encode()))
+    assert sum(isinstance(row, Item) for row in read_items(path)) == 20_000
+    path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="complete"):
         list(read_items(path))
 

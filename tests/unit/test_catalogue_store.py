@@ -236,14 +236,14 @@ def test_threads_read_and_write_together(store: CatalogueStore) -> None:
 
     def write(name: str) -> None:
         try:
-            for i in range(20):
+            for i in range(8):
                 store.add([an_item(f"{name}{i}"), an_item(f"{name}{i}b")])
         except BaseException as error:
             errors.append(error)
 
     def read() -> None:
         try:
-            for _ in range(40):
+            for _ in range(15):
                 assert len(store.ids()) % 2 == 0
                 assert all(item.title == "Jam" for item in store)
         except BaseException as error:
@@ -255,5 +255,5 @@ def test_threads_read_and_write_together(store: CatalogueStore) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
-    assert len(store) == 80
-    assert store.version == 40
+    assert len(store) == 32
+    assert store.version == 16

@@ -102,7 +102,7 @@ def test_feelings_are_turns_that_the_next_answer_sees(session: Session, waiter: 
 
 @pytest.mark.parametrize("number", [0, 4, -1, 99])
 def test_a_number_that_was_not_shown(session: Session, number: int) -> None:
-    with pytest.raises(InputError, match="none yet"):
+    with pytest.raises(InputError, match="nothing was recommended yet"):
         session.item(number)
     session.ask("Hello")
     before = session.conversation

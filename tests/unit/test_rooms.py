@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         "prompt",
         "files",
     },
-    "training": {"catalogue", "conversations", "embed", "retriever", "ranker", "files"},
+    "training": {"catalogue", "conversations", "embed", "evaluate", "retriever", "ranker", "files"},
     "testing": {"llm", "embed", "catalogue", "index", "prompt"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}

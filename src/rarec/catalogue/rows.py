@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from rarec.catalogue.fields import Rejection
 from rarec.catalogue.validation import shortened
@@ -201,11 +201,40 @@ def _open_zstandard(path: Path) -> Iterator[BinaryIO]:
         import zstandard
     except ImportError:
         raise MissingExtra.of("zstandard", "train", "reading .zst files") from None
-    with zstandard.open(path, "rb") as raw:
+    with path.open("rb") as file:
         try:
-            yield cast(BinaryIO, io.BufferedReader(raw))
+            yield cast(BinaryIO, io.BufferedReader(_Frames(file, zstandard.ZstdDecompressor())))
         except zstandard.ZstdError as error:
             raise OSError(str(error)) from error
+
+
+class _Frames(io.RawIOBase):
+    """The content of a zstandard file of any number of frames; one that is cut short is an error, not its end."""
+
+    def __init__(self, file: BinaryIO, decompressor: Any) -> None:
+        self._file = file
+        self._decompressor = decompressor
+        self._frame: Any = None
+        self._input = b""
+        self._output = io.BytesIO()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not (size := self._output.readinto(buffer)):
+            # Little at a time: a kilobyte can hold thirty megabytes.
+            self._input = self._input or self._file.read(1024)
+            if not self._input:
+                if self._frame is not None:
+                    raise EOFError("it ends in the middle of a frame")
+                return 0
+            self._frame = self._frame or self._decompressor.decompressobj()
+            self._output = io.BytesIO(self._frame.decompress(self._input))
+            self._input = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame = None
+        return size
 
 
 def _plain_suffix(path: Path) -> str:

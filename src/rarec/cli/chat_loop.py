@@ -120,9 +120,8 @@ class ChatLoop:
 
     def _reset(self, _: str) -> None:
         self._session.reset()
-        say(
-            "The conversation is forgotten." + (" The filters stay." if describe_filters(self._session.filters) else "")
-        )
+        kept = " The filters stay." if describe_filters(self._session.filters) else ""
+        say(f"The conversation is forgotten.{kept}")
 
 
 def typed_lines(prompt: str = "you> ") -> Iterator[str]:
@@ -163,7 +162,5 @@ def ranked_lines(items: tuple[RankedItem, ...]) -> Iterator[str]:
 
 def _number(text: str, name: str) -> int:
     if not text.isdecimal() or len(text) > 6:
-        raise InputError(
-            f"{name} needs the number of an item, got {text!r}" if name != "/n" else f"/n needs a number, got {text!r}"
-        )
+        raise InputError(f"{name} needs a number, got {text[:20]!r}; for example {name} 2")
     return int(text)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 from rarec.errors import EmbedderError, LLMError, MissingExtra, RarecError, StoreError
 
 if TYPE_CHECKING:
-    from rarec.assembly import Engine
     from rarec.catalogue import CatalogueStore
     from rarec.embed import CachedEmbedder
-    from rarec.settings import Settings, StorePaths
+    from rarec.settings import LLMSettings, Settings, StorePaths
+    from rarec.types import Completion
 
 Status = Literal["ok", "warn", "fail"]
 EXTRAS = {
@@ -48,9 +48,7 @@ def installation() -> Iterator[Check]:
     """Python, packages and threads."""
     found = platform.python_version()
     fits = sys.version_info >= (3, 11)
-    yield Check(
-        "python", "ok" if fits else "fail", found, "" if fits else "install Python 3.11 or newer", 0 if fits else 1
-    )
+    yield Check("python", "ok", found) if fits else Check("python", "fail", found, "install Python 3.11 or newer", 1)
     for extra, packages in EXTRAS.items():
         versions = {package: _version(package) for package in packages}
         missing = [package for package, version in versions.items() if version is None]
@@ -124,9 +122,8 @@ def _embedder(embedder: CachedEmbedder) -> Check:
     shape = embedder.embed(["a short test"], kind="query").shape
     if shape != (1, embedder.dimension):
         raise EmbedderError(f"{embedder.name!r} gave shape {shape!r}, expected (1, {embedder.dimension})")
-    return Check(
-        "embedder", "ok", f"{embedder.name}, {shape[1]} numbers, first answer {time.perf_counter() - started:.1f} s"
-    )
+    took_s = time.perf_counter() - started
+    return Check("embedder", "ok", f"{embedder.name}, {shape[1]} numbers, first answer {took_s:.1f} s")
 
 
 def _bundle(folder: Path, embedder: str) -> Check:
@@ -135,9 +132,7 @@ def _bundle(folder: Path, embedder: str) -> Check:
     model = load_retriever(folder, embedder=embedder)
     weights = sum(p.numel() for p in model.parameters())
     if not (folder / "ranker.json").exists():
-        return Check(
-            "bundle", "warn", f"retriever with {weights:,} weights, no ranker", "set [llm] kind to http or none"
-        )
+        return Check("bundle", "warn", f"retriever with {weights:,} weights, no ranker", "set llm.kind to http or none")
     load_model(folder, "ranker", embedder=embedder)
     return Check("bundle", "ok", f"retriever with {weights:,} weights, and a ranker")
 
@@ -174,15 +169,21 @@ def _model(paths: StorePaths, settings: Settings, embedder: CachedEmbedder, *, a
         return Check("language model", "ok", f"{settings.llm.model}, not asked; --llm asks it")
     if kind == "local":
         return _local(paths, embedder)
-    from rarec.assembly import llm_from
+    completion = anyio.run(_asked, settings.llm)
+    return Check("language model", "ok", f"{completion.model} answered in {completion.latency_ms:,.0f} ms")
+
+
+async def _asked(settings: LLMSettings) -> Completion:
+    """The answer of a remote model to a very short question."""
+    from rarec.llm import HttpLLM
     from rarec.types import CompletionRequest, Message
 
-    engine: Engine = None  # type: ignore[assignment] # a remote model reads nothing of it
-    llm = llm_from(settings.llm, engine, paths.bundle)
-    assert llm is not None
+    key = os.environ.get(settings.api_key_env)
     request = CompletionRequest((Message("user", "Say yes."),), max_tokens=16, deadline_s=LLM_SECONDS)
-    completion = anyio.run(llm.complete, request)
-    return Check("language model", "ok", f"{completion.model} answered in {completion.latency_ms:,.0f} ms")
+    async with HttpLLM(
+        settings.model, base_url=settings.base_url or None, api_key=key, max_retries=settings.max_retries
+    ) as llm:
+        return await llm.complete(request)
 
 
 def _local(paths: StorePaths, embedder: CachedEmbedder) -> Check:

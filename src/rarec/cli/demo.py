@@ -44,7 +44,7 @@ def demo(
 ) -> None:
     """Play a short conversation on the starter catalogue of films, then chat.
 
-    The first run makes a store and embeds about a thousand films, which takes a minute or two; later runs start at
+    The first run makes a store and embeds over a thousand films, which takes a minute or two; later runs start at
     once. Everything runs on this machine: no key, no download, no network.
 
     Example: rarec demo --no-chat

@@ -80,9 +80,10 @@ class Session:
             InputError: there is no such number.
         """
         shown = self.last.items if self.last else ()
+        if not shown:
+            raise InputError(f"no item {number!r}: nothing was recommended yet; ask for something first")
         if not 1 <= number <= len(shown):
-            held = f"1 to {len(shown)}" if shown else "none yet: ask for something first"
-            raise InputError(f"no item {number!r} in the last answer; its numbers are {held}")
+            raise InputError(f"no item {number!r} in the last answer; its numbers are 1 to {len(shown)}")
         return shown[number - 1]
 
     def feel(self, number: int, sentiment: Literal["liked", "disliked"]) -> RankedItem:

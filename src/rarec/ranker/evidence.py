@@ -12,6 +12,7 @@ from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
 _WORD = re.compile(r"[^\W_]+")
 _TEXT_CHARACTERS = 20_000
 _LONGEST_VALUE = 5
+_SHORTEST_FORM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ def ngrams(text: str, longest: int = _LONGEST_VALUE) -> frozenset[str]:
 def _forms(value: str) -> tuple[str, ...]:
     """A value as people write it: as it is, and its simple plural or singular."""
     plain = fold(value)
-    if not plain or plain.isdigit() or len(plain) < 3:
+    if plain.isdigit() or len(plain) < _SHORTEST_FORM:
         return ()
-    other = (plain[:-1] + "ies" if plain.endswith("y") else plain + "s", plain.removesuffix("s"))
-    return (plain, *other)
+    forms = (plain, plain[:-1] + "ies" if plain.endswith("y") else plain + "s", plain.removesuffix("s"))
+    return tuple(form for form in forms if len(form) >= _SHORTEST_FORM)
 
 
 def asked_for(value: str, words: frozenset[str]) -> bool:
@@ -114,5 +115,5 @@ def why(item: Item, evidence: Evidence, rare: Mapping[tuple[str, str], float]) -
     if reasons:
         return "because " + ", and ".join(reasons)
     if evidence.welcome:
-        return f"often fits people who mention {evidence.welcome[-1].title}"
-    return "fits what you wrote" if evidence.words else "widely known, to get started"
+        return f"because it seems to go with {evidence.welcome[-1].title}"
+    return "because it seems close to what you wrote" if evidence.words else "one to get started with"

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from rarec.embed.protocol import Embedder
 from rarec.errors import BundleError, InputError, LLMTimeout
 from rarec.llm.protocol import OnText
+from rarec.prompt import one_line
 from rarec.ranker.evidence import Evidence, rarity, why
 from rarec.ranker.features import FeatureMaker, ItemEmbeddings
 from rarec.ranker.model import Ranker, RankerConfig
@@ -26,6 +27,8 @@ from rarec.retriever.bundle import fill, load_model
 from rarec.types import Completion, CompletionRequest, RankingTask, Usage
 
 NAME = "local-ranker"
+_REASON_CHARACTERS = 300
+_BRACKETS = str.maketrans("[]", "()")
 
 
 class LocalRanker:
@@ -106,7 +109,8 @@ def write_reply(task: RankingTask, order: list[int]) -> str:
     """Two or three sentences about the first of the ranked candidates; numbers stand in brackets."""
     evidence = Evidence.of(task.conversation, task.mentioned)
     first = task.candidates[order[0]].item
-    reason = why(first, evidence, rarity(task.candidates))
+    # Words of the catalogue: brackets in them must not read as references.
+    reason = one_line(why(first, evidence, rarity(task.candidates)), limit=_REASON_CHARACTERS).translate(_BRACKETS)
     if not evidence.words and not evidence.mentioned:
         opening = f"Here is a mix to start with, for example [{order[0] + 1}]."
         return f"{opening} What are you in the mood for, or what did you enjoy lately?"

@@ -55,8 +55,7 @@ class RankingTasks:
             for (before, targets), task in zip(chunk, self.tasks([b for b, _ in chunk]), strict=True):
                 place = {c.item.id: position for position, c in enumerate(task.candidates)}
                 found = tuple(place[t] for t in targets if t in place)
-                result.append(Example(self._features(task), found, len(targets) - len(found)))
-                del before
+                result.append(Example(self._features(task), found, len(targets) - len(found), before.id))
             if progress:
                 progress(len(result), len(turns))
         return result

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from rarec.errors import InputError
 from rarec.ranker.features import RankerInput
 from rarec.ranker.model import Ranker
 
@@ -37,20 +38,33 @@ class Example:
         given: the task as arrays.
         targets: positions of the right candidates; may be empty when none was found.
         missed: how many right items are not among the candidates.
+        dialogue: the conversation that it comes from; resampling is by dialogue.
     """
 
     given: RankerInput
     targets: tuple[int, ...]
     missed: int = 0
+    dialogue: str = ""
 
 
 class ChooseTarget:
-    """Listwise softmax over the candidates; a task with several targets spreads its weight over them."""
+    """Listwise softmax over the candidates; a task with several targets spreads its weight over them.
+
+    Examples without a target among the candidates teach nothing and are left out.
+
+    Raises:
+        InputError: no example is left.
+    """
 
     def __init__(
         self, model: Ranker, examples: Sequence[Example], config: RankerTrainingConfig, *, seed: int = 0
     ) -> None:
-        self._model, self._examples, self._config, self._seed = model, list(examples), config, seed
+        self._model, self._config, self._seed = model, config, seed
+        self._examples = [e for e in examples if e.targets]
+        if not self._examples:
+            raise InputError(
+                f"none of {len(examples)} examples has its target among the candidates; offer more candidates"
+            )
 
     def steps(self) -> int:
         return math.ceil(len(self._examples) / self._config.batch)
