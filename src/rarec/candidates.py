@@ -27,6 +27,8 @@ def diversify(vectors: NDArray[np.float32], scores: NDArray[np.float32], *, n: i
         raise ValueError(f"weight must be between 0 and 1, got {weight!r}")
     if not len(scores):
         return []
+    order = np.argsort(-scores, kind="stable")  # of equal values the better score goes first
+    vectors, scores = vectors[order], scores[order]
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(lengths > 0, lengths, 1)
     spread = float(scores.max() - scores.min())
@@ -39,4 +41,4 @@ def diversify(vectors: NDArray[np.float32], scores: NDArray[np.float32], *, n: i
         best = int(np.argmax(value))
         taken.append(best)
         nearest = np.maximum(nearest, unit @ unit[best])
-    return taken
+    return [int(order[i]) for i in taken]

@@ -118,8 +118,8 @@ def load_settings(
     values = _read(path)
     origin: dict[str, str] = {}
     for section, table in values.items():
-        for key in table if isinstance(table, dict) else ():
-            origin[f"{section}.{key}"] = f"file {path.name}"
+        names = [f"{section}.{key}" for key in table] if isinstance(table, dict) else [section]
+        origin |= dict.fromkeys(names, f"file {path.name}")
     for name, value in (os.environ if environment is None else environment).items():
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and key:

@@ -154,6 +154,8 @@ def test_evaluation_errors(data: Path) -> None:
     words = ["evaluate", "--eval", data / "test.jsonl", "--data", data]
     assert "unknown system 'nonsense'" in rarec(*words, "--systems", "nonsense", code=2).stderr
     assert "recorded" in rarec(*words, "--systems", "gpt-4", code=2).stderr
+    for option in ("--json", "--predictions"):
+        assert "no folder" in rarec(*words, "--systems", "popularity", option, data / "none" / "x", code=2).stderr
     failed = rarec("evaluate", "--eval", data / "none.jsonl", "--data", data, "--json", "-", code=2)
     assert json.loads(failed.stdout)["error"]["type"] == "InputError"
     assert "bundle" in rarec(*words, "--systems", "retriever", "--bundle", data / "none", code=3).stderr

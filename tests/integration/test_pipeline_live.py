@@ -218,7 +218,7 @@ def test_turns_in_many_threads_while_items_come_and_go(shop: Recommender) -> Non
 def test_what_the_retriever_reads_is_bounded_and_moves_in_leaps() -> None:
     turns = tuple(Turn("user", str(i), (Mention(ItemId("b1")),) * (i % 3)) for i in range(3000))
     starts = set()
-    for end in range(1, 3000, 7):
+    for end in range(1, 3000, 31):
         kept = recent(Conversation(turns[:end])).turns
         size = sum(1 + len(t.mentions or ()) for t in kept)
         whole = sum(1 + len(t.mentions or ()) for t in turns[:end])

@@ -38,10 +38,10 @@ def server() -> Iterator[FakeOpenAIServer]:
 @pytest.fixture
 def bundle(tmp_path: Path, server: FakeOpenAIServer) -> Path:
     """An untrained bundle for the embedder that `server` plays."""
-    embedder = OpenAIEmbedder("clay", base_url=server.url, dimension=24)
-    config = RetrieverConfig(text_dimension=24, width=8, item_hidden=8, blocks=1)
+    embedder = OpenAIEmbedder("clay", base_url=server.url, dimension=16)
+    config = RetrieverConfig(text_dimension=16, width=8, item_hidden=8, blocks=1)
     save_retriever(tmp_path / "made", Retriever(config), embedder=embedder.name, training={})
-    shape = RankerConfig(text_dimension=24, width=4, hidden=4)
+    shape = RankerConfig(text_dimension=16, width=4, hidden=4)
     save_model(tmp_path / "made", Ranker(shape), kind="ranker", config=shape, embedder=embedder.name, training={})
     return tmp_path / "made"
 
@@ -51,7 +51,7 @@ def store(tmp_path: Path, bundle: Path, server: FakeOpenAIServer) -> Path:
     """A store of pots."""
     paths = create_store(tmp_path / "pots", bundle=bundle)
     paths.settings.write_text(
-        f'[embedder]\nkind = "openai"\nmodel = "clay"\ndimension = 24\nbase_url = "{server.url}"\n', encoding="utf-8"
+        f'[embedder]\nkind = "openai"\nmodel = "clay"\ndimension = 16\nbase_url = "{server.url}"\n', encoding="utf-8"
     )
     with CatalogueStore.open(paths.catalogue) as catalogue:
         catalogue.add([Item(ItemId(f"p{i}"), f"Pot {i}", "Clay.", 1900 + i, {}, float(i)) for i in range(9)])
@@ -69,7 +69,7 @@ def test_a_new_store_is_empty_and_has_the_bundle_and_the_settings(tmp_path: Path
 
 def test_an_existing_store_is_refused_and_untouched(store: Path, bundle: Path) -> None:
     before = {p: p.read_bytes() for p in store.rglob("*") if p.is_file()}
-    with pytest.raises(StoreError, match="there is a store at .* already"):
+    with pytest.raises(StoreError, match=r"there is a store at .* already"):
         create_store(store, bundle=bundle)
     assert {p: p.read_bytes() for p in store.rglob("*") if p.is_file()} == before
 
@@ -154,7 +154,7 @@ def test_a_named_key_that_is_not_set_is_told_at_once_and_another_key_is_never_se
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
     flags = {"llm.kind": "http", "llm.model": "m", "llm.base_url": server.url, "llm.api_key_env": "POTTERY_KEY"}
-    with pytest.raises(SettingsError, match="'POTTERY_KEY' named by llm.api_key_env is not set"):
+    with pytest.raises(SettingsError, match=r"'POTTERY_KEY' named by llm\.api_key_env is not set"):
         Recommender.open(store, flags=flags)
     monkeypatch.setenv("POTTERY_KEY", "clay-key")
     with Recommender.open(store, flags=flags) as opened:

@@ -82,6 +82,9 @@ def evaluate(
     from rarec.evaluate.neural import neural_factories
 
     names = chosen_systems(systems, recorded=ranks is not None)
+    for target in (None if as_json in (None, "-") else Path(str(as_json)), predictions):
+        if target is not None and not target.parent.is_dir():  # before the work, not after it
+            raise InputError(f"no folder {str(target.parent)!r} to write {target.name!r} to; make it first")
     settings = EvaluateSettings(
         eval_file=eval_file,
         data_root=data,
