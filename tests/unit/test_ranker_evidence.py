@@ -85,6 +85,12 @@ def test_shared_and_rarity_by_hand() -> None:
     assert rarity([]) == {}
 
 
+def test_a_linked_title_is_not_what_the_user_wrote() -> None:
+    text = "I loved Slow Brass"
+    liked = Turn("user", text, (Mention(ItemId("seen"), "liked", (8, len(text))),))
+    assert not Evidence.of(Conversation((liked,)), {}).asked(item("a", tone=("slow", "brass")))
+
+
 def test_why_prefers_what_was_asked_for_and_rare() -> None:
     seen = item("seen", "Seen One", tone=("dry",), maker=("Ada",))
     best = item("best", tone=("dry", "warm"), maker=("Ada",))
@@ -94,10 +100,10 @@ def test_why_prefers_what_was_asked_for_and_rare() -> None:
     def reason(text: str, *mentions: Mention) -> str:
         return why(best, Evidence.of(Conversation((Turn("user", text, mentions),)), {seen.id: seen}), rare)
 
-    assert reason("something warm") == "because you asked for warm"
+    assert reason("something warm") == 'because you wrote "warm"'
     assert reason("", Mention(seen.id)) == "because it shares Ada (maker) with Seen One"
     both = reason("dry ones", Mention(seen.id, "liked"))
-    assert both == "because you asked for dry, and it shares Ada (maker) with Seen One"
+    assert both == 'because you wrote "dry", and it shares Ada (maker) with Seen One'
     assert "Seen One" not in reason("dry ones", Mention(seen.id, "disliked"))
 
 
@@ -140,11 +146,11 @@ def test_a_reason_names_only_values_that_the_item_has(task: RankingTask) -> None
         reason = why(candidate.item, evidence, rarity(task.candidates))
         assert reason
         own = pairs(candidate.item)
-        if claim := re.match(r"because you asked for (.*?)(, and it shares |$)", reason, re.DOTALL):
+        if claim := re.match(r"because you wrote (.*?)(, and it shares |$)", reason, re.DOTALL):
             values = {value for _, value in own if asked_for(value, evidence.words)}
             claims = {value for value in values if value in claim.group(1)}
             assert claims, reason
-            assert claim.group(1) in {v for v in values} | {f"{v} and {w}" for v in values for w in values}
+            assert claim.group(1) in {f'"{v}"' for v in values} | {f'"{v}" and "{w}"' for v in values for w in values}
         if " it shares " in reason:
             rest = reason.split("it shares ", 1)[1]
             true = [

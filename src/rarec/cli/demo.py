@@ -29,9 +29,9 @@ class Step:
 
 
 SCRIPT = (
-    Step("I want something quiet and a little melancholy for a rainy evening. I loved Lost in Translation."),
-    Step("Lovely. Is there something newer, perhaps from Japan or South Korea?"),
-    Step("More like that one, please. It may be a family story.", feels=(1, "liked"), filter="year>=2000"),
+    Step("I loved Alien and The Thing. What else is tense, with monsters or space?"),
+    Step("Good ones. Now something newer, please.", filter="year>=2000"),
+    Step("More like that one, but from further away.", feels=(1, "liked"), filter="countries=Japan,South Korea"),
 )
 
 

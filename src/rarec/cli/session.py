@@ -141,7 +141,7 @@ def named_items(reply: str, items: Iterable[RankedItem]) -> tuple[Mention, ...]:
         title = " ".join(ranked.item.title.split())
         flags = re.IGNORECASE if " " in title else re.NOFLAG
         for match in re.finditer(rf"(?<!\w){re.escape(title)}(?!\w)", reply, flags):
-            if True:
+            if all(match.end() <= start or end <= match.start() for start, end in taken):
                 taken.append(match.span())
                 found.append(Mention(ranked.item.id, span=match.span()))
                 break

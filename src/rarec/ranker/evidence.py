@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from rarec.retriever.sequence import message_text
 from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
 
 _WORD = re.compile(r"[^\W_]+")
@@ -20,7 +21,7 @@ class Evidence:
     """What a conversation says that an item can answer.
 
     Attributes:
-        words: the user's latest messages, folded to lower case, as a set of n-grams of up to five words.
+        words: the user's latest messages without linked titles, in lower case, as a set of n-grams of up to five words.
         sentiments: what the user feels about each mentioned item; the last word counts.
         mentioned: the mentioned items that are in the catalogue, in order of mention.
     """
@@ -32,7 +33,7 @@ class Evidence:
     @staticmethod
     def of(conversation: Conversation, items: Mapping[ItemId, Item]) -> Evidence:
         """Gather it from a linked conversation; `items` are the mentioned ones that are known."""
-        said = " ".join(t.text for t in conversation.turns if t.role == "user")[-_TEXT_CHARACTERS:]
+        said = " ".join(message_text(t) for t in conversation.turns if t.role == "user")[-_TEXT_CHARACTERS:]
         sentiments: dict[ItemId, Sentiment] = {}
         for mention in conversation.mentions():
             if mention.sentiment != "mentioned" or mention.item not in sentiments:
@@ -104,11 +105,13 @@ def rarity(candidates: Sequence[Candidate]) -> dict[tuple[str, str], float]:
 
 def why(item: Item, evidence: Evidence, rare: Mapping[tuple[str, str], float]) -> str:
     """One true sentence: what the user asked for, what it shares with a mentioned item, or else how it came up."""
-    asked = sorted(evidence.asked(item), key=lambda p: -rare.get(p, 1.0))[:2]
+    by_rarity = sorted(evidence.asked(item), key=lambda p: -rare.get(p, 1.0))
+    # A genre and a keyword may be one word. "Wrote", not "asked for": the words may stand in "not horror".
+    wrote = list({value.casefold(): value for _, value in by_rarity}.values())[:2]
     common = sorted(shared(item, evidence.welcome), key=lambda p: -rare.get(p[:2], 1.0))[:1]
     reasons = []
-    if asked:
-        reasons.append("you asked for " + " and ".join(value for _, value in asked))
+    if wrote:
+        reasons.append("you wrote " + " and ".join(f'"{value}"' for value in wrote))
     if common:
         name, value, other = common[0]
         reasons.append(f"it shares {value} ({name}) with {other.title}")
