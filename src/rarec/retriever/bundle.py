@@ -61,8 +61,8 @@ def save_model(
 ) -> None:
     """Write one model into a bundle folder, made if needed.
 
-    The manifest is written last: a kill in between leaves weights that the old manifest does not match,
-    which `load_model` reports.
+    A kill at any moment leaves the old model or the new one: new weights wait beside the old ones until the
+    manifest that names them is in place, and `load_model` takes the ones that the manifest names.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -79,9 +79,14 @@ def save_model(
         sha256=hashlib.sha256(data).hexdigest(),
         training=dict(training),
     )
-    with atomic_write(folder / f"{kind}.safetensors") as file:
+    weights = folder / f"{kind}.safetensors"
+    with atomic_write(_waiting(weights)) as file:
         file.write(data)
     write_text(folder / f"{kind}.json", manifest.model_dump_json(indent=2) + "\n")
+    try:
+        _waiting(weights).replace(weights)
+    except OSError as error:
+        raise StoreError(f"cannot write {str(weights)!r}: {error.strerror}; choose another folder") from error
 
 
 def load_model(folder: Path, kind: str, *, embedder: str) -> Saved:
@@ -92,7 +97,7 @@ def load_model(folder: Path, kind: str, *, embedder: str) -> Saved:
             with another embedder than `embedder`.
     """
     manifest = _manifest(folder / f"{kind}.json", _read(folder / f"{kind}.json"))
-    data = _read(folder / f"{kind}.safetensors")
+    data = _weights(folder / f"{kind}.safetensors", manifest.sha256)
     if manifest.model != kind:
         raise BundleError(f"{str(folder / kind) + '.json'!r} describes a {manifest.model!r}, not a {kind!r}; {_REMEDY}")
     found = hashlib.sha256(data).hexdigest()
@@ -107,6 +112,19 @@ def load_model(folder: Path, kind: str, *, embedder: str) -> Saved:
             f"{embedder!r}; set that embedder in rarec.toml, or train a bundle for this one with `rarec train`"
         )
     return Saved(load(data), manifest)
+
+
+def _waiting(weights: Path) -> Path:
+    """Where new weights wait for their manifest."""
+    return weights.with_name(f"{weights.name}.new")
+
+
+def _weights(path: Path, sha256: str) -> bytes:
+    """The weights that the manifest names; those that still wait if a kill came before they took their place."""
+    waiting = _waiting(path)
+    if waiting.exists() and hashlib.sha256(data := _read(waiting)).hexdigest() == sha256:
+        return data
+    return _read(path)
 
 
 def _read(path: Path) -> bytes:
