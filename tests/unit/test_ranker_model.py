@@ -165,7 +165,7 @@ def test_choose_target_learns_a_preference() -> None:
     before = right()
     task = ChooseTarget(model, examples, RankerTrainingConfig(batch=8))
     assert task.steps() == 3
-    train(model, task, TrainerConfig(epochs=15, learning_rate=0.03, patience=None))
+    train(model, task, TrainerConfig(epochs=10, learning_rate=0.04, patience=None))
     assert before < 0.7
     assert right() > 0.9
 
@@ -176,7 +176,7 @@ def test_the_loss_by_hand_and_what_it_leaves_out() -> None:
     task = ChooseTarget(model, [example, made(())], RankerTrainingConfig())
     scores = torch.from_numpy(example.given.dense[:, NAMES.index("score")])
     expected = -torch.log_softmax(scores, 0)[[1, 3]].mean()
-    assert float(task.loss(0, 0, torch.Generator())) == pytest.approx(float(expected), abs=1e-5)
+    assert float(task.loss(0, 0, torch.Generator()).detach()) == pytest.approx(float(expected), abs=1e-5)
     with pytest.raises(InputError, match="none of 1 examples has its target"):
         ChooseTarget(model, [made(())], RankerTrainingConfig())
 
@@ -251,7 +251,7 @@ class TestLocalRanker(LLMContract):
         return LocalRanker(Ranker(CONFIG), self.slow, embeddings)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(tasks(), st.integers(1, 6))
 def test_its_answer_is_what_the_prompt_asks_for(task: RankingTask, n: int) -> None:
     asked = RankingTask(task.conversation, task.mentioned, task.candidates, min(n, len(task.candidates)))

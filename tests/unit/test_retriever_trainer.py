@@ -162,6 +162,8 @@ def test_interrupts_again_and_again(tmp_path: Path, uninterrupted: Expected) -> 
 
 
 def test_a_signal_while_the_weights_are_half_written(tmp_path: Path, uninterrupted: Expected) -> None:
+    # A shell may have started the tests with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     calls = []
 
     def strike(*_: object) -> None:
@@ -175,6 +177,7 @@ def test_a_signal_while_the_weights_are_half_written(tmp_path: Path, uninterrupt
             run(make_model(), tmp_path / "run", config=CONFIG)
     finally:
         handle.remove()
+        signal.signal(signal.SIGINT, before)
     check(tmp_path / "run", uninterrupted)
 
 

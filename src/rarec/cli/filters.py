@@ -76,7 +76,7 @@ def _years(expression: str, operator: str, value: str) -> tuple[int | None, int 
     year = _year(expression, value)
     return {
         ">=": (year, None),
-        ">": (year, None),
+        ">": (year + 1, None),
         "<=": (None, year),
         "<": (None, year - 1),
         "=": (year, year),
