@@ -28,7 +28,7 @@ def small_catalogue() -> tuple[Item, ...]:
             title,
             f"A story about {title.split()[-1].casefold()}.",
             1980 + 2 * number,
-            {"genres": (_GENRES[number % 4],), "countries": ("Norway" if number % 2 else "Peru",)},
+            {"genres": (_GENRES[number % 4],), "countries": ("Japan" if number % 2 or number > 11 else "Peru",)},
             popularity=float(100 - number),
         )
         for number, title in enumerate(_TITLES)

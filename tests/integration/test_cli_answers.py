@@ -67,7 +67,7 @@ def test_filters_hold(store: Path) -> None:
     )
     assert len(answer["items"]) == 3
     assert all(1990 <= i["year"] <= 1999 and i["attributes"]["genres"][0] in "Drama Comedy" for i in answer["items"])
-    without = recommended("x", "--store", store, "--filter", "countries!=Norway", "-n", "20")
+    without = recommended("x", "--store", store, "--filter", "countries!=Japan", "-n", "20")
     assert {i["attributes"]["countries"][0] for i in without["items"]} == {"Peru"}
     assert recommended("x", "--store", store, "--filter", "genres=Opera")["items"] == []
 
@@ -291,7 +291,8 @@ def test_the_demo_plays_and_says_how_to_go_on(store: Path) -> None:
     text = rarec("demo", "--folder", store).stdout
     assert text.count("you>   ") == 6, "three messages, two filters and a like"
     answers = listed(text)
-    assert [len(answer) for answer in answers] == [5, 5, 5]
+    assert [len(answer) for answer in answers[:2]] == [5, 5]
+    assert answers[2], "some are from Japan, and neither named nor liked before"
     assert all(int(line.partition(")")[0][-4:]) >= 2000 for line in answers[2])
     assert "[liked]" in text.rpartition("mentioned so far")[2]
     assert text.count("ms: link") == 3

@@ -3,17 +3,12 @@
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
-from rarec.assembly import default_bundle
 from rarec.cli.app import app
 from rarec.types import Item
 
 runner = CliRunner()
-pytestmark = pytest.mark.skipif(
-    not (default_bundle() / "ranker.json").is_file(), reason="no whole bundle is shipped yet"
-)
 
 
 def test_a_store_with_the_defaults_answers(tmp_path: Path, small_catalogue: tuple[Item, ...]) -> None:
