@@ -66,6 +66,7 @@ class Engine:
         self.encoder = ConversationEncoder(model, embedder, self.vectors)
         self._lock = threading.Lock()
         self._version = catalogue.version
+        self._scale, self._scaled_for = PopularityScale([]), 0
         items = self._rescale()
         self._put(items, progress)
         self.linker.add(items)
@@ -117,8 +118,14 @@ class Engine:
             self.index.remove(changes.deleted)
             self.linker.remove(changes.deleted)
             changed = self.catalogue.get_many(changes.changed, missing="skip")
-            moved = abs(len(self.catalogue) - self._scaled_for) > RESCALE_SHARE * self._scaled_for
-            self._put(self._rescale() if moved else changed, None)
+            moves = max(abs(len(self.catalogue) - self._scaled_for), len(changed))
+            moved = moves > RESCALE_SHARE * self._scaled_for
+            before = self._scale, self._scaled_for
+            try:
+                self._put(self._rescale() if moved else changed, None)
+            except BaseException:
+                self._scale, self._scaled_for = before  # one index never holds vectors of two scales
+                raise
             self.linker.add(changed)
             self.encoder.forget()
             self._version = version

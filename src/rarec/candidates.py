@@ -5,6 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rarec.types import Filters, Item
+
+
+def allowed(item: Item, filters: Filters) -> bool:
+    """Whether one item passes, by the rules of `Filters`; an index applies the same to all at once."""
+    values = {
+        name: {v.casefold() for v in item.attributes.get(name, ())} for name in (*filters.any_of, *filters.none_of)
+    }
+    if item.id in filters.exclude:
+        return False
+    if any(values[name].isdisjoint(v.casefold() for v in wanted) for name, wanted in filters.any_of.items()):
+        return False
+    if any(not values[name].isdisjoint(v.casefold() for v in bad) for name, bad in filters.none_of.items()):
+        return False
+    low, high = filters.year_min, filters.year_max
+    if low is None and high is None:
+        return True
+    return item.year is not None and (low is None or item.year >= low) and (high is None or item.year <= high)
+
 
 def diversify(vectors: NDArray[np.float32], scores: NDArray[np.float32], *, n: int, weight: float = 0.5) -> list[int]:
     """Choose n of m candidates that score well and differ from each other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,11 @@ from typing import Any, Self
 import anyio
 import anyio.to_thread
 import numpy as np
-from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from rarec.assembly import Engine, open_engine
-from rarec.candidates import diversify
-from rarec.errors import InputError, LLMError, LLMTimeout
+from rarec.background import BackgroundLoop
+from rarec.candidates import allowed, diversify
+from rarec.errors import InputError, LLMError, LLMTimeout, StoreError
 from rarec.llm.protocol import LLM, OnText
 from rarec.prompt import (
     ParsedAnswer,
@@ -54,6 +55,8 @@ ATTEMPTS = 3
 RESERVE_S = 0.05
 """Kept of the deadline for writing the answer once the model has been given up."""
 
+SENTIMENTS = ("mentioned", "liked", "disliked")
+
 OPENING_POOL = 10
 """An empty conversation is answered with a diverse choice out of so many times n popular items."""
 
@@ -86,6 +89,8 @@ class _Proposal:
     mentioned: Mapping[ItemId, Item]
     candidates: tuple[Candidate, ...]
     empty_catalogue: bool
+    filters: Filters
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +120,8 @@ class Recommender:
         template = settings.llm.template
         self._template = PromptTemplate.load(Path(template) if template.endswith(".toml") else template)
         self.llm = llm
-        self._portal_context: Any = None
-        self._portal: BlockingPortal | None = None
+        self._loop: BackgroundLoop | None = None
+        self._closed = False
         self._starting = threading.Lock()
 
     @classmethod
@@ -164,16 +169,18 @@ class Recommender:
                 add up to `Recommendation.reply`; if the model breaks off in the middle, what was shown stays, and the
                 whole `reply` follows on a new line. What it raises ends the turn and reaches the caller.
         Returns:
-            the answer, inside ``recommend.deadline_s``; `degraded` says that the model did not take part.
+            the answer; `degraded` says that the model did not take part. The model gets what is left of
+            ``recommend.deadline_s`` and is cancelled then; code of yours behind the protocol must let itself be
+            cancelled, that is, await.
         Raises:
             InputError: the conversation, `n` or the filters are wrong.
             EmbedderError, StoreError: messages cannot be embedded, or the store cannot be read.
         """
         with self._starting:
-            if self._portal is None:
-                self._portal_context = start_blocking_portal()
-                self._portal = self._portal_context.__enter__()
-        answer = self._portal.start_task_soon(lambda: self.areply(conversation, n=n, filters=filters, on_text=on_text))
+            if self._closed:
+                raise StoreError("this recommender is closed; open the store again with Recommender.open")
+            self._loop = self._loop or BackgroundLoop()
+        answer = self._loop.start(lambda: self.areply(conversation, n=n, filters=filters, on_text=on_text))
         try:
             return answer.result()
         except BaseException:  # Ctrl-C: a model that is still writing must not hold up what comes next
@@ -193,6 +200,9 @@ class Recommender:
         check_conversation(conversation, limits.max_characters, limits.max_turns)
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise InputError(f"n must be a whole number of at least 1, got {n!r}")
+        excluded: object = filters.exclude if filters else ()
+        if isinstance(excluded, str):  # its letters would be taken for ids
+            raise InputError(f"filters.exclude is the text {excluded!r}; give a set of ids")
         clock = _Clock()
         proposal = await anyio.to_thread.run_sync(self._propose, conversation, n, filters or Filters(), clock)
         if not proposal.candidates:
@@ -206,17 +216,35 @@ class Recommender:
         left = limits.deadline_s - (time.perf_counter() - clock.started) - RESERVE_S
         choice = await self._choose(task, left, on_text)
         clock.lap("llm")
-        return _answer(task, choice, clock)
+        answer = _answer(task, choice, clock)
+        if self.engine.catalogue.version != proposal.version:
+            return await anyio.to_thread.run_sync(self._as_it_is_now, answer, task, proposal.filters)
+        return answer
+
+    def _as_it_is_now(self, answer: Recommendation, task: RankingTask, filters: Filters) -> Recommendation:
+        """Items that went, or no longer pass, while the model wrote make room for the next candidates."""
+        ids = [c.item.id for c in task.candidates]
+        live = {i.id: i for i in self.engine.catalogue.get_many(ids, missing="skip") if allowed(i, filters)}
+        kept = [replace(r, item=live[r.item.id]) for r in answer.items if r.item.id in live]
+        taken = {r.item.id for r in answer.items}
+        spare = [
+            RankedItem(live[c.item.id], c.score, "", position)
+            for position, c in enumerate(task.candidates, start=1)
+            if c.item.id in live and c.item.id not in taken
+        ]
+        return replace(answer, items=tuple([*kept, *spare][: task.n]))
 
     def _propose(self, conversation: Conversation, n: int, filters: Filters, clock: _Clock) -> _Proposal:
         for _ in range(ATTEMPTS):
             version = self.engine.refresh()
-            proposal = self._propose_once(conversation, n, filters, clock)
+            proposal = self._propose_once(conversation, n, filters, clock, version)
             if self.engine.catalogue.version == version:
                 break  # else an item may have changed behind the index, and not pass the filters any more
         return proposal
 
-    def _propose_once(self, conversation: Conversation, n: int, filters: Filters, clock: _Clock) -> _Proposal:
+    def _propose_once(
+        self, conversation: Conversation, n: int, filters: Filters, clock: _Clock, version: int
+    ) -> _Proposal:
         engine = self.engine
         linked = engine.link(conversation)
         ids = dict.fromkeys(m.item for m in linked.mentions())
@@ -233,7 +261,7 @@ class Recommender:
         items = engine.catalogue.get_many(chosen, missing="skip")
         candidates = tuple(Candidate(item, scores[item.id]) for item in items)
         clock.lap("retrieve")
-        return _Proposal(linked, mentioned, candidates, len(engine.index) == 0)
+        return _Proposal(linked, mentioned, candidates, len(engine.index) == 0, asked, version)
 
     def _diverse(self, scores: Mapping[ItemId, float], n: int) -> list[ItemId]:
         vectors = self.engine.vectors(list(scores))
@@ -263,30 +291,35 @@ class Recommender:
             with anyio.fail_after(left_s):
                 completion = await self.llm.complete(request, on_text=shown.feed if on_text else None)
             answer = parse(completion.text, offered=len(task.candidates), n=task.n)
-        except Exception as error:  # a model may be anybody's code; a turn is answered all the same
+        except (Exception, asyncio.CancelledError) as error:
+            # A model may be anybody's code, and a turn is answered all the same, unless its caller gave it up.
             shown.over = True
-            if error is shown.listener_error:
+            current = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
                 raise
+            if shown.listener_error is not None:
+                raise shown.listener_error from None
             return _retriever_order(task, _reason(error, left_s), on_text, said=shown.text)
         if answer.report.missing == task.n:
             return _retriever_order(
                 task, "the answer named no candidate", on_text, said=shown.text, report=answer.report,
                 usage=completion.usage,
             )  # fmt: skip
-        reply = reply_text(answer.reply or write_reply(task, list(answer.order)), task.candidates)
-        shown.finish(reply)
+        reply = reply_text(answer.reply, task.candidates).strip()
+        reply = shown.finish(reply or reply_text(write_reply(task, list(answer.order)), task.candidates))
         return _Choice(answer, reply, completion.usage, completion.model)
 
     def close(self) -> None:
         """Close the store and end the background loop; a second call does nothing."""
         with self._starting, ExitStack() as last:
             last.callback(self.engine.close)
-            if self._portal_context is not None and self._portal is not None:
-                last.push(self._portal_context.__exit__)
-                portal, self._portal, self._portal_context = self._portal, None, None
+            self._closed = True
+            if self._loop is not None:
+                loop, self._loop = self._loop, None
+                last.callback(loop.close)
                 aclose = getattr(self.llm, "aclose", None)
                 if aclose is not None:
-                    portal.call(aclose)
+                    loop.start(aclose).result()
 
     def __enter__(self) -> Self:
         return self
@@ -308,11 +341,13 @@ class _Shown:
         if not self.over:  # a model may go on in a thread of its own after it has been given up
             self._show(self._replace.feed(self._stream.feed(delta)))
 
-    def finish(self, reply: str) -> None:
-        """Show what of the final reply was not shown yet; nothing if something else was."""
+    def finish(self, reply: str) -> str:
+        """Show what of the final reply was not shown yet; what the user has seen is the reply if it is another one."""
         self._show(self._replace.close())
-        if reply.startswith(self.text):
-            self._show(reply[len(self.text) :])
+        if not reply.startswith(self.text):
+            return self.text
+        self._show(reply[len(self.text) :])
+        return reply
 
     def _show(self, piece: str) -> None:
         if piece:
@@ -339,6 +374,9 @@ def check_conversation(conversation: Conversation, max_characters: int, max_turn
         if not isinstance(turn.text, str):
             raise InputError(f"turn {number} has a text of type {type(turn.text).__name__!r}; it must be a string")
         total += len(turn.text)
+        for mention in turn.mentions or ():
+            if mention.sentiment not in SENTIMENTS:
+                raise InputError(f"turn {number} has the sentiment {mention.sentiment!r}; use one of {SENTIMENTS}")
     if total > max_characters:
         raise InputError(
             f"the conversation has {total} characters, more than {max_characters}; send its last turns only, or raise "
@@ -346,7 +384,7 @@ def check_conversation(conversation: Conversation, max_characters: int, max_turn
         )
 
 
-def _reason(error: Exception, left_s: float) -> str:
+def _reason(error: BaseException, left_s: float) -> str:
     if isinstance(error, LLMTimeout | TimeoutError):
         return f"no answer within {left_s:.1f} s"
     if isinstance(error, LLMError) and str(error):
@@ -367,7 +405,7 @@ def _retriever_order(
     reply = reply_text(write_reply(task, list(order)), task.candidates)
     if on_text:
         on_text(f"\n{reply}" if said else reply)
-    answer = ParsedAnswer(order, reply, {}, report or ParseReport(missing=task.n))
+    answer = ParsedAnswer(order, reply, {}, report or ParseReport())
     return _Choice(answer, reply, usage or Usage(), "", reason)
 
 

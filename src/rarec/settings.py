@@ -47,7 +47,7 @@ class LLMSettings(BaseModel):
     @model_validator(mode="after")
     def _named(self) -> LLMSettings:
         if self.kind == "http" and not self.model:
-            raise ValueError("kind = 'http' needs a model, e.g. model = 'gpt-4o-mini'")
+            raise ValueError("kind = 'http' needs a model: set llm.model, or --model, for example gpt-4o-mini")
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ from rarec.errors import BundleError, InputError, SettingsError, StoreError
 from rarec.evaluate.bootstrap import paired_interval
 from rarec.files import write_text
 from rarec.ranker.model import Ranker, RankerConfig
-from rarec.ranker.tasks import RankingTasks
+from rarec.ranker.tasks import RankingTasks, recommending_turns
 from rarec.ranker.train import ChooseTarget, Example, RankerTrainingConfig, gains_at_10, order_of
 from rarec.retriever.bundle import CARD, save_model, save_retriever
 from rarec.retriever.data import ConversationData, Interactions, ItemTable, conversation_data
@@ -231,7 +231,8 @@ class _Finetuning:
         self._training = [
             (c, self._recipe.visits.get(name, 1)) for name in DATA_SETS for c in read_split(data, name, "train")
         ]
-        self._valid = {name: list(read_split(data, name, "valid")) for name in DATA_SETS}
+        # Labels that were given after a dialogue are not there when serving, so no figure may see them.
+        self._valid = {name: [as_served(c) for c in read_split(data, name, "valid")] for name in DATA_SETS}
         self._candidates = np.unique(np.concatenate(list(corpus.catalogues.values())))
 
     def finetune(self, model: Retriever) -> dict[str, Any]:
@@ -245,7 +246,8 @@ class _Finetuning:
         figures: dict[str, Any] = {}
         for name, data in valid.items():
             ranks = self._ranks(model, data, name)
-            figures |= {f"{name} valid retriever {k}": v for k, v in _figures(ranks).items()}
+            asked = sum(len(targets) for _, targets in recommending_turns(self._valid[name]))
+            figures |= {f"{name} valid retriever {k}": v for k, v in _figures(ranks, asked).items()}
         return figures
 
     def ranker(self, model: Retriever, pretrained: dict[str, torch.Tensor]) -> tuple[Ranker, dict[str, Any]]:
@@ -261,8 +263,10 @@ class _Finetuning:
             held = [c for i, (c, _) in enumerate(self._training) if i % folds == fold]
             # A tenth of the conversations decides when to stop; the validation split stays untouched for the claim.
             name = f"candidates {fold + 1} of {folds}"
-            learn += self._examples(helper, [c for i, c in enumerate(held) if i % 10], name)
-            dev += self._examples(helper, held[::10], name)
+            hidden = self._recipe.finetune.hide_sentiment
+            mixed = [as_served(c) if i % 10 < 10 * hidden else c for i, c in enumerate(held)]
+            learn += self._examples(helper, [c for i, c in enumerate(mixed) if i // 10 % 10], name)
+            dev += self._examples(helper, [as_served(c) for i, c in enumerate(held) if i // 10 % 10 == 0], name)
         ranker = Ranker(RankerConfig(text_dimension=self._embedder.dimension), seed=self._recipe.seed)
 
         def score() -> float:
@@ -358,9 +362,22 @@ def _rows(person: Person, table: ItemTable) -> Interactions:
     )
 
 
-def _figures(ranks: NDArray[np.int64]) -> dict[str, float]:
+def as_served(conversation: Conversation) -> Conversation:
+    """Without the sentiments of its mentions, which a linker does not know."""
+    turns = tuple(
+        replace(
+            t, mentions=None if t.mentions is None else tuple(replace(m, sentiment="mentioned") for m in t.mentions)
+        )
+        for t in conversation.turns
+    )
+    return replace(conversation, turns=turns)
+
+
+def _figures(ranks: NDArray[np.int64], asked: int) -> dict[str, float]:
+    """Averages over all targets; those outside the item table have no rank and are misses."""
+    ranks = np.concatenate([ranks, np.full(asked - len(ranks), np.iinfo(np.int64).max // 2)])
     recall = {f"R@{k}": round(_mean([ranks <= k]), 4) for k in (1, 10, 50)}
-    return recall | {"N@10": round(ndcg_at_10(ranks), 4), "n": len(ranks)}
+    return recall | {"N@10": round(ndcg_at_10(ranks), 4), "n": asked}
 
 
 def _compare(ranker: Ranker, examples: Sequence[Example]) -> dict[str, Any]:

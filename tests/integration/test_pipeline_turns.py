@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import itertools
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,7 +19,7 @@ import pytest
 from rarec.assembly import Engine
 from rarec.catalogue import CatalogueStore
 from rarec.embed import CachedEmbedder
-from rarec.errors import InputError, LLMRefused, LLMUnavailable, SettingsError
+from rarec.errors import InputError, LLMRefused, LLMUnavailable, SettingsError, StoreError
 from rarec.llm.protocol import LLM, OnText
 from rarec.pipeline import EMPTY_CATALOGUE, NOTHING_LEFT, OPENING_POOL, Recommender
 from rarec.retriever.model import Retriever, RetrieverConfig
@@ -200,7 +204,7 @@ def test_a_broken_model_gives_the_retrievers_order_with_the_reason(open_with: Op
     assert answer.degraded
     assert reason in answer.reason
     assert [r.retriever_rank for r in answer.items] == [1, 2, 3]
-    assert answer.report.missing == 3
+    assert not answer.report.repaired, "no answer was read, so none was repaired"
     assert answer.reply
 
 
@@ -409,6 +413,8 @@ def test_close_twice_and_use_after_it(open_with: Open) -> None:
         recommender.close()
     recommender.close()
     assert closed == [True]
+    with pytest.raises(StoreError, match="is closed"):
+        recommender.reply(user("ferns"))
     with pytest.raises(Exception, match="has been closed"):
         len(recommender.engine.catalogue)
 
@@ -425,3 +431,75 @@ def test_a_prompt_template_can_be_a_file_and_a_missing_one_is_told_at_once(open_
     for missing in ("nonesuch", str(tmp_path / "none.toml")):
         with pytest.raises(SettingsError, match="template"):
             open_with(llm, settings=Settings.model_validate({"llm": {"template": missing}}))
+
+
+def test_a_program_ends_though_nobody_closed_the_loop() -> None:
+    script = (
+        "from rarec.background import BackgroundLoop\n"
+        "async def one(): return 1\n"
+        "assert BackgroundLoop().start(one).result() == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_an_item_that_goes_while_the_model_writes_makes_room_for_the_next(open_with: Open) -> None:
+    gone: list[ItemId] = []
+
+    def act(request: CompletionRequest, on_text: OnText | None) -> Completion:
+        assert request.task is not None
+        first, second = (c.item for c in request.task.candidates[:2])
+        with CatalogueStore.open(recommender.engine.catalogue.path) as other:
+            other.delete([first.id])
+            other.update([dataclasses.replace(second, attributes={"style": ("Sunk",)})])
+        gone.extend([first.id, second.id])
+        return Completion(answering([1, 2, 3]), "model")
+
+    recommender = open_with(Model(act))
+    wanted = Filters(none_of={"style": ("sunk",)})
+    answer = recommender.reply(user("ferns"), n=3, filters=wanted)
+    found = [r.item.id for r in answer.items]
+    assert not answer.degraded
+    assert len(found) == 3
+    assert not set(found) & set(gone)
+
+
+def test_a_model_whose_own_task_was_cancelled_does_not_end_the_turn(open_with: Open) -> None:
+    async def act(request: CompletionRequest, on_text: OnText | None) -> str:
+        raise asyncio.CancelledError
+
+    answer = open_with(Model(act)).reply(user("ferns"), n=3)
+    assert answer.degraded
+    assert len(answer.items) == 3
+
+
+def test_a_reply_without_words_is_replaced(open_with: Open) -> None:
+    answer = open_with(ScriptedLLM([json.dumps({"ranking": [1], "reply": "[99]"})])).reply(user("ferns"), n=1)
+    assert not answer.degraded
+    assert answer.items[0].item.title in answer.reply
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reply":"Outer text.","result":{"ranking":[2,1],"reply":"Inner text."}}',
+        '{"reply":"Draft text."} {"ranking":[2,1],"reply":"Final text."}',
+    ],
+)
+def test_the_reply_is_what_was_shown(open_with: Open, text: str) -> None:
+    def act(request: CompletionRequest, on_text: OnText | None) -> Completion:
+        assert on_text is not None
+        on_text(text)
+        return Completion(text, "model")
+
+    pieces: list[str] = []
+    answer = open_with(Model(act)).reply(user("ferns"), n=2, on_text=pieces.append)
+    assert "".join(pieces) == answer.reply
+
+
+def test_values_that_python_would_let_pass(open_with: Open) -> None:
+    recommender = open_with()
+    with pytest.raises(InputError, match="give a set of ids"):
+        recommender.reply(user("ferns"), filters=Filters(exclude="g1"))  # type: ignore[arg-type]
+    hated = Turn("user", "that", (Mention(ItemId("g1"), "hated"),))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="sentiment 'hated'"):
+        recommender.reply(Conversation((hated,)))

@@ -69,12 +69,12 @@ def test_an_archive_that_is_cut_short_is_an_input_error(
         list(read_items(path))
 
 
-def test_csv_with_a_mapping_takes_only_what_it_names(tmp_path: Path) -> None:
+def test_a_mapping_names_columns_and_loses_none(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "sku,name,kind,stock,year", 's1,"Jam, plum",sweet | dark,4,2019.0', "s2,Tea,,5,")
     rows = list(read_items(path, columns={"id": "sku", "title": "name", "attributes.taste": "kind"}))
     assert rows == [
-        Item(ItemId("s1"), "Jam, plum", "", 2019, {"taste": ("sweet", "dark")}),
-        Item(ItemId("s2"), "Tea"),
+        Item(ItemId("s1"), "Jam, plum", "", 2019, {"taste": ("sweet", "dark"), "stock": ("4",)}),
+        Item(ItemId("s2"), "Tea", attributes={"stock": ("5",)}),
     ]
 
 

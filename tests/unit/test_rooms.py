@@ -21,7 +21,8 @@ ALLOWED: dict[str, set[str]] = {
     "llm": set(),
     "ranker": {"embed", "retriever", "llm", "files", "prompt"},
     "assembly": {"settings", "catalogue", "embed", "retriever", "index", "llm", "ranker", "files"},
-    "pipeline": {"assembly", "settings", "candidates", "prompt", "llm", "ranker"},
+    "background": set(),
+    "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},
     "evaluate": {
         "catalogue",
         "conversations",

@@ -43,14 +43,12 @@ class Columns:
 
     Attributes:
         fields: item field -> column.
-        attributes: attribute -> column.
-        others: whether every column that is named nowhere becomes an attribute of its own name.
+        attributes: attribute -> column. Every column that is named nowhere becomes an attribute of its own name.
         separator: splits the attribute columns of formats that have no lists.
     """
 
     fields: Mapping[str, str]
     attributes: Mapping[str, str]
-    others: bool
     separator: str
 
     @classmethod
@@ -66,10 +64,10 @@ class Columns:
         if wrong:
             raise InputError(
                 f"unknown field {wrong[0]!r} in columns; use {', '.join(FIELDS)} or {PREFIX}<name>, "
-                f'for example {{"id": "sku", "attributes.colour": "col"}}'
+                f'for example {{"id": "sku", "attributes.colour": "col"}}, or --map id=sku --map attributes.colour=col'
             )
         attributes = {key[len(PREFIX) :]: column for key, column in given.items()}
-        return cls(fields, attributes, columns is None, separator)
+        return cls(fields, attributes, separator)
 
     def check_header(self, header: Collection[str], *, asked: Mapping[str, str] | None) -> None:
         """Refuse a table that lacks a column which was asked for, or has no title.
@@ -82,7 +80,7 @@ class Columns:
             if column not in header:
                 raise InputError(
                     f"no column {column!r} for {field!r}; the file has {shortened(list(header))}; "
-                    f"name the right one with columns, for example {{{field!r}: {next(iter(header), 'name')!r}}}"
+                    f"say which one holds the {field}: columns={{{field!r}: ...}}, or --map {field}=COLUMN"
                 )
 
 
@@ -177,7 +175,7 @@ def _popularity(value: object) -> float:
 
 def _attributes(row: Mapping[str, object], columns: Columns, separator: str | None) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    nested = row.get("attributes") if columns.others else None
+    nested = row.get("attributes")
     if nested is not None:
         if not isinstance(nested, Mapping):
             raise BadField(f"attributes is not an object of name -> values: {shortened(nested)}")
@@ -185,11 +183,10 @@ def _attributes(row: Mapping[str, object], columns: Columns, separator: str | No
             found[str(name)] = _values(str(name), value, separator)
     for name, column in columns.attributes.items():
         found[name] = _values(name, row.get(column), separator)
-    if columns.others:
-        used = {*columns.fields.values(), "attributes"}
-        for name, value in row.items():
-            if name not in used:
-                found[name.removeprefix(PREFIX)] = _values(name, value, separator)
+    used = {*columns.fields.values(), *columns.attributes.values(), "attributes"}
+    for name, value in row.items():
+        if name not in used:
+            found[name.removeprefix(PREFIX)] = _values(name, value, separator)
     return {name: values for name, values in found.items() if values}
 
 

@@ -11,9 +11,10 @@ from rarec.retriever.sequence import message_text
 from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
 
 _WORD = re.compile(r"[^\W_]+")
-_TEXT_CHARACTERS = 20_000
+_MESSAGES = 20
 _LONGEST_VALUE = 5
 _SHORTEST_FORM = 3
+_SHORTEST_PLURAL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,24 +22,28 @@ class Evidence:
     """What a conversation says that an item can answer.
 
     Attributes:
-        words: the user's latest messages without linked titles, in lower case, as a set of n-grams of up to five words.
+        words: n-grams of up to five words of the user's last 20 messages, in lower case, without linked titles.
         sentiments: what the user feels about each mentioned item; the last word counts.
         mentioned: the mentioned items that are in the catalogue, in order of mention.
+        own: ids that the user mentioned or felt something about, rather than only the assistant.
     """
 
     words: frozenset[str]
     sentiments: Mapping[ItemId, Sentiment]
     mentioned: tuple[Item, ...]
+    own: frozenset[ItemId] = frozenset()
 
     @staticmethod
     def of(conversation: Conversation, items: Mapping[ItemId, Item]) -> Evidence:
         """Gather it from a linked conversation; `items` are the mentioned ones that are known."""
-        said = " ".join(message_text(t) for t in conversation.turns if t.role == "user")[-_TEXT_CHARACTERS:]
+        said = [message_text(t) for t in conversation.turns if t.role == "user"]
         sentiments: dict[ItemId, Sentiment] = {}
         for mention in conversation.mentions():
             if mention.sentiment != "mentioned" or mention.item not in sentiments:
                 sentiments[mention.item] = mention.sentiment
-        return Evidence(ngrams(said), sentiments, tuple(items[i] for i in sentiments if i in items))
+        words = frozenset[str]().union(*(ngrams(text) for text in said[-_MESSAGES:]))
+        own = {m.item for t in conversation.turns if t.role == "user" for m in t.mentions or ()}
+        return Evidence(words, sentiments, tuple(items[i] for i in sentiments if i in items), frozenset(own))
 
     @property
     def welcome(self) -> tuple[Item, ...]:
@@ -71,8 +76,11 @@ def _forms(value: str) -> tuple[str, ...]:
     plain = fold(value)
     if plain.isdigit() or len(plain) < _SHORTEST_FORM:
         return ()
-    forms = (plain, plain[:-1] + "ies" if plain.endswith("y") else plain + "s", plain.removesuffix("s"))
-    return tuple(form for form in forms if len(form) >= _SHORTEST_FORM)
+    if plain.endswith("s"):
+        # "thrillers" is a plural; "news", "mars" and "glass" are not, and a short stem is too likely another word.
+        plural = len(plain) > _SHORTEST_PLURAL and not plain.endswith("ss")
+        return (plain, plain[:-1]) if plural else (plain,)
+    return plain, plain[:-1] + "ies" if plain.endswith("y") else plain + "s"
 
 
 def asked_for(value: str, words: frozenset[str]) -> bool:
@@ -108,7 +116,9 @@ def why(item: Item, evidence: Evidence, rare: Mapping[tuple[str, str], float]) -
     by_rarity = sorted(evidence.asked(item), key=lambda p: -rare.get(p, 1.0))
     # A genre and a keyword may be one word. "Wrote", not "asked for": the words may stand in "not horror".
     wrote = list({value.casefold(): value for _, value in by_rarity}.values())[:2]
-    common = sorted(shared(item, evidence.welcome), key=lambda p: -rare.get(p[:2], 1.0))[:1]
+    # What only the assistant named is no reason.
+    named = [i for i in evidence.welcome if i.id in evidence.own]
+    common = sorted(shared(item, named), key=lambda p: -rare.get(p[:2], 1.0))[:1]
     reasons = []
     if wrote:
         reasons.append("you wrote " + " and ".join(f'"{value}"' for value in wrote))
@@ -117,6 +127,6 @@ def why(item: Item, evidence: Evidence, rare: Mapping[tuple[str, str], float]) -
         reasons.append(f"it shares {value} ({name}) with {other.title}")
     if reasons:
         return "because " + ", and ".join(reasons)
-    if evidence.welcome:
-        return f"because it seems to go with {evidence.welcome[-1].title}"
+    if named:
+        return f"because it seems to go with {named[-1].title}"
     return "because it seems close to what you wrote" if evidence.words else "one to get started with"

@@ -48,7 +48,7 @@ class RankingTasks:
 
         Mentioned items are never candidates. The order of the candidates is the retriever's.
         """
-        turns = list(_recommending_turns(conversations))
+        turns = list(recommending_turns(conversations))
         result: list[Example] = []
         for start in range(0, len(turns), 256):
             chunk = turns[start : start + 256]
@@ -78,7 +78,7 @@ class RankingTasks:
         return {i: self._vectors[self._rows[i]] for i in ids if i in self._rows}
 
 
-def _recommending_turns(
+def recommending_turns(
     conversations: Sequence[Conversation],
 ) -> Iterator[tuple[Conversation, tuple[ItemId, ...]]]:
     """What was said before each assistant's turn with new items, and those items."""
