@@ -68,7 +68,9 @@ def test_the_kth_recorded_row_is_the_kth_ground_truth(shared_data: Path) -> None
 
 
 @pytest.mark.parametrize(("name", "rows"), [("redial", 2448), ("inspired", 135)])
-def test_every_recording_fits_the_examples(shared_data: Path, name: str, rows: int) -> None:
+def test_every_recording_fits_the_examples(
+    shared_data: Path, caplog: pytest.LogCaptureFixture, name: str, rows: int
+) -> None:
     """Counts and new/repeated agree on every row, or reading would fail."""
     items = data_set_items(shared_data, name)  # their titles decide which targets are namesakes of the context
     path = shared_data / "eval" / f"{name}_test_a.jsonl.zst"
@@ -78,6 +80,7 @@ def test_every_recording_fits_the_examples(shared_data: Path, name: str, rows: i
             recording = Recording(model, prompt, exclude_seen=exclude_seen)
             recorded = read_recorded(shared_data / RANKS, examples, data_set=name, recording=recording)
             assert len(recorded.ranks) == rows
+    assert "but recorded as" not in caplog.text
 
 
 def test_the_floor_is_where_it_was_measured(shared_data: Path) -> None:

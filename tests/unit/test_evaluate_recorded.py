@@ -73,12 +73,13 @@ def test_a_different_number_of_rows_is_refused_with_the_index(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("condition", "repeated", "ours"), [("rec", "a", "repeated"), ("dis", "", "new")])
-def test_a_target_that_is_new_to_one_side_only_is_refused(
-    tmp_path: Path, condition: str, repeated: str, ours: str
+def test_a_target_that_is_new_to_one_side_only_is_told_and_keeps_its_rank(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, condition: str, repeated: str, ours: str
 ) -> None:
-    path = ranks_file(tmp_path / "r.parquet", (0, 1, condition, None))
-    with pytest.raises(InputError, match=rf"target 'a' is {ours} here, but recorded as '{condition}'"):
-        read(path, example(1, "a", repeated=repeated))
+    path = ranks_file(tmp_path / "r.parquet", (0, 1, condition, 3))
+    recorded = read(path, example(1, "a", repeated=repeated))
+    assert list(recorded.ranks.values()) == [3]
+    assert f"the target 'a' is {ours} here, but recorded as '{condition}'" in caplog.text
 
 
 def test_other_recordings_are_not_mixed_in_and_a_missing_one_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from rarec.conversations.parquet import read_table
 from rarec.errors import InputError
 from rarec.evaluate.metrics import MISS
 from rarec.types import ItemId
+
+log = logging.getLogger(__name__)
 
 NEW = "rec"
 SEEN = "dis"
@@ -61,7 +64,8 @@ def read_recorded(
 
     Raises:
         InputError: the file is missing or no such recording is in it; or, naming the first index, an example
-            has not as many rows as ground truths, or the file calls a target new that we call repeated.
+            has not as many rows as ground truths. Where the file calls a target new that we call repeated, or the
+            other way round, it is logged as a warning: which rows count is the protocol's to say.
     """
     rows = _rows(path, data_set, recording)
     ranks: dict[tuple[str, ItemId], int] = {}
@@ -88,7 +92,8 @@ def _check(path: str | Path, example: Example, conditions: Sequence[str]) -> Non
     for item, condition in zip(example.annotated, conditions, strict=True):
         if item is not None and (condition == NEW) == (item in example.repeated):
             ours = "repeated" if item in example.repeated else "new"
-            raise InputError(f"{where}: the target {item!r} is {ours} here, but recorded as {condition!r}; {remedy}")
+            # Names decided there, items and titles here. The rows are ours for every system, so the rank stands.
+            log.warning("%s: the target %r is %s here, but recorded as %r", where, item, ours, condition)
 
 
 def _rows(path: str | Path, data_set: str, recording: Recording) -> dict[int, list[tuple[str, int]]]:
