@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,3 +62,22 @@ def _fsync_folder(folder: Path) -> None:
 def _remove(path: Path) -> None:
     with suppress(OSError):  # it may never have been made; what went wrong before is what counts
         path.unlink()
+
+
+def use_wal(connection: sqlite3.Connection, *, timeout_s: float) -> None:
+    """Put a database into WAL mode, waiting while others open or close it.
+
+    SQLite's own busy timeout does not cover this switch: of two that open a new file at once, one fails at once.
+
+    Raises:
+        sqlite3.OperationalError: it stayed locked for `timeout_s`, or something else is wrong.
+    """
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rarec.errors import StoreError
-from rarec.files import atomic_write, write_text
+from rarec.files import atomic_write, use_wal, write_text
 
 KEEPS_WRITING = """
 import sys
@@ -163,3 +166,22 @@ def test_a_kill_leaves_one_whole_content(tmp_path: Path) -> None:
         data = path.read_bytes()
         assert len(data) == 40 * 4096
         assert len(set(data)) == 1
+
+
+def test_many_that_open_a_new_database_at_once_all_get_it(tmp_path: Path) -> None:
+    def opened(_: int) -> str:
+        with closing(sqlite3.connect(tmp_path / "new.sqlite", timeout=5)) as connection:
+            use_wal(connection, timeout_s=20)
+            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(opened, range(64))) == {"wal"}
+
+
+def test_a_database_that_stays_locked_is_told(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)) as holder:
+        holder.execute("CREATE TABLE t (x)")
+        holder.execute("BEGIN EXCLUSIVE")
+        other = sqlite3.connect(tmp_path / "a.sqlite", timeout=0)
+        with closing(other), pytest.raises(sqlite3.OperationalError, match="locked"):
+            use_wal(other, timeout_s=0.05)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rarec.errors import StoreError
+from rarec.files import use_wal
 
 APPLICATION_ID = 0x52415243  # "RARC"
 SCHEMA_VERSION = 1
@@ -69,7 +70,7 @@ class Database:
             )
             try:
                 if _may_change(opened):
-                    opened.execute("PRAGMA journal_mode=WAL")
+                    use_wal(opened, timeout_s=self._busy_timeout_s)
                 opened.execute("PRAGMA synchronous=FULL")  # what is acknowledged is on the disk
             except BaseException:
                 opened.close()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.errors import StoreError
+from rarec.files import use_wal
 
 VERSION = 1
 _AT_ONCE = 500
@@ -50,7 +51,7 @@ class CacheFile:
 
     def _prepare(self, name: str, kind: str) -> int:
         run = self._connection.execute
-        run("PRAGMA journal_mode=WAL")
+        use_wal(self._connection, timeout_s=30)
         run("PRAGMA synchronous=FULL")
         version = run("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
