@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import anyio
 import anyio.to_thread
@@ -46,6 +46,7 @@ from rarec.types import (
     RankedItem,
     RankingTask,
     Recommendation,
+    Sentiment,
     Usage,
 )
 
@@ -55,7 +56,7 @@ ATTEMPTS = 3
 RESERVE_S = 0.05
 """Kept of the deadline for writing the answer once the model has been given up."""
 
-SENTIMENTS = ("mentioned", "liked", "disliked")
+SENTIMENTS = get_args(Sentiment)
 
 OPENING_POOL = 10
 """An empty conversation is answered with a diverse choice out of so many times n popular items."""
