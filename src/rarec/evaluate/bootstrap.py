@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,22 @@ class ClusterBootstrap:
         averages: Floats = (self._weights @ sums) / self._drawn_rows[:, None]
         return averages.reshape(averages.shape[0], *values.shape[1:])
 
+    def band_means(self, values: Floats, inside: NDArray[np.bool_]) -> Floats:
+        """As `means`, over the rows that are `inside` only, shape (rows,); NaN where a draw has none of them.
+
+        Raises:
+            InputError: not one row of values, or of `inside`, for each row of clusters.
+        """
+        if not len(values) == len(inside) == len(self._codes):
+            raise InputError(
+                f"{len(values)} values and {len(inside)} marks for {len(self._codes)} rows; give one a row"
+            )
+        columns = np.where(inside[:, None], values.reshape(len(values), -1), 0.0)
+        sums = np.stack([np.bincount(self._codes, column, self._count) for column in columns.T], axis=1)
+        drawn = self._weights @ np.bincount(self._codes, inside.astype(np.float64), self._count)
+        averages: Floats = (self._weights @ sums) / np.where(drawn == 0, np.nan, drawn)[:, None]
+        return averages.reshape(averages.shape[0], *values.shape[1:])
+
     def intervals(self, values: Floats, *, level: float = 0.95) -> Floats:
         """Percentile interval of each column's average, shape (2, m) or (2,): low, then high.
 
@@ -85,6 +102,54 @@ def paired_interval(
         raise InputError(f"{len(a)} and {len(b)} values; paired rows must be the same rows")
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     return interval(difference, clusters, generator=generator, samples=samples, level=level)
+
+
+def percentiles(draws: Floats, *, level: float) -> Floats:
+    """Low and high ends of the central `level` of draws along their first axis, shape (2, ...); NaN draws are left out.
+
+    The NaN draws of a column must be the same in all columns; draws that are all NaN give NaN.
+    """
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    known = draws[~np.isnan(draws.reshape(len(draws), -1)[:, 0])] if np.isnan(draws).any() else draws
+    if not len(known):
+        return np.full((2, *draws.shape[1:]), np.nan)
+    return np.asarray(np.quantile(known, tails, axis=0), np.float64)
+
+
+def minimum_detectable(differences: Floats, *, level: float, power: float = 0.8) -> float:
+    """The true difference that a two-sided test at `level` would find with probability `power`.
+
+    Args:
+        differences: bootstrap draws of an average difference; their standard deviation is its standard error.
+    Source: the usual normal approximation, (z(1 - alpha / 2) + z(power)) standard errors.
+    """
+    normal = NormalDist()
+    return float((normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * np.std(differences))
+
+
+def letters(names: Sequence[str], separated: Collection[tuple[str, str]]) -> dict[str, str]:
+    """Compact letter display: two names share a letter exactly if they are not in `separated` (in either order).
+
+    Letters follow the order of `names`; beyond z come aa, ab, ...
+    Source: the insert-and-absorb algorithm of Piepho 2004.
+
+    >>> letters(["a", "b", "c"], {("a", "c")})
+    {'a': 'a', 'b': 'ab', 'c': 'b'}
+    """
+    groups: list[set[str]] = [set(names)]
+    for one, other in separated:
+        split = [group for group in groups if one in group and other in group]
+        for group in split:
+            groups.remove(group)
+            groups += [group - {one}, group - {other}]
+        groups = [g for i, g in enumerate(groups) if not any(g < h or (g == h and i > j) for j, h in enumerate(groups))]
+    place = {name: at for at, name in enumerate(names)}
+    groups.sort(key=lambda group: sorted(place[name] for name in group))
+    return {name: "".join(_letter(i) for i, group in enumerate(groups) if name in group) for name in names}
+
+
+def _letter(at: int) -> str:
+    return chr(ord("a") + at) if at < 26 else _letter(at // 26 - 1) + _letter(at % 26)
 
 
 def _draws(count: int, samples: int, generator: np.random.Generator) -> Floats:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rarec.conversations import Example
 from rarec.errors import InputError
+from rarec.evaluate.predictions import Answer
 from rarec.types import Item, ItemId
 
 Scores = NDArray[np.float32]
@@ -27,6 +28,18 @@ class System(Protocol):
 
         A shorter list is allowed; targets that are not in it count as misses.
         """
+        ...
+
+
+@runtime_checkable
+class GeneratingSystem(Protocol):
+    """A system whose answers come from a language model, with what each call cost."""
+
+    @property
+    def name(self) -> str: ...
+
+    def answers(self, examples: Sequence[Example], *, n: int) -> list[Answer]:
+        """One answer for each example, with at most n items, as `System.rank` gives them."""
         ...
 
 
