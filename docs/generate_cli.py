@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,18 @@ def document() -> str:
     """The whole page."""
     program: Any = typer.main.get_command(app)
     parts = [HEAD, "# The command line", _help(program), _options(program), _exit_codes()]
-    for name, command in program.commands.items():
+    for name, command in _commands(program):
         parts += [f"## rarec {name}", _help(command), _usage(name, command), _options(command)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The commands with their names; those of a group are named after it: "data show"."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def _help(command: Any) -> str:

@@ -1,12 +1,15 @@
-"""Writing files so that a kill at any moment leaves the old content or the new, never a part."""
+"""Writing files so that a kill at any moment leaves the old content or the new; of a growing file, whole lines."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import sqlite3
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -81,3 +84,105 @@ def use_wal(connection: sqlite3.Connection, *, timeout_s: float) -> None:
             if "locked" not in str(error) or time.monotonic() >= until:
                 raise
             time.sleep(0.01)
+
+
+class LineFile:
+    """A file of lines that only grows; lines are on the disk before `add` returns.
+
+    Threads that add at one time share one write and one fsync. A kill leaves a prefix of what was added: whole lines,
+    and perhaps the start of one more, which the next line does not join. Several processes may add to one file.
+
+    Args:
+        path: made by the first `add` if it does not exist; its folder now.
+        what: the file holds, for messages.
+    Raises:
+        StoreError: the folder cannot be made or the file not be read.
+    """
+
+    def __init__(self, path: Path, *, what: str) -> None:
+        self.path = path
+        self._what = what
+        self._waiting: deque[tuple[bytes, Future[int]]] = deque()
+        self._disk = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._torn = _ends_within_a_line(path)
+        except OSError as error:
+            raise self._failed("read", error) from error
+
+    def read(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Byte offset and text of each line from a line's offset on, without its end; none if there is no file.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        try:
+            if not self.path.exists():
+                return
+            with self.path.open("rb") as file:
+                file.seek(start)
+                for line in file:
+                    yield start, line.removesuffix(b"\n")
+                    start += len(line)
+        except OSError as error:
+            raise self._failed("read", error) from error
+
+    def add(self, *lines: bytes) -> int:
+        """Append lines, given without their ends; the offset of the first is returned.
+
+        Raises:
+            StoreError: the disk is full or the file cannot be written.
+        """
+        done: Future[int] = Future()
+        self._waiting.append((b"".join(line + b"\n" for line in lines), done))
+        with self._disk:  # whoever comes first writes for all that wait
+            if not done.done():
+                self._write_waiting()
+        return done.result()
+
+    def _write_waiting(self) -> None:
+        batch: list[tuple[bytes, Future[int]]] = []
+        while self._waiting:
+            batch.append(self._waiting.popleft())
+        content = b"".join(text for text, _ in batch)
+        try:
+            start = self._append(b"\n" + content if self._torn else content) - len(content)
+        except BaseException as error:
+            self._torn = True
+            for _, done in batch:
+                done.set_exception(self._failed("write", error))
+            if not isinstance(error, OSError):
+                raise
+        else:
+            self._torn = False
+            for text, done in batch:
+                done.set_result(start)
+                start += len(text)
+
+    def _append(self, content: bytes) -> int:
+        """The end of the file after it."""
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            end = os.lseek(handle, 0, os.SEEK_CUR)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return end
+
+    def _failed(self, what: str, error: BaseException) -> StoreError:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return StoreError(f"cannot {what} {self._what} {str(self.path)!r}: {reason}; check the folder and its space")
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """Only a kill leaves a last line without an end."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rarec.catalogue import load_layout
 from rarec.catalogue.sources.corpus import corpus_items
-from rarec.conversations import DATA_SETS, data_set_catalogue, read_ml1m, read_split
+from rarec.conversations import DIALOGUE_SETS, data_set_catalogue, read_ml1m, read_split
 from rarec.conversations import Interactions as Person
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
@@ -191,7 +191,7 @@ def _train(stage: _Stages, data: Path, out: Path, embedder: CachedEmbedder, unti
 
 def load_corpus(data: Path, embedder: CachedEmbedder, tell: OnProgress) -> Corpus:
     """The corpus items that have a text or occur in a data set, embedded."""
-    catalogues = {name: data_set_catalogue(data, name) for name in DATA_SETS}
+    catalogues = {name: data_set_catalogue(data, name) for name in DIALOGUE_SETS}
     wanted = {i for ids in catalogues.values() for i in ids}
     wanted |= {i for person in read_ml1m(data / "movielens" / "ml1m_ratings.parquet") for i in person.items}
     everything = list(corpus_items(data / "corpus" / "movies.parquet"))
@@ -229,10 +229,10 @@ class _Finetuning:
         self._stage, self._recipe, self._tell = stage, stage.recipe, stage.tell
         self._corpus, self._embedder = corpus, embedder
         self._training = [
-            (c, self._recipe.visits.get(name, 1)) for name in DATA_SETS for c in read_split(data, name, "train")
+            (c, self._recipe.visits.get(name, 1)) for name in DIALOGUE_SETS for c in read_split(data, name, "train")
         ]
         # Labels that were given after a dialogue are not there when serving, so no figure may see them.
-        self._valid = {name: [as_served(c) for c in read_split(data, name, "valid")] for name in DATA_SETS}
+        self._valid = {name: [as_served(c) for c in read_split(data, name, "valid")] for name in DIALOGUE_SETS}
         self._candidates = np.unique(np.concatenate(list(corpus.catalogues.values())))
 
     def finetune(self, model: Retriever) -> dict[str, Any]:

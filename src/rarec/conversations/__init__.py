@@ -1,23 +1,37 @@
 """Data sets of conversations and interactions, one reader each, and the test examples made of them."""
 
-from rarec.conversations.data_sets import DATA_SETS, data_set_catalogue, data_set_items, read_split
-from rarec.conversations.examples import Example, Links, examples_from_conversations, read_examples
+from rarec.conversations.data_set import DataSet, DataSetInfo, Watch
+from rarec.conversations.data_sets import DATA_SETS, DIALOGUE_SETS, data_sets_in, open_data_set, read_split
+from rarec.conversations.examples import Example, Links, examples_from_conversations, read_examples, within_catalogue
 from rarec.conversations.inspired import read_inspired
 from rarec.conversations.movielens import Interactions, read_ml1m
+from rarec.conversations.own_format import JsonlSet, read_jsonl
+from rarec.conversations.own_writing import write_jsonl
 from rarec.conversations.redial import read_redial, redial_titles
+from rarec.conversations.vocabulary import data_set_catalogue, data_set_items
 
 __all__ = [
     "DATA_SETS",
+    "DIALOGUE_SETS",
+    "DataSet",
+    "DataSetInfo",
     "Example",
     "Interactions",
+    "JsonlSet",
     "Links",
+    "Watch",
     "data_set_catalogue",
     "data_set_items",
+    "data_sets_in",
     "examples_from_conversations",
+    "open_data_set",
     "read_examples",
     "read_inspired",
+    "read_jsonl",
     "read_ml1m",
     "read_redial",
     "read_split",
     "redial_titles",
+    "within_catalogue",
+    "write_jsonl",
 ]

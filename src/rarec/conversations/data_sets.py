@@ -1,19 +1,78 @@
-"""Which items belong to which data set, and where its files lie under a data folder."""
+"""Data sets by name, each from a folder that the user names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from rarec.catalogue.sources.corpus import corpus_items
+from rarec.conversations.data_set import DataSet
+from rarec.conversations.film_dialogues import InspiredSet, RedialSet
+from rarec.conversations.folder import packed
 from rarec.conversations.inspired import read_inspired
-from rarec.conversations.parquet import read_columns
+from rarec.conversations.own_format import ITEMS, JsonlSet
+from rarec.conversations.reddit import RedditSet
+from rarec.conversations.reddit_v2 import RedditV2Set
 from rarec.conversations.redial import read_redial
 from rarec.errors import InputError
-from rarec.types import Conversation, Item, ItemId
+from rarec.types import Conversation
+
+_OPENERS: Mapping[str, Callable[[Path], DataSet]] = {
+    "redial": RedialSet,
+    "inspired": InspiredSet,
+    "reddit-v1": RedditSet,
+    "reddit-v2": RedditV2Set,
+    "jsonl": JsonlSet,
+}
+DATA_SETS = tuple(_OPENERS)
+"""What `open_data_set` knows; "jsonl" is the own format of any domain."""
 
 _READERS: dict[str, Callable[[Path], Iterator[Conversation]]] = {"redial": read_redial, "inspired": read_inspired}
-DATA_SETS = tuple(_READERS)
+DIALOGUE_SETS = tuple(_READERS)
+"""The data sets of films that `read_split` reads by their place under a data folder."""
+
+
+def open_data_set(name: str, folder: str | Path) -> DataSet:
+    """A data set; only its folder is looked at, its files are read when they are asked for.
+
+    Args:
+        name: one of `DATA_SETS`.
+        folder: the data set's own folder, or a data folder that holds ``<name>/`` (``reddit/`` for both Reddit
+            sets) with ``mapping/``, ``corpus/`` and ``eval/`` beside it. For "jsonl" always the own folder.
+    Raises:
+        InputError: no such name (those that there are are listed), or no such folder.
+    """
+    if name not in _OPENERS:
+        raise InputError(f"unknown data set {name!r}; use one of {', '.join(DATA_SETS)}")
+    return _OPENERS[name](Path(folder))
+
+
+def data_sets_in(folder: str | Path) -> list[DataSet]:
+    """Every data set that has a split in a folder: a data folder, one data set's own, or one of the own format.
+
+    A folder with items.jsonl is one of the own format and nothing else; so are the folders in a data folder
+    that have one.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    path = Path(folder)
+    if packed(path / ITEMS) is not None:
+        return [JsonlSet(path)]
+    found = [data_set for name in DATA_SETS if name != "jsonl" and (data_set := _OPENERS[name](path)).splits()]
+    found = [data_set for data_set in found if data_set.name not in _READERS or _is_its_own(data_set, path)]
+    inner = sorted(child for child in path.iterdir() if child.is_dir() and packed(child / ITEMS) is not None)
+    return found + [JsonlSet(child) for child in inner]
+
+
+def _is_its_own(data_set: DataSet, folder: Path) -> bool:
+    """Whether the files are the data set's: merged ones have the same names in all, so the ids must say it."""
+    if (folder / data_set.name).is_dir():
+        return True
+    try:
+        first = next(data_set.conversations(data_set.splits()[0]), None)
+    except InputError:
+        return False
+    return first is not None and first.id.startswith(f"{data_set.name}_")
 
 
 def read_split(data_root: str | Path, name: str, split: str) -> Iterator[Conversation]:
@@ -23,42 +82,9 @@ def read_split(data_root: str | Path, name: str, split: str) -> Iterator[Convers
         InputError: no such data set or file, or a line is wrong.
     """
     if name not in _READERS:
-        raise InputError(f"no reader for the data set {name!r}; use {' or '.join(DATA_SETS)}")
+        raise InputError(f"no reader for the data set {name!r}; use {' or '.join(DIALOGUE_SETS)}")
     stem = Path(data_root) / name / f"{split}.jsonl"
-    for path in (stem, stem.with_name(f"{stem.name}.zst"), stem.with_name(f"{stem.name}.gz")):
-        if path.exists():
-            return _READERS[name](path)
-    raise InputError(f"no file {str(stem)!r}, nor with .zst or .gz; is {str(data_root)!r} the data folder?")
-
-
-def data_set_catalogue(data_root: str | Path, name: str) -> tuple[ItemId, ...]:
-    """The distinct items that a data set's own vocabulary maps to, in order of corpus id.
-
-    Raises:
-        InputError: mapping/crs_items.parquet is missing under `data_root`, or has no rows for `name`.
-    """
-    path = Path(data_root) / "mapping" / "crs_items.parquet"
-    data_sets, ids = read_columns(path, ("dataset", "corpus_id"), purpose="reading a data set's catalogue")
-    found = {corpus for data_set, corpus in zip(data_sets, ids, strict=True) if data_set == name and corpus is not None}
-    if not found:
-        raise InputError(f"{str(path)!r} has no items of {name!r}; it has {sorted(set(data_sets))!r}")
-    return tuple(ItemId(str(corpus)) for corpus in sorted(found))
-
-
-def data_set_items(data_root: str | Path, name: str) -> list[Item]:
-    """The items of `data_set_catalogue` with titles, texts and popularity, in the same order.
-
-    Raises:
-        InputError: a file is missing, or an item of the vocabulary is not in corpus/movies.parquet.
-    """
-    wanted = set(data_set_catalogue(data_root, name))
-    path = Path(data_root) / "corpus" / "movies.parquet"
-    found: dict[ItemId, Item] = {}
-    for item in corpus_items(path):
-        if item.id in wanted:
-            found[item.id] = item
-            if len(found) == len(wanted):
-                break
-    if missing := wanted - found.keys():
-        raise InputError(f"{str(path)!r} lacks the item {min(missing)!r} of {name!r}; are both from one release?")
-    return [found[item] for item in data_set_catalogue(data_root, name)]
+    path = packed(stem)
+    if path is None:
+        raise InputError(f"no file {str(stem)!r}, nor with .zst or .gz; is {str(data_root)!r} the data folder?")
+    return _READERS[name](path)

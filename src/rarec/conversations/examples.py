@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -91,6 +91,25 @@ def examples_from_conversations(conversations: Iterable[Conversation]) -> list[E
             if turn.role == "assistant" and turn.mentions:
                 examples.append(_example_at(conversation, at, turn.mentions, index=len(examples)))
     return examples
+
+
+def within_catalogue(examples: Iterable[Example], items: Collection[ItemId]) -> list[Example]:
+    """The examples with targets among `items` only; one that has none left stays, without targets.
+
+    A published vocabulary may lack items that the conversations recommend. Such a target becomes an annotation
+    that is no item (None), so that it is still counted where unmapped ones are.
+    """
+    allowed = items if isinstance(items, (set, frozenset)) else frozenset(items)
+    return [
+        example
+        if all(item in allowed for item in example.targets)
+        else replace(
+            example,
+            annotated=tuple(item if item in allowed else None for item in example.annotated),
+            repeated=example.repeated & frozenset(allowed),
+        )
+        for example in examples
+    ]
 
 
 def _example_at(conversation: Conversation, at: int, mentions: Sequence[Mention], *, index: int) -> Example:

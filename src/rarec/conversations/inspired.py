@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rarec.conversations.data_set import Watch
 from rarec.conversations.lines import Record, json_records
 from rarec.conversations.redial import ROLES
 from rarec.conversations.spans import SpanFinder, without_year
-from rarec.types import Conversation, Mention, Turn
+from rarec.types import Conversation, ItemId, Mention, Turn
 
 
-def read_inspired(path: str | Path) -> Iterator[Conversation]:
+def read_inspired(path: str | Path, *, watch: Watch | None = None) -> Iterator[Conversation]:
     """The dialogues of a JSONL file (.zst and .gz too) in order; each message is a turn of its own.
 
     Mentions come in order of appearance, those whose title the text does not spell as annotated (span None)
@@ -22,24 +23,35 @@ def read_inspired(path: str | Path) -> Iterator[Conversation]:
         InputError: there is no such file, or a line is wrong; file, line and field are named.
         MissingExtra: the file is .zst and zstandard is not installed.
     """
-    for record in json_records(path):
-        turns = tuple(_turn(turn) for turn in record.records("turns"))
+    watch = watch or Watch()
+    for record in json_records(path, progress=watch.progress):
+        turns = tuple(_turn(turn, watch) for turn in record.records("turns"))
         yield Conversation(turns, id=record.name("conv_id"))
 
 
-def _turn(record: Record) -> Turn:
-    text = record.text("text")
+def _turn(record: Record, watch: Watch) -> Turn:
     items = record.items("items")
     names = _names(record, len(items))
+    for item in items:
+        watch.mention(mapped=item is not None)
+    text = record.text("text")
+    return Turn(record.choice("role", ROLES), text, placed_mentions(text, list(zip(items, names, strict=True))))
+
+
+def placed_mentions(text: str, named: Sequence[tuple[ItemId | None, str]]) -> tuple[Mention, ...]:
+    """Items with the names to look for -> mentions in order of appearance, those without a place last.
+
+    An item that is None takes its place in the text, so that no other gets it, and is left out; so is an item
+    that comes again without a place of its own.
+    """
     finder = SpanFinder(text)
     mentions: list[Mention] = []
     # Long titles first: "It" must not take a piece of "It Follows".
-    for at in sorted(range(len(items)), key=lambda i: -len(names[i])):
-        item, span = items[at], finder.title((names[at], _without_article(names[at])))
+    for item, name in sorted(named, key=lambda pair: -len(pair[1])):
+        span = finder.title((name, _without_article(name)))
         if item is not None and (span is not None or all(m.item != item for m in mentions)):
             mentions.append(Mention(item, span=span))
-    mentions.sort(key=lambda m: len(text) if m.span is None else m.span[0])
-    return Turn(record.choice("role", ROLES), text, tuple(mentions))
+    return tuple(sorted(mentions, key=lambda m: len(text) if m.span is None else m.span[0]))
 
 
 def _names(record: Record, count: int) -> list[str]:

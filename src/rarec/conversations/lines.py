@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
@@ -14,25 +15,39 @@ from rarec.errors import InputError, MissingExtra
 from rarec.types import ItemId
 
 _Value = TypeVar("_Value")
+Progress = Callable[[int, int], None]
+"""Called with (bytes of the file read so far, bytes of the file); packed files count as they lie."""
+
 _CHUNK_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One JSON object of a line, or one inside it; `prefix` leads from the line's object to this one."""
+    """One JSON object of a line, or one inside it; `prefix` leads from the line's object to this one.
+
+    Attributes:
+        unit: what `line` counts.
+    """
 
     path: Path
     line: int
     value: Mapping[str, object]
     prefix: str = ""
+    unit: str = "line"
 
     def error(self, field: str, problem: str) -> InputError:
         """What to raise when `field` is wrong: it names file, line, field and remedy."""
         return InputError(
-            f"{str(self.path)!r} line {self.line}, field {self.prefix + field!r}: {problem}; "
-            "correct or remove this line, or get the file again"
+            f"{str(self.path)!r} {self.unit} {self.line}, field {self.prefix + field!r}: {problem}; "
+            f"correct or remove this {self.unit}, or get the file again"
         )
+
+    def only(self, fields: Collection[str]) -> None:
+        """Refuse a field that is not among these: a misspelt one would be lost without a word."""
+        for field in self.value:
+            if field not in fields:
+                raise self.error(field, f"is unknown; use {', '.join(fields)}")
 
     def has(self, field: str) -> bool:
         return self.value.get(field) is not None
@@ -57,6 +72,12 @@ class Record:
         value = self.get(field)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.error(field, f"is not a whole number: {_shown(value)}")
+        return value
+
+    def flag(self, field: str) -> bool:
+        value = self.get(field)
+        if not isinstance(value, bool):
+            raise self.error(field, f"is neither true nor false: {_shown(value)}")
         return value
 
     def choice(self, field: str, allowed: Mapping[str, _Value]) -> _Value:
@@ -97,7 +118,7 @@ class Record:
     def _record(self, field: str, value: object) -> Record:
         if not isinstance(value, dict):
             raise self.error(field, f"is not an object: {_shown(value)}")
-        return Record(self.path, self.line, value, f"{self.prefix}{field}.")
+        return Record(self.path, self.line, value, f"{self.prefix}{field}.", self.unit)
 
     def _text(self, field: str, value: object) -> str:
         if not isinstance(value, str):
@@ -114,17 +135,56 @@ class Record:
         raise self.error(field, f"is not an item id: {_shown(value)}")
 
 
-def json_records(path: str | Path) -> Iterator[Record]:
+def json_records(path: str | Path, *, progress: Progress | None = None) -> Iterator[Record]:
     """The objects of a JSONL file in order, one at a time; blank lines are skipped.
 
+    Args:
+        progress: called about every 64 kB.
     Raises:
         InputError: there is no such file, the archive is cut short or damaged, or a line is not an object.
         MissingExtra: the file is .zst and zstandard is not installed.
     """
     path = Path(path)
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(path, progress), start=1):
         if line.strip():
             yield Record(path, number, _parsed(path, number, line))
+
+
+def json_table(path: Path) -> dict[str, str]:
+    """A JSON file (not packed) that holds one object of texts.
+
+    Raises:
+        InputError: there is no such file, or it is not such an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}; check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{str(path)!r} is not JSON: {error}; get the file again") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{str(path)!r} is not a JSON object: {_shown(value)}; get the file again")
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise InputError(f"{str(path)!r}, field {name!r}: is not text: {_shown(text)}; get the file again")
+    return value
+
+
+def text_lines(path: str | Path, *, progress: Progress | None = None) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 text file (plain, .gz, .zst) with their numbers, without their ends.
+
+    Raises:
+        InputError: there is no such file, the archive is cut short or damaged, or a line is not UTF-8.
+        MissingExtra: the file is .zst and zstandard is not installed.
+    """
+    path = Path(path)
+    for number, line in enumerate(_lines(path, progress), start=1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            where = f"{str(path)!r} line {number}"
+            raise InputError(f"{where} is not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+        yield number, text.removesuffix("\r")
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Mapping[str, object]:
@@ -142,11 +202,14 @@ def _parsed(path: Path, number: int, line: bytes) -> Mapping[str, object]:
     return value
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
     rest = b""
     try:
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             for chunk in _chunks(path, file):
+                if progress is not None:
+                    progress(file.tell(), size)
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
     except FileNotFoundError:

@@ -3,38 +3,60 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from rarec.conversations.data_set import Watch
 from rarec.conversations.lines import Record, json_records
 from rarec.conversations.parquet import read_columns
+from rarec.conversations.redial_official import SENTIMENT, Movies, official_conversation, official_id
 from rarec.conversations.spans import SpanFinder, without_year
 from rarec.types import Conversation, ItemId, Mention, Role, Sentiment, Turn
 
 ROLES: Mapping[str, Role] = {"seeker": "user", "recommender": "assistant"}
-_SENTIMENT: Mapping[int, Sentiment] = {0: "disliked", 1: "liked", 2: "mentioned"}
 
 
-def read_redial(path: str | Path, *, titles: Mapping[str, str] | None = None) -> Iterator[Conversation]:
+def read_redial(
+    path: str | Path,
+    *,
+    titles: Mapping[str, str] | None = None,
+    ids: Mapping[str, ItemId] | None = None,
+    keep: Callable[[str], bool] | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Conversation]:
     """The dialogues of a JSONL file (.zst and .gz too) in order; each message is a turn of its own.
 
+    Lines are of the merged format (``turns`` with item ids) or ReDial's own (``messages`` with "@12345").
     A mention is an item id with the span of its title in the text, None where the title is not found; items
     that could not be mapped are left out. Its sentiment is what the seeker answered about the film after the
     dialogue, or else the recommender. HTML entities in the text are resolved.
 
     Args:
         titles: ReDial movie id -> title, see `redial_titles`; None uses ``../mapping/redial_movie_ids.parquet``
-            beside the file's folder if it exists. The labels of a dialogue name titles too and come first.
+            beside the file's folder if it exists. What a dialogue itself calls a film comes first.
+        ids: ReDial movie id -> item, for lines of ReDial's own format; None uses the same table, and without it
+            the movie ids are the item ids.
+        keep: reads only the dialogues whose id it accepts.
+        watch: counts annotated mentions and tells how far it is.
     Raises:
         InputError: there is no such file, or a line is wrong; file, line and field are named.
         MissingExtra: zstandard (or pyarrow, for the titles) is not installed.
     """
-    path = Path(path)
+    path, watch = Path(path), watch or Watch()
     mapping = path.parent.parent / "mapping" / "redial_movie_ids.parquet"
-    if titles is None:
-        titles = redial_titles(mapping) if mapping.exists() else {}
-    for record in json_records(path):
-        yield _conversation(record, titles)
+    if mapping.exists():
+        titles = redial_titles(mapping) if titles is None else titles
+        ids = redial_items(mapping) if ids is None else ids
+    movies = Movies(dict(titles or {}), ids)
+    for record in json_records(path, progress=watch.progress):
+        official = record.has("messages")
+        name = official_id(record) if official else record.name("conv_id")
+        if keep is not None and not keep(name):
+            continue
+        if official:
+            yield official_conversation(record, movies, watch)
+        else:
+            yield _conversation(record, movies.titles, watch)
 
 
 def redial_titles(path: str | Path) -> dict[str, str]:
@@ -43,15 +65,21 @@ def redial_titles(path: str | Path) -> dict[str, str]:
     return {str(movie): title.strip() for movie, title in zip(*columns, strict=True) if title}
 
 
-def _conversation(record: Record, titles: Mapping[str, str]) -> Conversation:
+def redial_items(path: str | Path) -> dict[str, ItemId]:
+    """ReDial movie id -> item, from redial_movie_ids.parquet; those that could not be mapped are left out."""
+    columns = read_columns(path, ("redial_id", "item"), purpose="reading ReDial's movie ids")
+    return {str(movie): ItemId(str(item)) for movie, item in zip(*columns, strict=True) if item is not None}
+
+
+def _conversation(record: Record, titles: Mapping[str, str], watch: Watch) -> Conversation:
     labels = record.records("labels") if record.has("labels") else []
     known = {**titles, **_label_titles(labels)}
     sentiments = _sentiments(labels)
-    turns = tuple(_turn(turn, known, sentiments) for turn in record.records("turns"))
+    turns = tuple(_turn(turn, known, sentiments, watch) for turn in record.records("turns"))
     return Conversation(turns, id=record.name("conv_id"))
 
 
-def _turn(record: Record, titles: Mapping[str, str], sentiments: Mapping[str, Sentiment]) -> Turn:
+def _turn(record: Record, titles: Mapping[str, str], sentiments: Mapping[str, Sentiment], watch: Watch) -> Turn:
     text = html.unescape(record.text("text"))
     items = record.items("items")
     movies = record.names("redial_ids") if record.has("redial_ids") else [None] * len(items)
@@ -63,6 +91,7 @@ def _turn(record: Record, titles: Mapping[str, str], sentiments: Mapping[str, Se
         title = titles.get(movie or "", "")
         # A title that could not be mapped is searched too, so that the next one does not take its place.
         span = finder.title((html.unescape(title), without_year(html.unescape(title)))) if title else finder.quoted()
+        watch.mention(mapped=item is not None)
         if item is not None:
             sentiment = sentiments.get(movie or "") or sentiments.get(_item_key(item), "mentioned")
             mentions.append(Mention(item, sentiment, span))
@@ -86,13 +115,13 @@ def _sentiments(labels: list[Record]) -> dict[str, Sentiment]:
         if answer is None:
             continue
         code = answer.whole("liked")
-        if code not in _SENTIMENT:
+        if code not in SENTIMENT:
             raise answer.error("liked", f"is {code!r}; ReDial's codes are 0 no, 1 yes, 2 did not say")
         if label.has("redial_id"):
-            found[label.name("redial_id")] = _SENTIMENT[code]
+            found[label.name("redial_id")] = SENTIMENT[code]
         item = label.item("item") if label.has("item") else None
         if item is not None:
-            found[_item_key(item)] = _SENTIMENT[code]
+            found[_item_key(item)] = SENTIMENT[code]
     return found
 
 

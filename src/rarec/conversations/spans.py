@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 Span = tuple[int, int]
 _YEAR = re.compile(r"\s*\((?:1[89]|20)\d\d\)\s*$")
@@ -27,26 +27,33 @@ class SpanFinder:
         # A few characters change their length in lower case, which would shift every offset after them.
         self._text = lowered if len(lowered) == len(text) else text
         self._original = text
-        self._taken: list[Span] = []
+        self._taken = bytearray(len(text))
+        self._places: dict[str, list[Span]] = {}
         self._after = 0
 
     def title(self, forms: Iterable[str]) -> Span | None:
         """The next place of the first of `forms` (without case, at word limits) that is still free, or None."""
         for form in forms:
-            if form and (span := self._free(_spans_of(form.lower(), self._text))):
+            if form and (span := self._free(self._places_of(form.lower()))):
                 return span
         return None
+
+    def _places_of(self, form: str) -> list[Span]:
+        """Where the form stands; a long text can name one title hundreds of times, so this is found once."""
+        if form not in self._places:
+            self._places[form] = _spans_of(form, self._text)
+        return self._places[form]
 
     def quoted(self) -> Span | None:
         """The next free text in double quotes, without them."""
         return self._free([match.span(1) for match in _QUOTED.finditer(self._original)])
 
-    def _free(self, spans: Sequence[Span]) -> Span | None:
-        free = [s for s in spans if all(s[1] <= start or end <= s[0] for start, end in self._taken)]
-        if not free:
+    def _free(self, spans: list[Span]) -> Span | None:
+        spans[:] = [(start, end) for start, end in spans if 1 not in self._taken[start:end]]  # what is taken stays so
+        if not spans:
             return None
-        span = next((s for s in free if s[0] >= self._after), free[0])
-        self._taken.append(span)
+        span = next((s for s in spans if s[0] >= self._after), spans[0])
+        self._taken[span[0] : span[1]] = b"\1" * (span[1] - span[0])
         self._after = span[1]
         return span
 
