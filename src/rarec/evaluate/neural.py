@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 
-from rarec.catalogue.sources.corpus import corpus_items
+import numpy as np
+
 from rarec.conversations import Example
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.protocol import Embedder
-from rarec.evaluate.run import Context, Factory
-from rarec.evaluate.systems import ScoredSystem, Scores, System
-from rarec.evaluate.vectors import stored_vectors
+from rarec.errors import InputError
+from rarec.evaluate.systems import ScoredSystem, Scores, top_columns
 from rarec.ranker.local import LocalRanker
-from rarec.ranker.tasks import RankingTasks
 from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import ItemTable
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale
-from rarec.types import Item, ItemId
+from rarec.types import Candidate, Conversation, Item, ItemId, RankingTask
 
 CANDIDATES = 50
 """How many of the retriever's items the ranker sees, as when serving."""
@@ -31,13 +29,46 @@ class RetrieverSystem(ScoredSystem):
 
     Args:
         vectors: projected items in the order of `items`, shape (n, width + 1).
+        encoder: of the conversations, over the same projected items.
     """
 
     def __init__(self, items: Sequence[Item], vectors: Scores, encoder: ConversationEncoder) -> None:
         super().__init__("retriever", items)
-        place = {item.id: row for row, item in enumerate(items)}
-        self._vectors = vectors[[place[i] for i in self.ids]]
+        self._vectors = self.in_order(items, vectors)
         self._encoder = encoder
+
+    @staticmethod
+    def load(
+        bundle: Path,
+        items: Sequence[Item],
+        texts: Scores,
+        *,
+        embedder: Embedder,
+        popularity: Sequence[float] | None = None,
+    ) -> RetrieverSystem:
+        """The retriever of a bundle over any catalogue.
+
+        Args:
+            items: what is ranked: a data set's items or a whole corpus.
+            texts: embeddings of the item texts by `embedder`, unit rows in the order of `items`, shape (n, d).
+            embedder: of the messages; `remembering` one saves most of the time.
+            popularity: values within which an item's popularity is placed, on the items' own scale: those of the
+                whole corpus where `items` is a part of it. None means those of `items`.
+        Raises:
+            InputError: there are no items, or `texts` does not fit them.
+            BundleError: the bundle is damaged or was trained with another embedder.
+        """
+        if texts.shape != (len(items), embedder.dimension):
+            raise InputError(
+                f"texts have shape {texts.shape!r}, {len(items)} items and {embedder.name!r} need "
+                f"{(len(items), embedder.dimension)!r}; embed the items with the same embedder"
+            )
+        model = load_retriever(bundle, embedder=embedder.name)
+        scale = None if popularity is None else PopularityScale(popularity)
+        vectors: Scores = model.project(ItemTable.of(items, texts, scale=scale).features).numpy()
+        rows = {item.id: row for row, item in enumerate(items)}
+        known = ConversationEncoder(model, embedder, lambda ids: {i: vectors[rows[i]] for i in ids if i in rows})
+        return RetrieverSystem(items, vectors, known)
 
     def scores(self, examples: Sequence[Example]) -> Scores:
         queries = self._encoder.queries([e.conversation for e in examples])
@@ -46,74 +77,79 @@ class RetrieverSystem(ScoredSystem):
 
 
 class RankedSystem:
-    """The retriever's first candidates in the ranker's order, then the rest of the retriever's list."""
+    """The retriever's first candidates in the ranker's order, then the rest of the retriever's list.
+
+    Each batch is encoded and scored once; candidates and list come from the same scores.
+
+    Args:
+        candidates: how many of the retriever's items the ranker sees.
+    """
 
     name = "retriever+ranker"
 
-    def __init__(self, retriever: RetrieverSystem, tasks: RankingTasks, ranker: LocalRanker) -> None:
-        self._retriever, self._tasks, self._ranker = retriever, tasks, ranker
+    def __init__(self, retriever: RetrieverSystem, ranker: LocalRanker, *, candidates: int = CANDIDATES) -> None:
+        self._retriever, self._ranker, self._candidates = retriever, ranker, candidates
+
+    @staticmethod
+    def load(
+        bundle: Path, items: Sequence[Item], texts: Scores, *, embedder: Embedder, retriever: RetrieverSystem
+    ) -> RankedSystem:
+        """The ranker of a bundle behind a retriever that is already loaded; arguments as for it.
+
+        Raises:
+            BundleError: the bundle is damaged or was trained with another embedder.
+        """
+        rows = {item.id: row for row, item in enumerate(items)}
+        ranker = LocalRanker.load(bundle, embedder, lambda asked: texts[[rows[item.id] for item in asked]])
+        return RankedSystem(retriever, ranker)
 
     def rank(self, examples: Sequence[Example], *, n: int) -> list[tuple[ItemId, ...]]:
         """As `System.rank`; candidates are never items that the conversation mentions."""
         lists: list[tuple[ItemId, ...]] = []
-        plain = self._retriever.rank(examples, n=n)
-        for example, rest in zip(examples, plain, strict=True):
-            task = self._tasks.tasks([example.conversation])[0]
-            first = [task.candidates[i].item.id for i in self._ranker.order(task)]
-            chosen = dict.fromkeys([*first, *rest])
-            lists.append(tuple(chosen)[:n])
+        size = self._retriever.batch_size
+        for start in range(0, len(examples), size):
+            batch = examples[start : start + size]
+            scores = self._retriever.scores(batch)
+            plain = top_columns(scores, n=n)
+            tasks = ranking_tasks(self._retriever, [e.conversation for e in batch], scores, n=self._candidates)
+            for task, rest in zip(tasks, plain, strict=True):
+                order = self._ranker.order(task) if task.candidates else []
+                first = [task.candidates[place].item.id for place in order]
+                chosen = dict.fromkeys([*first, *(self._retriever.ids[column] for column in rest)])
+                lists.append(tuple(chosen)[:n])
         return lists
 
 
-def neural_factories(bundle: Path) -> Mapping[str, Factory]:
-    """Factories of ``retriever`` and ``retriever+ranker`` for `rarec.evaluate.run.EvaluateSettings`.
+def ranking_tasks(
+    system: ScoredSystem, conversations: Sequence[Conversation], scores: Scores, *, n: int
+) -> list[RankingTask]:
+    """At the end of each conversation the n best items that it does not mention, to be ranked.
 
-    Popularity is ranked within the whole corpus that the data set's catalogue belongs to.
-
-    Raises (when a system is built):
-        BundleError: the bundle is damaged or was trained with another embedder.
+    Args:
+        scores: of `system` for these conversations; the scores of mentioned items are overwritten.
     """
-
-    @cache
-    def parts(context: Context) -> _Parts:
-        return _Parts(context, bundle)
-
-    factories: dict[str, Callable[[Context], System]] = {
-        "retriever": lambda context: parts(context).retriever,
-        "retriever+ranker": lambda context: RankedSystem(
-            parts(context).retriever, parts(context).tasks(), parts(context).ranker()
-        ),
-    }
-    return factories
+    seen = [list(dict.fromkeys(m.item for m in c.mentions() if m.item in system.columns)) for c in conversations]
+    for row, items in zip(scores, seen, strict=True):
+        row[[system.columns[item] for item in items]] = -np.inf
+    tasks: list[RankingTask] = []
+    for conversation, row, items, best in zip(conversations, scores, seen, top_columns(scores, n=n), strict=True):
+        candidates = tuple(Candidate(system.items[c], float(row[c])) for c in best if row[c] > -np.inf)
+        mentioned = {item: system.items[system.columns[item]] for item in items}
+        tasks.append(RankingTask(conversation, mentioned, candidates, len(candidates)))
+    return tasks
 
 
-class _Parts:
-    """What both systems share."""
-
-    def __init__(self, context: Context, bundle: Path) -> None:
-        self._context, self._bundle = context, bundle
-        self._items = context.items
-        # Queries are remembered in memory: the contexts of one dialogue repeat its messages.
-        self._embedder: Embedder = CachedEmbedder(context.embedder, Path(os.devnull), queries=200_000)
-        self._model = load_retriever(bundle, embedder=self._embedder.name)
-        self._texts = stored_vectors(context.data_root / "embeddings", [i.id for i in self._items])
-        scale = PopularityScale([i.popularity for i in corpus_items(context.data_root / "corpus" / "movies.parquet")])
-        table = ItemTable.of(self._items, self._texts, scale=scale)
-        self._vectors: Scores = self._model.project(table.features).numpy()
-        rows = self._rows = {item.id: row for row, item in enumerate(self._items)}
-        encoder = ConversationEncoder(
-            self._model, self._embedder, lambda ids: {i: self._vectors[rows[i]] for i in ids if i in rows}
-        )
-        self.retriever = RetrieverSystem(self._items, self._vectors, encoder)
-
-    def tasks(self) -> RankingTasks:
-        return RankingTasks(self._model, self._items, self._vectors, self._embedder, self._embeddings, n=CANDIDATES)
-
-    def ranker(self) -> LocalRanker:
-        return LocalRanker.load(self._bundle, self._embedder, self._embeddings)
-
-    def _embeddings(self, items: Sequence[Item]) -> Scores:
-        return self._texts[[self._rows[i.id] for i in items]]
+def remembering(embedder: Embedder) -> Embedder:
+    """The same embedder with its queries kept in memory: the contexts of one dialogue repeat its messages."""
+    if isinstance(embedder, CachedEmbedder):
+        return embedder
+    return CachedEmbedder(embedder, Path(os.devnull), queries=200_000)
 
 
-__all__ = ["CANDIDATES", "RankedSystem", "RetrieverSystem", "neural_factories"]
+__all__ = [
+    "CANDIDATES",
+    "RankedSystem",
+    "RetrieverSystem",
+    "ranking_tasks",
+    "remembering",
+]

@@ -34,13 +34,14 @@ class EmbeddingSimilarity(ScoredSystem):
         variant: Variant = "both",
         last_messages: int = 8,
         item_weight: float = 2.0,
+        name: str = "embedding-similarity",
     ) -> None:
         """`vectors` has a unit row for each of `items`, from the same embedder.
 
         Raises:
             InputError: shapes do not fit, or last_messages < 1.
         """
-        super().__init__("embedding-similarity", items)
+        super().__init__(name, items)
         if vectors.shape != (len(items), embedder.dimension):
             raise InputError(
                 f"vectors have shape {vectors.shape!r}, {len(items)} items and {embedder.name!r} need "
@@ -48,8 +49,7 @@ class EmbeddingSimilarity(ScoredSystem):
             )
         if last_messages < 1:
             raise InputError(f"last_messages must be at least 1, got {last_messages!r}")
-        row = {item.id: at for at, item in enumerate(items)}
-        self._vectors = np.ascontiguousarray(vectors[[row[item] for item in self.ids]], np.float32)
+        self._vectors = np.ascontiguousarray(self.in_order(items, vectors), np.float32)
         self._embedder = embedder
         self._variant = variant
         self._last_messages = last_messages
@@ -65,10 +65,15 @@ class EmbeddingSimilarity(ScoredSystem):
             texts = [query_text(example.conversation, last_messages=self._last_messages) for example in examples]
             queries += self._embedder.embed(texts, kind="query")
         if self._variant in ("items", "both"):
-            sums = self.context_matrix(examples) @ self._vectors
+            sums = np.array([self._mentioned(example) for example in examples]).reshape(queries.shape)
             lengths = np.linalg.norm(sums, axis=1, keepdims=True)
             queries += self._item_weight * sums / np.where(lengths == 0, 1.0, lengths)
         return queries
+
+    def _mentioned(self, example: Example) -> NDArray[np.float32]:
+        """The sum of the known context items' vectors, zero if there are none."""
+        columns = [self.columns[item] for item in example.context_items if item in self.columns]
+        return np.asarray(self._vectors[columns].sum(axis=0), np.float32)
 
 
 def query_text(conversation: Conversation, *, last_messages: int) -> str:

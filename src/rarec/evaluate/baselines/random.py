@@ -20,8 +20,10 @@ class Random(ScoredSystem):
         self._seed = seed
 
     def scores(self, examples: Sequence[Example]) -> Scores:
-        rows = [self._generator(example).random(len(self.ids), np.float32) for example in examples]
-        return np.array(rows, np.float32).reshape(len(examples), len(self.ids))
+        scores = np.empty((len(examples), len(self.ids)), np.float32)
+        for row, example in zip(scores, examples, strict=True):
+            self._generator(example).random(dtype=np.float32, out=row)
+        return scores
 
     def _generator(self, example: Example) -> np.random.Generator:
         digest = hashlib.sha256(f"{self._seed}/{example.id}".encode()).digest()
