@@ -9,10 +9,11 @@ RarecError
 ├── BundleError         a model bundle is damaged or does not fit          exit code 3
 ├── MissingExtra        an optional package is not installed               exit code 4
 ├── EmbedderError       an embedder failed                                 exit code 5
-└── LLMError            a language model failed                            exit code 6
-    ├── LLMTimeout
-    ├── LLMUnavailable
-    └── LLMRefused
+├── LLMError            a language model failed                            exit code 6
+│   ├── LLMTimeout
+│   ├── LLMUnavailable
+│   └── LLMRefused
+└── BudgetExceeded      a call could pass a ceiling; it was not made       exit code 6
 """
 
 from __future__ import annotations
@@ -90,3 +91,17 @@ class LLMUnavailable(LLMError):
 
 class LLMRefused(LLMError):
     """The provider rejected the request or the model refused to answer."""
+
+
+class BudgetExceeded(RarecError):
+    """A call could pass a ceiling of calls, tokens or money, so it was not made; the model itself did not fail.
+
+    Args:
+        passing: only calls in flight stand in the way: what they leave over may be enough.
+    """
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ from typing import Any
 import anyio
 import pytest
 
+from rarec.conversations import Example
 from rarec.errors import LLMRefused, LLMTimeout
+from rarec.evaluate.asking import Asking
+from rarec.evaluate.llm_systems import LLMAlone, RankedByLLM
 from rarec.llm import HttpLLM
+from rarec.llm.budget import Prices
 from rarec.prompt import ReplyStream, answer_schema, parse, render, reply_text
 from rarec.testing import example_task
-from rarec.types import Completion, CompletionRequest, Message
+from rarec.types import Completion, CompletionRequest, Conversation, ItemId, Message, Turn
 
 pytestmark = pytest.mark.real_llm
 
@@ -112,3 +116,46 @@ def test_a_prompt_longer_than_the_context_is_refused(url: str) -> None:
     long = replace(REQUEST, messages=(Message("user", "tide " * 5000),))
     with pytest.raises(LLMRefused, match="400"):
         ask(url, long)
+
+
+def test_it_serves_as_a_system_with_candidates_and_alone(url: str) -> None:
+    """Two examples each: what comes out is of the catalogue, and what it took is counted."""
+    items = tuple(candidate.item for candidate in TASK.candidates)
+    ids = tuple(item.id for item in items)
+    known = {*ids, *TASK.mentioned}
+    wishes = (TASK.conversation, Conversation((Turn("user", "Something short and calm, please."),)))
+    examples = [Example(f"e{place}", place, "d", "t", wish, (), frozenset(), ()) for place, wish in enumerate(wishes)]
+    llm = HttpLLM("smollm2-135m", base_url=url, max_retries=0)
+    asking = Asking(concurrency=2, deadline_s=120, max_tokens=60, prices=Prices(1.0, 1.0))
+    systems = (
+        RankedByLLM(InOrder(ids), llm, (*items, *TASK.mentioned.values()), candidates=3, n=2, asking=asking),
+        LLMAlone(llm, items, titles=2, asking=asking),
+    )
+    for system in systems:
+        answers = system.answers(examples, n=3)
+        assert len(answers) == 2
+        for answer in answers:
+            assert set(answer.items) <= known
+            call = answer.call
+            assert call is not None
+            assert call.answer
+            assert call.input_tokens is not None
+            assert call.output_tokens is not None
+            assert 0 < call.output_tokens <= 60
+            assert call.cost_usd == pytest.approx((call.input_tokens + call.output_tokens) / 1e6)
+            assert call.latency_ms is not None
+            assert call.latency_ms > 0
+            assert call.named == len(answer.items) or call.repaired or system is systems[0]
+    assert all(set(answer.items) == set(ids) for answer in systems[0].answers(examples, n=3))
+
+
+class InOrder:
+    """Ranks items as they were given."""
+
+    name = "in-order"
+
+    def __init__(self, ids: tuple[ItemId, ...]) -> None:
+        self._ids = ids
+
+    def rank(self, examples: Sequence[Example], *, n: int) -> list[tuple[ItemId, ...]]:
+        return [self._ids[:n] for _ in examples]

@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from rarec.conversations import Example
 from rarec.errors import InputError
-from rarec.evaluate import Recording, read_recorded
+from rarec.evaluate.recorded import Recording, read_recorded, recorded_predictions, recorded_table
 from rarec.types import Conversation, ItemId
 
 
@@ -102,3 +102,59 @@ def test_a_rank_beyond_the_recorded_depth_and_a_wrong_file_are_refused(tmp_path:
         read(tmp_path / "s.parquet", example(1, "a"))
     with pytest.raises(InputError, match="no file"):
         read(tmp_path / "none.parquet", example(1, "a"))
+
+
+def both_ways(path: Path, *rows: tuple[int, int, str, int | None, int | None], model: str = "m") -> Path:
+    """Rows of (row, index, condition, rank with what was seen excluded, rank with it kept)."""
+    parts = [
+        parquet.read_table(
+            ranks_file(path, *[(*row[:3], row[4 - excluded]) for row in rows], exclude_seen=bool(excluded), model=model)
+        )
+        for excluded in (1, 0)
+    ]
+    parquet.write_table(pyarrow.concat_tables(parts, promote_options="default").unify_dictionaries(), path)
+    return path
+
+
+def test_predictions_hold_the_ranks_of_both_treatments(tmp_path: Path) -> None:
+    path = both_ways(tmp_path / "r.parquet", (0, 1, "rec", 3, 4), (1, 1, "dis", None, 1), (2, 9, "rec", 1, 1))
+    found = recorded_predictions(path, [example(1, "a", "b", repeated="b")], data_set="redial", name="m")
+    assert found.ranks == {
+        ("redial_1", "a", "excluded"): 3, ("redial_1", "b", "excluded"): 0,
+        ("redial_1", "a", "kept"): 4, ("redial_1", "b", "kept"): 1,
+    }  # fmt: skip
+    assert (found.system, found.depth, found.lists, found.note) == ("m", 20, {}, "")
+
+
+def test_a_run_that_broke_off_counts_misses_says_so_and_must_not_lack_much(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [(place, place, "rec", 1, 1) for place in range(30)]
+    path = both_ways(tmp_path / "r.parquet", *rows)
+    examples = [example(place, "a") for place in range(31)]
+    found = recorded_predictions(path, examples, data_set="redial", name="m")
+    assert found.ranks["redial_30", ItemId("a"), "excluded"] == 0
+    assert found.ranks["redial_29", ItemId("a"), "excluded"] == 1
+    assert found.note == "no answer was recorded for 1 of 31 examples; they count as misses"
+    assert "the first is 'redial_30'" in caplog.text
+    with pytest.raises(InputError, match=r"index 30 \('redial_30'\) has 0 recorded rows"):
+        recorded_predictions(path, examples[25:], data_set="redial", name="m")
+    with pytest.raises(InputError, match=r"index 3 \('redial_3'\) has 1 recorded rows, the example 2"):
+        recorded_predictions(path, [example(3, "a", "b")], data_set="redial", name="m")
+
+
+def test_a_table_needs_no_examples(tmp_path: Path) -> None:
+    path = both_ways(tmp_path / "r.parquet", (1, 4, "dis", None, 2), (0, 4, "rec", 3, 5), (2, 7, "rec", None, None))
+    table = recorded_table(path, "redial", "m")
+    assert table.ranks.tolist() == [3, 0, 0]
+    assert table.new.tolist() == [True, False, True]
+    assert table.clusters.tolist() == [4, 4, 7]
+    assert recorded_table(path, "redial", "m", exclude_seen=False).ranks.tolist() == [5, 2, 0]
+    with pytest.raises(InputError, match="no rows of"):
+        recorded_table(path, "redial", "m/p2")
+
+
+def test_names_of_recordings_and_back() -> None:
+    assert Recording.parse("gpt-4").name == "gpt-4"
+    assert Recording.parse("gpt-4/p2") == Recording("gpt-4", "p2")
+    assert Recording("gpt-4", "p2").name == "gpt-4/p2"

@@ -1,42 +1,65 @@
-"""Rankings and ground truths -> a table in which every number has its protocol, its n and its interval."""
+"""Systems, data sets and protocols -> tables in which every number has its protocol, its n and its interval."""
 
 from rarec.evaluate.bootstrap import ClusterBootstrap, interval, paired_interval
-from rarec.evaluate.harness import Rows, recorded_ranks, rows_of, system_ranks
+from rarec.evaluate.compare import Comparison, Side, compare_runs
+from rarec.evaluate.context import Catalogue, Factory, Resources
+from rarec.evaluate.gold import Gold, GoldExample, GoldItem, gold_of
 from rarec.evaluate.metrics import MISS, ndcg_at, recall_at
-from rarec.evaluate.recorded import RecordedRanks, Recording, read_recorded
-from rarec.evaluate.report import render
-from rarec.evaluate.run import BASELINES, Context, EvaluateSettings, Factory, run_evaluation
-from rarec.evaluate.systems import ScoredSystem, System, top_columns
-from rarec.evaluate.table import Options, Prediction, Table, TableRow, evaluate
+from rarec.evaluate.predict import Progress, predict
+from rarec.evaluate.predictions import Answer, Call, Predictions
+from rarec.evaluate.protocols import EvaluationProtocol
+from rarec.evaluate.quick import EvaluateSettings, FlatTable, run_evaluation
+from rarec.evaluate.recipe import Recipe, load_recipe
+from rarec.evaluate.recorded import RecordedRanks, Recording, read_recorded, recorded_predictions
+from rarec.evaluate.results import Block, Results
+from rarec.evaluate.runner import Run, read_run, replay, run_recipe
+from rarec.evaluate.score import Options, score
+from rarec.evaluate.systems import GeneratingSystem, ScoredSystem, System, top_columns
 from rarec.evaluate.vectors import stored_vectors
 
 __all__ = [
-    "BASELINES",
     "MISS",
+    "Answer",
+    "Block",
+    "Call",
+    "Catalogue",
     "ClusterBootstrap",
-    "Context",
+    "Comparison",
     "EvaluateSettings",
+    "EvaluationProtocol",
     "Factory",
+    "FlatTable",
+    "GeneratingSystem",
+    "Gold",
+    "GoldExample",
+    "GoldItem",
     "Options",
-    "Prediction",
+    "Predictions",
+    "Progress",
+    "Recipe",
     "RecordedRanks",
     "Recording",
-    "Rows",
+    "Resources",
+    "Results",
+    "Run",
     "ScoredSystem",
+    "Side",
     "System",
-    "Table",
-    "TableRow",
-    "evaluate",
+    "compare_runs",
+    "gold_of",
     "interval",
+    "load_recipe",
     "ndcg_at",
     "paired_interval",
+    "predict",
     "read_recorded",
+    "read_run",
     "recall_at",
-    "recorded_ranks",
-    "render",
-    "rows_of",
+    "recorded_predictions",
+    "replay",
     "run_evaluation",
+    "run_recipe",
+    "score",
     "stored_vectors",
-    "system_ranks",
     "top_columns",
 ]

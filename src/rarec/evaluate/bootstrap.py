@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from statistics import NormalDist
+from string import ascii_letters
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +131,7 @@ def minimum_detectable(differences: Floats, *, level: float, power: float = 0.8)
 def letters(names: Sequence[str], separated: Collection[tuple[str, str]]) -> dict[str, str]:
     """Compact letter display: two names share a letter exactly if they are not in `separated` (in either order).
 
-    Letters follow the order of `names`; beyond z come aa, ab, ...
+    Letters follow the order of `names`: a to z, A to Z, then letters of other alphabets.
     Source: the insert-and-absorb algorithm of Piepho 2004.
 
     >>> letters(["a", "b", "c"], {("a", "c")})
@@ -149,7 +150,8 @@ def letters(names: Sequence[str], separated: Collection[tuple[str, str]]) -> dic
 
 
 def _letter(at: int) -> str:
-    return chr(ord("a") + at) if at < 26 else _letter(at // 26 - 1) + _letter(at % 26)
+    """One character each, so that "ab" always means two groups; CJK ideographs would only follow after 52."""
+    return ascii_letters[at] if at < len(ascii_letters) else chr(ord("\u4e00") + at - len(ascii_letters))
 
 
 def _draws(count: int, samples: int, generator: np.random.Generator) -> Floats:

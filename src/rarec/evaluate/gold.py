@@ -89,8 +89,8 @@ def gold_of(
         raise InputError(f"{data_set!r} {split!r} has no examples; is it the right file?")
     counts: dict[ItemId, int] = {}
     for conversation in training:
-        for item in {mention.item for mention in conversation.mentions()}:
-            counts[item] = counts.get(item, 0) + 1
+        for mentioned in {mention.item for mention in conversation.mentions()}:
+            counts[mentioned] = counts.get(mentioned, 0) + 1
     known: dict[ItemId, GoldItem] = {}
     for item in items:
         if item.id in known:

@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from rarec.errors import InputError
-from rarec.prompt.template import Labels, Limits, PromptTemplate
+from rarec.prompt.template import Labels, Limits, PromptTemplate, TextsTemplate, TitlesTemplate
 from rarec.prompt.text import ELLIPSIS, middle_cut, one_line
 from rarec.types import Conversation, Item, ItemId, Message, RankingTask, Sentiment
 
@@ -69,6 +69,62 @@ def render(
     return _fill(chosen, values)
 
 
+def render_titles(
+    task: RankingTask,
+    *,
+    kind: str = "items",
+    template: str | Path | TitlesTemplate = "default",
+    max_chars: int = MAX_CHARS,
+) -> tuple[Message, ...]:
+    """The messages that ask a model to name `task.n` titles from memory; candidates of the task are not shown.
+
+    The conversation and what is known of the user's taste stand there as in `render`; if `max_chars` is short, the
+    oldest turns go, then the preferences.
+
+    Args:
+        kind: what is recommended, in the plural, e.g. ``"books"``.
+        template: a packaged name, the path of a file, or a template.
+    Raises:
+        InputError: `n` is less than 1, or the conversation gets no room within `max_chars`.
+        SettingsError: the template is missing or not valid.
+    """
+    if task.n < 1:
+        raise InputError(f"n must be at least 1, got {task.n!r}")
+    chosen = TitlesTemplate.load(template)
+    values = {
+        "n": str(task.n),
+        "kind": one_line(kind, limit=60) or "items",
+        "preferences": _preferences(task, chosen) or chosen.labels.nothing,
+        "conversation": "",
+    }
+    rest = max_chars - sum(len(m.content) for m in _fill(chosen, values))
+    wanted = min(_conversation_size(task.conversation, chosen, enough=max_chars), _LEAST_TURN)
+    if rest < wanted:
+        rest += len(values["preferences"])
+        values["preferences"] = ""
+    if rest < wanted:
+        raise InputError(f"the prompt does not fit into max_chars={max_chars}; it needs {wanted - rest} more")
+    values["conversation"] = _conversation(task.conversation, chosen, room=rest)
+    return _fill(chosen, values)
+
+
+def titles_schema(n: int) -> dict[str, Any]:
+    """The JSON schema of an answer to `render_titles`: ``recommendations``, exactly n titles.
+
+    Raises:
+        InputError: n < 1.
+    """
+    if n < 1:
+        raise InputError(f"n must be at least 1, got {n!r}")
+    titles = {"type": "array", "items": {"type": "string"}, "minItems": n, "maxItems": n}
+    return {
+        "type": "object",
+        "properties": {"recommendations": titles},
+        "required": ["recommendations"],
+        "additionalProperties": False,
+    }
+
+
 def answer_schema(task: RankingTask) -> dict[str, Any]:
     """The JSON schema of the answer: ``ranking``, exactly n numbers from 1 to the number of candidates, and ``reply``.
 
@@ -111,7 +167,7 @@ def label(item: Item, *, title_chars: int = 120) -> str:
     return title if item.year is None else f"{title} ({item.year})"
 
 
-def _fill(template: PromptTemplate, values: dict[str, str]) -> tuple[Message, ...]:
+def _fill(template: TextsTemplate, values: dict[str, str]) -> tuple[Message, ...]:
     return (
         Message("system", Template(template.system).substitute(values)),
         Message("user", Template(template.user).substitute(values)),
@@ -141,7 +197,7 @@ def _describe(item: Item, limits: Limits) -> str:
     return " | ".join(parts)
 
 
-def _preferences(task: RankingTask, template: PromptTemplate) -> str:
+def _preferences(task: RankingTask, template: TextsTemplate) -> str:
     """One line for each feeling that somebody showed; the last word on an item counts, the latest items stay."""
     felt: dict[ItemId, Sentiment] = {}
     for mention in task.conversation.mentions():
@@ -161,7 +217,7 @@ def _preferences(task: RankingTask, template: PromptTemplate) -> str:
     return "\n".join(lines)
 
 
-def _lines(conversation: Conversation, template: PromptTemplate, *, limit: int) -> Iterable[str]:
+def _lines(conversation: Conversation, template: TextsTemplate, *, limit: int) -> Iterable[str]:
     """Turns as lines, the newest first; empty ones are left out."""
     labels: Labels = template.labels
     for turn in reversed(conversation.turns):
@@ -169,7 +225,7 @@ def _lines(conversation: Conversation, template: PromptTemplate, *, limit: int) 
             yield f"{labels.user if turn.role == 'user' else labels.assistant}: {text}"
 
 
-def _conversation_size(conversation: Conversation, template: PromptTemplate, *, enough: int) -> int:
+def _conversation_size(conversation: Conversation, template: TextsTemplate, *, enough: int) -> int:
     """Characters that the whole conversation would take; counting stops at `enough`."""
     size = 0
     for line in _lines(conversation, template, limit=template.limits.turn_chars):
@@ -179,7 +235,7 @@ def _conversation_size(conversation: Conversation, template: PromptTemplate, *, 
     return size or len(template.labels.nothing)
 
 
-def _conversation(conversation: Conversation, template: PromptTemplate, *, room: int) -> str:
+def _conversation(conversation: Conversation, template: TextsTemplate, *, room: int) -> str:
     """As many of the newest turns as fit into `room` characters, oldest first."""
     kept: list[str] = []
     used = len(ELLIPSIS) + 1

@@ -8,7 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
-from typing import Annotated
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -47,10 +47,14 @@ class Limits(BaseModel):
     preferences: Limit = 12
 
 
-class PromptTemplate(BaseModel):
+class TextsTemplate(BaseModel):
     """A prompt as data: `system` and `user` are texts with ``$name`` places, filled in exactly once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    places: ClassVar[frozenset[str]] = frozenset()
+    needed: ClassVar[frozenset[str]] = frozenset()
+    folder: ClassVar[str] = ""
 
     system: str
     user: str
@@ -63,58 +67,78 @@ class PromptTemplate(BaseModel):
         template = Template(text)
         if not template.is_valid():
             raise ValueError("has a stray dollar sign; write $$ for one")
-        if unknown := set(template.get_identifiers()) - PLACES:
-            raise ValueError(f"has unknown places {sorted(unknown)}; there are {sorted(PLACES)}")
+        if unknown := set(template.get_identifiers()) - cls.places:
+            raise ValueError(f"has unknown places {sorted(unknown)}; there are {sorted(cls.places)}")
         return text.strip()
 
     @field_validator("user")
     @classmethod
     def _needed_places(cls, text: str) -> str:
-        if missing := {"candidates", "conversation"} - set(Template(text).get_identifiers()):
+        if missing := cls.needed - set(Template(text).get_identifiers()):
             raise ValueError(f"lacks the places {sorted(missing)}")
         return text
 
     @classmethod
-    def load(cls, source: str | Path | PromptTemplate) -> PromptTemplate:
+    def load(cls, source: str | Path | Self) -> Self:
         """A packaged template by name, or any template file by its path; a template is returned as it is.
 
         Raises:
             SettingsError: there is no such template, or it is not a valid one.
         """
-        if isinstance(source, PromptTemplate):
+        if isinstance(source, TextsTemplate):
             return source
-        return _packaged(source) if isinstance(source, str) else _read(source)
+        return _packaged(cls, source) if isinstance(source, str) else _read(cls, source)
 
 
-def template_names() -> tuple[str, ...]:
-    """Names of the templates that come with the package."""
-    return tuple(sorted(f.name.removesuffix(".toml") for f in _folder().iterdir() if f.name.endswith(".toml")))
+class PromptTemplate(TextsTemplate):
+    """The prompt that shows candidates and asks for a ranking and a reply."""
+
+    places: ClassVar[frozenset[str]] = PLACES
+    needed: ClassVar[frozenset[str]] = frozenset({"candidates", "conversation"})
+    folder: ClassVar[str] = "templates"
 
 
-def _folder() -> Traversable:
-    return files("rarec.prompt") / "templates"
+class TitlesTemplate(TextsTemplate):
+    """The prompt that shows no candidates and asks for titles."""
+
+    places: ClassVar[frozenset[str]] = frozenset({"n", "kind", "preferences", "conversation"})
+    needed: ClassVar[frozenset[str]] = frozenset({"conversation"})
+    folder: ClassVar[str] = "templates/titles"
+
+
+AnyTemplate = TypeVar("AnyTemplate", bound=TextsTemplate)
+
+
+def template_names(kind: type[TextsTemplate] = PromptTemplate) -> tuple[str, ...]:
+    """Names of the templates of a kind that come with the package."""
+    return tuple(sorted(f.name.removesuffix(".toml") for f in _folder(kind).iterdir() if f.name.endswith(".toml")))
+
+
+def _folder(kind: type[TextsTemplate]) -> Traversable:
+    return files("rarec.prompt").joinpath(*kind.folder.split("/"))
 
 
 @cache
-def _packaged(name: str) -> PromptTemplate:
-    if name not in template_names():
+def _packaged(kind: type[AnyTemplate], name: str) -> AnyTemplate:
+    if name not in template_names(kind):
         raise SettingsError(
-            f"there is no prompt template {name!r}; choose one of {list(template_names())} or give the Path of a file"
+            f"there is no prompt template {name!r}; choose one of {list(template_names(kind))} "
+            "or give the Path of a file"
         )
-    return _validated(_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8"), name)
+    return _validated(kind, _folder(kind).joinpath(f"{name}.toml").read_text(encoding="utf-8"), name)
 
 
-def _read(path: Path) -> PromptTemplate:
+def _read(kind: type[AnyTemplate], path: Path) -> AnyTemplate:
     try:
-        return _validated(path.read_text(encoding="utf-8"), str(path))
+        return _validated(kind, path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise SettingsError(f"cannot read the prompt template {str(path)!r}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"the prompt template {str(path)!r} is not UTF-8 text; save it as UTF-8") from error
 
 
-def _validated(text: str, name: str) -> PromptTemplate:
+def _validated(kind: type[AnyTemplate], text: str, name: str) -> AnyTemplate:
     try:
-        return PromptTemplate.model_validate(tomllib.loads(text))
+        return kind.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise SettingsError(f"the prompt template {name!r} is not valid: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 ELLIPSIS = "…"
 
@@ -24,7 +25,12 @@ def one_line(text: str, *, limit: int) -> str:
 
     Empty or blank text gives the empty string. Time is bounded by `limit`, not by the length of `text`.
     """
-    return _cut(_plain(text[: 4 * limit + 16]), limit) if limit > 0 else ""
+    return _one_line(text[: 4 * limit + 16], limit) if limit > 0 else ""
+
+
+@lru_cache(maxsize=20_000)  # prompts show the same items again and again
+def _one_line(start: str, limit: int) -> str:
+    return _cut(_plain(start), limit)
 
 
 def middle_cut(text: str, *, limit: int) -> str:
