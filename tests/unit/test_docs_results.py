@@ -1,17 +1,80 @@
-"""The figures in README are those of the committed result files."""
+"""The figures in the documents are those of the committed result files."""
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from rarec.errors import InputError
+from rarec.evaluate.results import Block, Figure, Results, SystemResult
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_tables_of_readme_are_not_stale() -> None:
+def load() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate_results", ROOT / "docs" / "generate_results.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert module.START in readme
-    assert module.replaced(readme) == readme, "run: python docs/generate_results.py"
+    return module
+
+
+def invented(protocol: str = "new-targets", n10: float = 0.1) -> Results:
+    measures = ("R@1", "R@5", "R@10", "R@20", "R@50", "N@10")
+    figures = dict.fromkeys(measures, Figure(value=n10, low=n10 - 0.05, high=n10 + 0.05))
+    systems = [SystemResult(system=name, depth=50, figures=figures) for name in ("shelf", "oracle")]
+    block = Block(
+        data_set="teapots", split="valid", protocol=protocol, sentence="all of them", rows=12, examples=10, dialogues=4,
+        catalogue=99, unmapped=0, measures=measures, headline="N@10", level=0.9, samples=100, seed=0, systems=systems,
+    )  # fmt: skip
+    return Results(blocks=[block], meta={"date": "2031-05-06T07:08"})
+
+
+def test_no_document_is_stale() -> None:
+    for path, text in load().documents().items():
+        assert path.exists(), f"no {path}; run: python docs/generate_results.py"
+        assert path.read_text(encoding="utf-8") == text, f"{path} is stale; run: python docs/generate_results.py"
+
+
+def test_the_prose_around_the_marks_is_kept_and_what_was_between_them_is_not() -> None:
+    module = load()
+    before = f"# A title\n\nfirst\n\n{module.START}\nold\n{module.END}\n\nlast\n"
+    after = module.replaced(before, "new")
+    assert after.startswith("# A title\n\nfirst\n\n")
+    assert after.endswith("\n\nlast\n")
+    assert "old" not in after
+    assert module.replaced(after, "new") == after
+
+
+@pytest.mark.parametrize("wrong", ["", "{START}", "{END}{START}", "{START}{START}{END}"])
+def test_a_document_without_its_marks_is_refused(wrong: str) -> None:
+    module = load()
+    with pytest.raises(ValueError, match="each once"):
+        module.replaced(wrong.format(START=module.START, END=module.END), "new")
+
+
+def test_metrics_give_both_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load()
+    readme, page, metrics = tmp_path / "README.md", tmp_path / "results.md", tmp_path / "metrics.json"
+    readme.write_text(f"{module.START}\n{module.END}\n", encoding="utf-8")
+    invented().write(metrics)
+    for name, value in {"README": readme, "PAGE": page, "METRICS": metrics, "SYSTEMS": ("oracle",)}.items():
+        monkeypatch.setattr(module, name, value)
+    texts = module.documents()
+    assert "| oracle | .100 |" in texts[readme]
+    assert "shelf" not in texts[readme]
+    assert "## teapots valid, new-targets" in texts[page]
+    assert "| shelf | .100<br><sub>[.050, .150]</sub> |" in texts[page]
+    assert "Computed on 2031-05-06." in texts[page]
+
+
+def test_the_short_tables_have_one_protocol_and_the_systems_asked_for() -> None:
+    module = load()
+    text = module.short_tables(invented(), systems=("oracle",))
+    assert "| oracle | .100 | .100 | .100 | .100 | .100 | .100 | [.050, .150] |" in text
+    assert "shelf" not in text
+    assert module.short_tables(invented("all-targets"), systems=("oracle",)) == ""
+    with pytest.raises(InputError, match="no system 'gone'"):
+        module.short_tables(invented(), systems=("gone",))

@@ -28,6 +28,7 @@ EXIT_CODES = {
 
 INTERRUPTED = 130
 _TRAINING = ("pyarrow", "zstandard")
+_BENCH = ("bm25s", "cornac", "implicit", "jinja2", "lenskit", "matplotlib", "scipy")
 _DEBUG = {"on": False}
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -100,7 +101,8 @@ def _ours(error: Exception) -> Exception:
     if isinstance(error, ModuleNotFoundError) and not isinstance(error, RarecError):
         package = (error.name or "").partition(".")[0]
         if package and package != "rarec":
-            return MissingExtra.of(package, "train" if package in _TRAINING else "serve", "this command")
+            extra = "bench" if package in _BENCH else "train" if package in _TRAINING else "serve"
+            return MissingExtra.of(package, extra, "this command")
     if isinstance(error, OSError) and not isinstance(error, RarecError) and error.filename and error.errno:
         return _Unusable(f"cannot use {str(error.filename)!r}: {os.strerror(error.errno)}; check the path and the disk")
     return error

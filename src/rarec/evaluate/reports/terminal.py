@@ -1,0 +1,147 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rarec.errors import InputError
+from rarec.evaluate.reports import reading
+from rarec.evaluate.reports.views import aligned_groups
+from rarec.evaluate.reports.wording import DASH, clean, level_text, number, signed, signed_span, span
+from rarec.evaluate.results import Block, Results, SystemResult
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
+
+
+def render(what: Block | Results, *, against: str | None = None) -> BlockTables:
+    """One table a block for a rich console: figures, interval of the headline, letters, and differences if asked.
+
+    Systems stand in the block's order. Where the console is too narrow, measures are left out and the caption names
+    them; no figure is ever cut. A dash stands where nothing is known.
+
+    Args:
+        against: the system whose difference from every other one is shown; blocks without it show none.
+
+    Raises:
+        InputError: no block has a system `against`.
+    """
+    blocks = tuple(what.blocks) if isinstance(what, Results) else (what,)
+    names = dict.fromkeys(system.system for block in blocks for system in block.systems)
+    if against is not None and against not in names:
+        raise InputError(f"no system {against!r} to compare with; there are {list(names)!r}")
+    return BlockTables(blocks, against)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTables:
+    """What `render` gives; print it on a rich console."""
+
+    blocks: tuple[Block, ...]
+    against: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for place, block in enumerate(self.blocks):
+            if place:
+                yield ""
+            yield _fitting(block, self.against, console, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What of a block is shown, and whether equal letters stand below one another."""
+
+    measures: tuple[str, ...]
+    aligned: bool
+    against: str | None
+
+
+def _layouts(block: Block, against: str | None) -> Iterator[_Layout]:
+    """From the widest to the narrowest: first measures go, the headline never; then alignment; then differences."""
+    compared = against if any(system.system == against for system in block.systems) else None
+    shown = list(block.measures)
+    yield _Layout(tuple(shown), True, compared)
+    for measure in reversed(block.measures):
+        if measure != block.headline:
+            shown.remove(measure)
+            yield _Layout(tuple(shown), True, compared)
+    yield _Layout(tuple(shown), False, compared)
+    yield _Layout(tuple(shown), False, None)
+
+
+def _fitting(block: Block, against: str | None, console: Console, options: ConsoleOptions) -> Table:
+    from rich.measure import Measurement
+
+    table = None
+    for layout in _layouts(block, against):
+        table = _table(block, layout, against)
+        if Measurement.get(console, options.update(max_width=10_000), table).minimum <= options.max_width:
+            break
+    assert table is not None  # there is always a layout
+    return table
+
+
+def _table(block: Block, layout: _Layout, against: str | None) -> Table:
+    from rich import box
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(_title(block), style="bold"), caption=Text(_caption(block, layout, against), style="dim"),
+        title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
+    )  # fmt: skip
+    groups = aligned_groups(block) if layout.aligned else [system.group for system in block.systems]
+    rows = [
+        [clean(system.system), group.rstrip(), *_figures(block, system, layout)]
+        for system, group in zip(block.systems, groups, strict=True)
+    ]
+    heads = ["system", "group", *layout.measures, f"{block.headline} {level_text(block.level)}"]
+    heads += [f"{block.headline} minus {layout.against}"] if layout.against is not None else []
+    table.add_column("system", overflow="fold", min_width=16)
+    for place, head in enumerate(map(clean, heads[1:]), start=1):
+        # Only heads may wrap: a figure that is cut would be another figure.
+        widest = max([cell_len(row[place]) for row in rows] + [cell_len(word) for word in head.split()][:1], default=1)
+        table.add_column(Text(head), justify="left" if place == 1 else "right", min_width=widest)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _figures(block: Block, system: SystemResult, layout: _Layout) -> list[str]:
+    cells = [
+        number(reading.figure_of(system, measure).value, lower_bound=system.lower_bound) for measure in layout.measures
+    ]
+    headline = reading.figure_of(system, block.headline)
+    cells.append(span(headline.low, headline.high))
+    if layout.against is not None:
+        cells.append(_difference(block, system.system, layout.against))
+    return cells
+
+
+def _title(block: Block) -> str:
+    return f"{clean(block.data_set)} {clean(block.split)} · {clean(block.protocol)} · n = {block.rows:,}"
+
+
+def _caption(block: Block, layout: _Layout, against: str | None) -> str:
+    hidden = [clean(measure) for measure in block.measures if measure not in layout.measures]
+    if against is not None and layout.against is None and any(system.system == against for system in block.systems):
+        hidden.append(f"differences from {clean(against)}")
+    lines = [
+        f"{reading.counts_sentence(block)}; {block.samples:,} draws.",
+        reading.group_sentence(block) if any(system.group for system in block.systems) else "",
+        reading.detectable_sentence(block),
+        reading.LOWER_BOUND_NOTE if any(system.lower_bound for system in block.systems) else "",
+        f"Not shown for want of room: {', '.join(hidden)}." if hidden else "",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _difference(block: Block, system: str, against: str) -> str:
+    pair = reading.pair_of(block, system, against) if system != against else None
+    if pair is None:
+        return DASH
+    return f"{reading.bound_sign(block, pair)}{signed(pair.delta)} {signed_span(pair.low, pair.high)}"

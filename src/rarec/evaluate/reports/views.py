@@ -1,0 +1,201 @@
+"""A block as the page shows it: every figure as text, in the order of the block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rarec.evaluate.reports import reading
+from rarec.evaluate.reports.wording import money, number, percent, quantity, signed, signed_span, span
+from rarec.evaluate.results import Band, Block, Figure, Generation, Pair, SystemResult
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure, what stands small below it, the standard deviation between seeds, and whether it leads."""
+
+    value: str
+    below: str = ""
+    deviation: str = ""
+    leads: bool = False
+    share: float | None = None
+    """For a bar behind the figure, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`group` has a space where a letter of the block is missing, so that equal letters stand below one another."""
+
+    name: str
+    cells: Sequence[Cell]
+    marks: Sequence[int] = ()
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column head; `width` columns under one head where it is a group."""
+
+    name: str
+    below: str = ""
+    width: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table: heads of groups (may be empty), heads of columns, rows."""
+
+    name: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    groups: Sequence[Column] = ()
+
+
+def main_sheet(block: Block) -> Sheet:
+    """Systems by measures, each figure with its interval."""
+    _, marks = reading.notes_of(block)
+    rows = [
+        Row(
+            system.system,
+            [_main_cell(block, system, measure) for measure in block.measures],
+            sorted(marks.get(system.system, ())),
+            group,
+        )
+        for system, group in zip(block.systems, aligned_groups(block), strict=True)
+    ]
+    return Sheet("figures", [Column(measure) for measure in block.measures], rows)
+
+
+def aligned_groups(block: Block) -> list[str]:
+    """The letters of each system, equal ones below one another; as they are where the alphabet is too short."""
+    groups = [system.group for system in block.systems]
+    letters = sorted(set("".join(groups)))
+    if any("".join(sorted(set(group))) != group for group in groups):
+        return groups
+    return ["".join(letter if letter in group else " " for letter in letters) for group in groups]
+
+
+def _main_cell(block: Block, system: SystemResult, measure: str) -> Cell:
+    figure = reading.figure_of(system, measure)
+    deviation = system.seed_sd.get(measure) if system.seeds > 1 and figure.value is not None else None
+    return Cell(
+        number(figure.value, lower_bound=system.lower_bound),
+        _below(figure),
+        f"±{number(deviation)}" if deviation is not None else "",
+        reading.leads(block, system, measure),
+    )
+
+
+def _below(figure: Figure) -> str:
+    return "" if figure.low is None or figure.high is None else span(figure.low, figure.high)
+
+
+def band_sheets(block: Block, measures: Sequence[str]) -> list[Sheet]:
+    """One table for each measure that bands have: systems by the bands of every slice."""
+    slices: dict[str, Sequence[Band]] = {}
+    for system in block.systems:
+        for name, bands in system.slices.items():
+            slices.setdefault(name, bands)
+    columns = [Column(band.band, f"{band.n:,}") for bands in slices.values() for band in bands]
+    groups = [Column(name, width=len(bands)) for name, bands in slices.items() if bands]
+    return [
+        Sheet(measure, columns, [_band_row(system, slices, measure) for system in block.systems], groups)
+        for measure in measures
+    ]
+
+
+def _band_row(system: SystemResult, slices: Mapping[str, Sequence[Band]], measure: str) -> Row:
+    cells = []
+    for name, bands in slices.items():
+        own = {band.band: band for band in system.slices.get(name, ())}
+        for band in bands:
+            figure = own[band.band].figures.get(measure, reading.UNKNOWN) if band.band in own else reading.UNKNOWN
+            cells.append(Cell(number(figure.value, lower_bound=system.lower_bound), _below(figure)))
+    return Row(system.system, cells)
+
+
+def beyond_sheet(block: Block) -> Sheet | None:
+    """Coverage, popularity bias, diversity, with a bar as a share of the column's highest; None without any."""
+    names = list(dict.fromkeys(name for system in block.systems for name in system.beyond))
+    if not names:
+        return None
+    highest = {name: max((s.beyond.get(name) or 0.0 for s in block.systems), default=0.0) for name in names}
+
+    def cell(value: float | None, top: float) -> Cell:
+        share = value / top if value is not None and value > 0 and top > 0 else None
+        return Cell(number(value) if value is None or abs(value) < 10 else quantity(value, digits=1), share=share)
+
+    rows = [Row(s.system, [cell(s.beyond.get(name), highest[name]) for name in names]) for s in block.systems]
+    return Sheet("beyond accuracy", [Column(name) for name in names], rows)
+
+
+_GENERATION: Sequence[tuple[Column, Callable[[Generation], str]]] = (
+    (Column("calls"), lambda g: quantity(g.calls)),
+    (Column("named", "per turn"), lambda g: quantity(g.named_per_turn, digits=1)),
+    (Column("ungrounded", "of named"), lambda g: percent(g.ungrounded)),
+    (Column("repeated", "of named"), lambda g: percent(g.repeated)),
+    (Column("repaired", "of calls"), lambda g: percent(g.repaired)),
+    (Column("degraded", "of calls"), lambda g: percent(g.degraded)),
+    (Column("median", "ms"), lambda g: quantity(g.latency_ms_p50)),
+    (Column("95th percentile", "ms"), lambda g: quantity(g.latency_ms_p95)),
+    (Column("tokens in", "per turn"), lambda g: quantity(g.input_tokens)),
+    (Column("tokens out", "per turn"), lambda g: quantity(g.output_tokens)),
+    (Column("US dollars", "per turn"), lambda g: money(g.cost_usd)),
+)
+
+
+def generation_sheet(block: Block) -> Sheet | None:
+    """What the language models did; None if there is none."""
+    rows = [
+        Row(system.system, [Cell(text(system.generation)) for _, text in _GENERATION])
+        for system in block.systems
+        if system.generation is not None
+    ]
+    return Sheet("language models", [column for column, _ in _GENERATION], rows) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """A paired difference as text."""
+
+    a: str
+    b: str
+    measure: str
+    delta: str
+    interval: str
+    separates: bool
+    detectable: str
+    a_only: str
+    b_only: str
+
+
+def pair_rows(block: Block, pairs: Sequence[Pair]) -> list[PairRow]:
+    return [
+        PairRow(
+            pair.a,
+            pair.b,
+            pair.measure,
+            reading.bound_sign(block, pair) + signed(pair.delta),
+            signed_span(pair.low, pair.high),
+            reading.shows(block, pair),
+            number(pair.minimum_detectable),
+            number(pair.a_only),
+            number(pair.b_only),
+        )
+        for pair in pairs
+    ]
+
+
+def flattened(meta: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as (dotted name, value), in their order; lists are joined by commas."""
+    rows: list[tuple[str, str]] = []
+    for name, value in meta.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            rows += flattened(value, f"{path}.")
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            rows.append((path, ", ".join(map(str, value))))
+        else:
+            rows.append((path, str(value)))
+    return rows
