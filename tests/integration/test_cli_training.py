@@ -92,6 +92,8 @@ def data(tmp_path: Path) -> Path:
     parquet.write_table(
         pyarrow.table({"dataset": ["redial"] * 5, "corpus_id": ids}), tmp_path / "mapping" / "crs_items.parquet"
     )
+    movies = pyarrow.table({"redial_id": [], "item": [], "title": []})
+    parquet.write_table(movies, tmp_path / "mapping" / "redial_movie_ids.parquet")
     corpus = {"id": ids, "title": names, "year": [2000] * 5, "plot": [""] * 5, "imdb_votes": [50, 40, 30, 20, 10]}
     parquet.write_table(pyarrow.table(corpus), tmp_path / "corpus" / "movies.parquet")
 
@@ -133,7 +135,7 @@ def test_the_table_as_text_json_and_predictions(data: Path) -> None:
     assert (table["meta"]["seed"], table["meta"]["samples"]) == (3, 100)
     assert "co-occurrence" in done.stdout
     assert "new-targets" in done.stdout
-    assert "N@10 95%" in done.stdout
+    assert "N@10 95 %" in done.stdout
     assert len((data / "p.jsonl").read_text(encoding="utf-8").splitlines()) == 6
 
 

@@ -1,6 +1,7 @@
-"""From a data folder of a few files to a table, through every reader."""
+"""From a data folder of a few files and a few names to a table, through every reader."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from rarec.conversations import Example
 from rarec.errors import InputError
-from rarec.evaluate import Context, EvaluateSettings, Options, run_evaluation
+from rarec.evaluate import Catalogue, EvaluateSettings, run_evaluation
 from rarec.evaluate.baselines import RepeatContext
-from rarec.evaluate.run import infer_data_set
+from rarec.evaluate.quick import infer_data_set
+from rarec.types import ItemId
 
 TITLES = ["Salt and Rye", "Blue Tram", "Quiet Harbour", "Nine Lanterns", "Copper Moth"]
 
@@ -26,6 +29,19 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def example(number: int, *targets: int, context: Sequence[int] = (0,)) -> dict[str, Any]:
+    said = " and ".join(f"{TITLES[item]} (2000)" for item in context)
+    return {
+        "example_id": f"redial_{number}",
+        "index": number,
+        "dialog_id": f"d{number}",
+        "turn_id": number,
+        "context": ["", f"I loved {said}"],
+        "context_items": list(context),
+        "gt": [{"item": item, "title": f"{TITLES[item]} (2000)"} for item in targets],
+    }
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for folder in ("mapping", "corpus", "eval"):
@@ -33,6 +49,8 @@ def root(tmp_path: Path) -> Path:
     ids = list(range(5))
     mapping = pyarrow.table({"dataset": ["redial"] * 5, "corpus_id": ids})
     parquet.write_table(mapping, tmp_path / "mapping" / "crs_items.parquet")
+    movies = pyarrow.table({"redial_id": [], "item": [], "title": []})
+    parquet.write_table(movies, tmp_path / "mapping" / "redial_movie_ids.parquet")
     corpus = pyarrow.table(
         {"id": ids, "title": TITLES, "year": [2000] * 5, "plot": [""] * 5, "imdb_votes": [50, 40, 30, 20, 10]}
     )
@@ -41,20 +59,7 @@ def root(tmp_path: Path) -> Path:
         {"conv_id": f"redial_{i}", "turns": [turn("seeker", "", 0), turn("recommender", "", 3)]} for i in range(3)
     ]
     jsonl(tmp_path / "redial" / "train.jsonl", training)
-    truth = [[{"item": 3, "title": "Nine Lanterns (2000)"}], [{"item": 2, "title": "Quiet Harbour (2000)"}]]
-    examples = [
-        {
-            "example_id": f"redial_{i}",
-            "index": i,
-            "dialog_id": f"d{i}",
-            "turn_id": i,
-            "context": ["", "I loved Salt and Rye (2000)"],
-            "context_items": [0],
-            "gt": truth[i],
-        }
-        for i in range(2)
-    ]
-    jsonl(tmp_path / "eval" / "test.jsonl", examples)
+    jsonl(tmp_path / "eval" / "test.jsonl", [example(0, 3), example(1, 2)])
     recorded = {
         "dataset": ["redial"] * 4,
         "model": ["gpt-4"] * 4,
@@ -77,56 +82,132 @@ def settings(root: Path, *systems: str, **more: Any) -> EvaluateSettings:
 def test_names_become_rows_in_their_order(root: Path) -> None:
     names = ("co-occurrence", "gpt-4", "popularity", "random", "repeat-context")
     table = run_evaluation(settings(root, *names, ranks_file=root / "ranks.parquet"))
-    assert tuple(row.system for row in table.rows) == names
-    by_name = {row.system: row.values for row in table.rows}
+    assert tuple(row["system"] for row in table.rows()) == names
+    assert {row["n"] for row in table.rows()} == {2}
     # 0 is mentioned and removed; 3 goes with it in training; then 1, 2, 4 by popularity.
-    assert [p.rank for p in table.predictions if p.system == "co-occurrence"] == [1, 3]
-    assert by_name["co-occurrence"]["R@1"] == 0.5
-    assert [p.rank for p in table.predictions if p.system == "gpt-4"] == [2, 0]
-    assert (by_name["gpt-4"]["R@20"], by_name["gpt-4"]["R@50"]) == (0.5, None)
-    assert by_name["random"]["R@5"] == 1.0
+    assert [p["rank"] for p in table.predictions() if p["system"] == "co-occurrence"] == [1, 3]
+    assert table.row("co-occurrence")["R@1"] == 0.5
+    assert [p["rank"] for p in table.predictions() if p["system"] == "gpt-4"] == [2, 0]
+    gpt = table.row("gpt-4")
+    assert (gpt["R@20"], gpt["R@50"], gpt["ci"]["R@50"]) == (0.5, None, None)
+    assert table.row("random")["R@5"] == 1.0
     assert table.meta["data_set"] == "redial"
     assert table.meta["file"] == "test.jsonl"
     assert table.meta["versions"]["rarec"]
-    json.loads(table.to_json())
+    assert table.meta["catalogue"] == 5
+    assert table.meta["examples"] == table.meta["dialogues"] == {"new-targets": 2}
 
 
 def test_two_protocols_are_two_blocks_and_recordings_follow_them(root: Path) -> None:
-    asked = settings(
-        root,
-        "gpt-4",
-        "repeat-context",
-        ranks_file=root / "ranks.parquet",
-        protocols=("new-targets", "all-targets"),
-        options=Options(against="gpt-4", samples=50),
+    table = run_evaluation(
+        settings(
+            root,
+            "gpt-4",
+            "repeat-context",
+            ranks_file=root / "ranks.parquet",
+            protocols=("new-targets", "all-targets"),
+            against="gpt-4",
+            samples=50,
+        )
     )
-    table = run_evaluation(asked)
-    assert [(row.system, row.protocol) for row in table.rows] == [
+    assert [(row["system"], row["protocol"]) for row in table.rows()] == [
         ("gpt-4", "new-targets"),
         ("repeat-context", "new-targets"),
         ("gpt-4", "all-targets"),
         ("repeat-context", "all-targets"),
     ]
-    assert [p.rank for p in table.predictions if p.system == "gpt-4"] == [2, 0, 3, 0]
+    assert [p["rank"] for p in table.predictions() if p["system"] == "gpt-4"] == [2, 0, 3, 0]
+
+
+def test_the_document_has_rows_with_intervals_differences_and_meta(root: Path) -> None:
+    asked = settings(root, "popularity", "co-occurrence", against="popularity", samples=50, seed=3)
+    document = json.loads(run_evaluation(asked).to_json())
+    assert set(document) == {"rows", "meta"}
+    assert (document["meta"]["seed"], document["meta"]["samples"]) == (3, 50)
+    one, other = document["rows"]
+    assert set(one) == {"system", "protocol", "n", "R@1", "R@5", "R@10", "R@20", "R@50", "N@10", "ci"}
+    assert set(other) == {*one, "vs"}
+    low, high = other["ci"]["R@1"]
+    assert 0 <= low <= other["R@1"] <= high <= 1
+    delta = other["vs"]["popularity"]["R@1"]
+    assert delta["delta"] == other["R@1"] - one["R@1"]
+    assert delta["ci"][0] <= delta["delta"] <= delta["ci"][1]
+    assert json.loads(run_evaluation(asked).to_json()) == document
+
+
+def test_ranks_on_disk_say_what_was_counted(root: Path, tmp_path: Path) -> None:
+    """Repeated targets are no rows of new-targets, and a mentioned item takes no place in its lists."""
+    jsonl(root / "eval" / "test.jsonl", [example(0, 0, 1, context=(0,)), example(1, 4, context=(0, 1))])
+    table = run_evaluation(settings(root, "repeat-context", protocols=("new-targets", "all-targets")))
+    table.write_predictions(tmp_path / "p.jsonl")
+    written = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert [(p["example"], p["target"], p["protocol"], p["rank"]) for p in written] == [
+        ("redial_0", "1", "new-targets", 1),
+        ("redial_1", "4", "new-targets", 3),
+        ("redial_0", "0", "all-targets", 1),
+        ("redial_0", "1", "all-targets", 2),
+        ("redial_1", "4", "all-targets", 5),
+    ]
+    assert {p["dialogue"] for p in written} == {"d0", "d1"}
 
 
 def test_a_users_own_system_joins_and_may_take_a_baselines_name(root: Path) -> None:
-    seen: list[Context] = []
+    seen: list[Catalogue] = []
 
-    def build(context: Context) -> RepeatContext:
-        seen.append(context)
-        return RepeatContext(context.items)
+    def build(catalogue: Catalogue, seed: int) -> RepeatContext:
+        seen.append(catalogue)
+        assert len(catalogue.training) == 3
+        return RepeatContext(catalogue.items)
 
     class Named(RepeatContext):
-        def __init__(self, context: Context) -> None:
-            super().__init__(context.items)
+        def __init__(self, catalogue: Catalogue, seed: int) -> None:
+            super().__init__(catalogue.items)
             self.name = "retriever"
 
     table = run_evaluation(settings(root, "repeat-context", "retriever",
                                     factories={"repeat-context": build, "retriever": Named}))  # fmt: skip
-    assert [row.system for row in table.rows] == ["repeat-context", "retriever"]
-    assert table.rows[0].values == table.rows[1].values
-    assert [len(context.training) for context in seen] == [3]
+    one, other = table.rows()
+    assert (one["system"], other["system"]) == ("repeat-context", "retriever")
+    assert {**one, "system": ""} == {**other, "system": ""}
+    assert len(seen) == 1
+
+
+class Fixed:
+    """Gives everyone the same list."""
+
+    name = "fixed"
+
+    def __init__(self, *items: int, forgets: int = 0) -> None:
+        self._items, self._forgets = tuple(ItemId(str(item)) for item in items), forgets
+
+    def rank(self, examples: Sequence[Example], *, n: int) -> list[tuple[ItemId, ...]]:
+        return [self._items[:n]] * (len(examples) - self._forgets)
+
+
+@pytest.mark.parametrize(
+    ("system", "says"),
+    [
+        (Fixed(1, 2, 1), "'fixed' ranked '1' twice for 'redial_0'"),
+        (Fixed(1, 9), "'fixed' ranked '9' for 'redial_0', which is not in the catalogue"),
+        (Fixed(1, forgets=1), "gave 1 lists for 2 examples"),
+    ],
+)
+def test_a_system_that_does_not_fit_is_refused(root: Path, system: Fixed, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        run_evaluation(settings(root, "mine", factories={"mine": lambda catalogue, seed: system}))
+
+
+def test_progress_is_told_by_system(root: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    run_evaluation(settings(root, "popularity"), progress=lambda *at: told.append(at))
+    assert ("redial: popularity", 2, 2) in told
+
+
+def test_without_training_what_needs_none_still_runs(root: Path) -> None:
+    (root / "redial" / "train.jsonl").unlink()
+    assert run_evaluation(settings(root, "random")).row("random")["n"] == 2
+    with pytest.raises(InputError, match="no split for training"):
+        run_evaluation(settings(root, "popularity"))
 
 
 @pytest.mark.parametrize(
@@ -136,12 +217,15 @@ def test_a_users_own_system_joins_and_may_take_a_baselines_name(root: Path) -> N
         (("popularty",), {}, "unknown system 'popularty'; use popularity, co-occurrence"),
         (("gpt-4",), {}, "'gpt-4' is a recorded model; give the file of recorded ranks"),
         (("popularity",), {"protocols": ()}, "no protocol was given"),
-        (("popularity",), {"data_set": "inspired"}, "has no items of 'inspired'"),
+        (("popularity",), {"protocols": ("some",)}, "unknown protocol 'some'"),
+        (("popularity",), {"data_set": "inspired"}, "'inspired'"),
+        (("popularity",), {"data_set": "nothing"}, "unknown data set 'nothing'; use one of redial"),
         (("popularity", "popularity"), {}, "two systems are named 'popularity'"),
+        (("popularity",), {"against": "retriever"}, "cannot compare against 'retriever'"),
     ],
 )
 def test_wrong_settings_are_refused(root: Path, systems: tuple[str, ...], more: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises((InputError, ValueError), match=says):
         run_evaluation(settings(root, *systems, **more))
 
 

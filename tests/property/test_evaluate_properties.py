@@ -8,8 +8,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from rarec.conversations import Example
-from rarec.evaluate import Options, evaluate, interval, ndcg_at, recall_at, top_columns
-from rarec.types import Conversation, ItemId
+from rarec.evaluate import (
+    EvaluationProtocol,
+    Options,
+    gold_of,
+    interval,
+    ndcg_at,
+    predict,
+    recall_at,
+    score,
+    top_columns,
+)
+from rarec.evaluate.score import rows_of, target_ranks
+from rarec.types import Conversation, Item, ItemId
 
 RANK = st.integers(0, 60)
 K = st.integers(1, 55)
@@ -80,7 +91,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Example], list[list[ItemId]]]:
 
 @few
 @given(situations(), st.sampled_from(["new-targets", "all-targets"]))
-def test_the_harness_agrees_with_counting_by_hand(
+def test_figures_agree_with_counting_by_hand(
     situation: tuple[list[Example], list[list[ItemId]]], protocol: str
 ) -> None:
     examples, lists = situation
@@ -100,7 +111,11 @@ def test_the_harness_agrees_with_counting_by_hand(
                 expected.append(kept[:3].index(target) + 1 if target in kept[:3] else 0)
     if not expected:
         return
-    table = evaluate(examples, [Given()], catalogue=[ItemId(str(i)) for i in range(10)], protocol=protocol,
-                     options=Options(ks=(1, 3), ndcg_k=3, samples=10))  # fmt: skip
-    assert [p.rank for p in table.predictions] == expected
-    assert table.rows[0].values["R@3"] == recall_at(expected, 3).mean()
+    items = [Item(ItemId(str(i)), str(i)) for i in range(10)]
+    gold = gold_of(examples, items, [], data_set="made up", split="test")
+    predictions = predict(Given(), examples, catalogue={item.id for item in items}, depth=3)
+    asked = EvaluationProtocol.parse(protocol)
+    assert target_ranks(predictions, rows_of(gold, asked)).tolist() == expected
+    options = Options(measures=("R@1", "R@3", "N@3"), headline="N@3", samples=10)
+    (block,) = score(gold, [predictions], protocols=[asked], options=options)
+    assert block.system("given").figures["R@3"].value == recall_at(expected, 3).mean()

@@ -14,7 +14,20 @@ from rarec.cli.app import app
 from rarec.cli.command import EXIT_CODES
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("init", "import", "embed", "train", "chat", "recommend", "evaluate", "doctor", "demo")
+COMMANDS = (
+    "init",
+    "import",
+    "embed",
+    "train",
+    "chat",
+    "recommend",
+    "evaluate",
+    "compare",
+    "replay",
+    "simulate",
+    "doctor",
+    "demo",
+)
 runner = CliRunner(env={"COLUMNS": "200"})
 
 
@@ -35,7 +48,9 @@ def test_every_command_has_a_paragraph_and_an_example(name: str) -> None:
     assert len(text.split("Example:")[0].split()) > 25
 
 
-@pytest.mark.parametrize("name", ["init", "import", "embed", "recommend", "evaluate", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["init", "import", "embed", "recommend", "evaluate", "compare", "replay", "simulate", "doctor"]
+)
 def test_scripts_get_json(name: str) -> None:
     assert "--json" in runner.invoke(app, [name, "--help"]).stdout
 

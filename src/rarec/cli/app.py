@@ -7,7 +7,9 @@ import typer
 from rarec import __version__
 from rarec.cli.chat import chat
 from rarec.cli.command import EXIT_CODES, set_debug
+from rarec.cli.compare import compare
 from rarec.cli.console import out
+from rarec.cli.data import data
 from rarec.cli.demo import demo
 from rarec.cli.doctor import doctor
 from rarec.cli.embed import embed
@@ -15,6 +17,8 @@ from rarec.cli.evaluate import evaluate
 from rarec.cli.import_file import import_file
 from rarec.cli.init import init
 from rarec.cli.recommend import recommend
+from rarec.cli.replay import replay
+from rarec.cli.simulate import simulate
 from rarec.cli.train import train
 
 EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
@@ -57,5 +61,9 @@ app.command("train")(train)
 app.command("chat")(chat)
 app.command("recommend")(recommend)
 app.command("evaluate")(evaluate)
+app.command("compare")(compare)
+app.command("replay")(replay)
+app.command("simulate")(simulate)
+app.add_typer(data, name="data")
 app.command("doctor")(doctor)
 app.command("demo")(demo)

@@ -1,42 +1,65 @@
-"""`rarec evaluate`."""
+"""`rarec evaluate`: a recipe, or a file and a few names."""
 
 from __future__ import annotations
 
-import enum
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rarec.cli.command import command
-from rarec.cli.console import err, out
-from rarec.cli.options import DATA, Data
-from rarec.cli.progress import staged
+from rarec.cli.evaluation import Bench, run_bench, run_quick
+from rarec.cli.options import DATA
 from rarec.errors import InputError
-
-if TYPE_CHECKING:
-    from rarec.evaluate import Table
 
 SYSTEMS = ("popularity", "co-occurrence", "embedding-similarity", "retriever", "retriever+ranker")
 RECORDED = "gpt-4"
 
+BOTH_FORMS = """Give a recipe, or a file of examples:
 
-class ProtocolName(enum.StrEnum):
-    """Which targets count."""
+  rarec evaluate recipe.toml                  a whole bench: data sets, systems and protocols in one file;
+                                              writes a folder with predictions, figures and a page
+  rarec evaluate --eval test.jsonl.zst        one table for one file of examples; --systems names its rows
 
-    new_targets = "new-targets"
-    all_targets = "all-targets"
+rarec evaluate --help explains every option."""
 
 
 @command
 def evaluate(
-    eval_file: Annotated[Path, typer.Option("--eval", metavar="FILE", help="Examples: JSONL, .zst or .gz.")],
-    ranks: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Recorded ranks of language models (Parquet).")
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe (TOML), see recipes/bench.toml.")
     ] = None,
-    data: Data = DATA,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Of a recipe's run. Default: runs/ and the recipe's name."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keeps embedded item texts, for several runs. Default: in the run's folder."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write to a folder that holds another run or other files; they stay.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute everything again; finished parts of the folder are forgotten.")
+    ] = False,
+    eval_file: Annotated[
+        Path | None, typer.Option("--eval", metavar="FILE", help="Examples: JSONL, .zst or .gz; instead of a recipe.")
+    ] = None,
+    ranks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Recorded ranks of language models (Parquet); with --eval.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            envvar="RAREC_DATA",
+            help="Folder with corpus/, mapping/ and the data sets. Default: as the recipe says, or "
+            f"{DATA.as_posix()} with --eval.",
+        ),
+    ] = None,
     bundle: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="The retriever and ranker. Default: the bundle that comes with rarec."),
@@ -45,61 +68,81 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="Rows of the table, also random, repeat-context and recorded models. Default: "
+            help="Rows of the table with --eval, also random, repeat-context and recorded models. Default: "
             f"{','.join(SYSTEMS)}, and {RECORDED} if there are recorded ranks.",
         ),
     ] = None,
     as_json: Annotated[
-        str | None, typer.Option("--json", metavar="OUT", help="Write the table as JSON to a file; - is stdout.")
+        str | None, typer.Option("--json", metavar="OUT", help="Write the figures as JSON to a file; - is stdout.")
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write the rank of every target as JSONL.")
+        Path | None, typer.Option(metavar="OUT", help="Write the rank of every target as JSONL; with --eval.")
     ] = None,
     protocol: Annotated[
-        list[ProtocolName] | None,
+        list[str] | None,
         typer.Option(
-            metavar="new-targets|all-targets",
-            help="new-targets leaves out what the conversation names already (default); all-targets does not. May be "
-            "repeated: one block each.",
+            metavar="NAME",
+            help="With --eval. new-targets leaves out what the conversation names already (default); all-targets does "
+            "not; /per-turn makes one row a turn, /corpus ranks the whole corpus. May be repeated: one block each.",
         ),
     ] = None,
-    against: Annotated[str | None, typer.Option(metavar="SYSTEM", help="Show differences to this system.")] = None,
-    data_set: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Default: as the ids of the examples say.")
+    against: Annotated[
+        str | None, typer.Option(metavar="SYSTEM", help="Show differences to this system; a recipe names its own.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the bootstrap and of random systems.")] = 0,
-    samples: Annotated[int, typer.Option(metavar="N", min=1, help="Draws of the bootstrap by dialogue.")] = 2000,
+    data_set: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --eval. Default: as the ids of the examples say.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Of the bootstrap and of random systems. Default: 0.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Draws of the bootstrap by dialogue. Default: 2000.")
+    ] = None,
 ) -> None:
-    """Compare systems on recorded conversations: one table, every number with its n and its interval.
+    """Compare systems on recorded conversations: every number with its protocol, its n and its interval.
 
-    Each row of the file is a turn to predict; recall and NDCG are averaged over its targets with the same denominator
-    for every system. Intervals are a bootstrap by dialogue. The JSON is {"rows": [...], "meta": {...}}.
+    With a recipe, everything is in one file, and a folder is written that holds the predictions, metrics.json, what
+    was asked and a page to look at. Ctrl-C or a crash loses little: the same command goes on, and computes again only
+    what changed. With --eval, one file of examples gives one table; recall and NDCG are averaged over targets with
+    the same denominator for every system, intervals are a bootstrap by dialogue, and the JSON is
+    {"rows": [...], "meta": {...}}.
 
-    Example: rarec evaluate --eval redial_test_a.jsonl.zst --ranks per_example_ranks_a.parquet --json table.json
+    Example: rarec evaluate recipes/bench.toml, or rarec evaluate --eval redial_test_a.jsonl.zst --json table.json
     """
-    from rarec.assembly import default_bundle
-    from rarec.evaluate import EvaluateSettings, Options, run_evaluation
-    from rarec.evaluate.neural import neural_factories
-
-    names = chosen_systems(systems, recorded=ranks is not None)
+    flags = {
+        "--ranks": ranks, "--systems": systems, "--predictions": predictions, "--protocol": protocol,
+        "--data-set": data_set, "--against": against, "--seed": seed, "--samples": samples,
+    }  # fmt: skip
+    folder_flags = {"--out": out_folder, "--cache": cache, "--force": force, "--fresh": fresh}
+    if (recipe is None) == (eval_file is None):
+        raise InputError(BOTH_FORMS if recipe is None else "give a recipe or --eval, not both; see --help")
+    wrong = [flag for flag, value in (folder_flags if recipe is None else flags).items() if value]
+    if wrong:
+        form = "--eval writes no folder" if recipe is None else "the recipe says it"
+        raise InputError(f"{wrong[0]} does not go with {'--eval' if recipe is None else 'a recipe'}: {form}")
     for target in (None if as_json in (None, "-") else Path(str(as_json)), predictions):
         if target is not None and not target.parent.is_dir():  # before the work, not after it
             raise InputError(f"no folder {str(target.parent)!r} to write {target.name!r} to; make it first")
+    if recipe is not None:
+        run_bench(Bench(recipe, data, bundle, out_folder, cache, force=force, fresh=fresh), as_json)
+        return
+    from rarec.assembly import default_bundle
+    from rarec.evaluate.quick import EvaluateSettings
+
+    assert eval_file is not None
     settings = EvaluateSettings(
         eval_file=eval_file,
-        data_root=data,
-        systems=names,
+        data_root=data or DATA,
+        systems=chosen_systems(systems, recorded=ranks is not None),
         ranks_file=ranks,
-        factories=neural_factories(bundle or default_bundle()),
+        bundle=bundle or default_bundle(),
         data_set=data_set,
-        protocols=tuple("new-targets" if p is ProtocolName.new_targets else "all-targets" for p in protocol)
-        if protocol
-        else ("new-targets",),
-        options=Options(seed=seed, samples=samples, against=against),
+        protocols=tuple(protocol or ("new-targets",)),
+        seed=seed or 0,
+        samples=2000 if samples is None else samples,
+        against=against,
     )
-    with staged(unit="examples") as tell:
-        table = run_evaluation(settings, progress=lambda system, done, total: tell(system, done, total, ""))
-    _write(table, as_json, predictions, title=f"{eval_file.name}: {', '.join(settings.protocols)}")
+    run_quick(settings, as_json, predictions)
 
 
 def chosen_systems(systems: str | None, *, recorded: bool) -> tuple[str, ...]:
@@ -115,17 +158,3 @@ def chosen_systems(systems: str | None, *, recorded: bool) -> tuple[str, ...]:
     if wrong:
         raise InputError(f"--systems {systems!r} has an empty name or {wrong[0]!r} twice; use A,B,C")
     return tuple(names)
-
-
-def _write(table: Table, as_json: str | None, predictions: Path | None, *, title: str) -> None:
-    from rarec.evaluate import render
-    from rarec.files import write_text
-
-    if predictions is not None:
-        table.write_predictions(predictions)
-    if as_json == "-":
-        sys.stdout.write(table.to_json())
-    elif as_json is not None:
-        write_text(Path(as_json), table.to_json())
-    console = err() if as_json == "-" else out()
-    console.print(render(table, title=title))

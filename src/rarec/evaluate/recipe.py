@@ -1,0 +1,244 @@
+"""A recipe: everything that decides the figures of a run, in one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rarec.conversations.data_sets import DATA_SETS
+from rarec.embed.factory import EmbedderSettings
+from rarec.errors import InputError, SettingsError
+from rarec.evaluate.protocols import EvaluationProtocol
+from rarec.evaluate.score import Options
+from rarec.evaluate.system_configs import Name, SystemConfig
+
+FORMAT: Final = 1
+_USUAL = Options()
+_Value = TypeVar("_Value")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class RunConfig(_Part):
+    """What is measured, and how.
+
+    Attributes:
+        name: of the run; the recipe file's if empty.
+        seed: of the bootstrap.
+        seeds: systems that draw at random are run once with each.
+        measures, headline, samples, level, slices: see `rarec.evaluate.score.Options`.
+        against: a system that every other is compared with on all measures.
+        depth: how long lists are kept; at least as long as the measures ask.
+        protocols: one table each.
+    """
+
+    name: str = ""
+    seed: int = Field(default=0, ge=0)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    measures: tuple[str, ...] = Field(default=_USUAL.measures, min_length=1)
+    headline: str = _USUAL.headline
+    samples: int = Field(default=_USUAL.samples, ge=1)
+    level: float = Field(default=_USUAL.level, gt=0, lt=1)
+    against: str | None = None
+    slices: bool = True
+    depth: int = Field(default=100, ge=1, le=1000)
+    protocols: tuple[str, ...] = Field(default=("new-targets",), min_length=1)
+
+    @field_validator("protocols")
+    @classmethod
+    def _are_protocols(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _different(tuple(EvaluationProtocol.parse(name).name for name in names))
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        return _different(seeds)
+
+    @model_validator(mode="after")
+    def _deep_enough(self) -> Self:
+        if (asked := self.options().depth) > self.depth:
+            raise ValueError(f"the measures look {asked} places down, but depth is {self.depth}; raise it")
+        return self
+
+    def options(self) -> Options:
+        """As scoring wants them. Raises InputError if a measure or the headline is wrong."""
+        return Options(
+            measures=self.measures, headline=self.headline, seed=self.seed, samples=self.samples, level=self.level,
+            against=self.against, slices=self.slices,
+        )  # fmt: skip
+
+    def parsed_protocols(self) -> tuple[EvaluationProtocol, ...]:
+        return tuple(map(EvaluationProtocol.parse, self.protocols))
+
+
+class DataSetConfig(_Part):
+    """Which conversations.
+
+    Attributes:
+        name: of the data set in tables and folders; each comes once in a recipe.
+        reader: one of `rarec.conversations.DATA_SETS`; if empty, the one of that name, else ``jsonl``, the own format.
+        folder: where it lies; relative to the recipe's folder.
+        split: what is evaluated.
+        training: the split that systems learn from and that popularity is counted in; empty if there is none.
+        tuning: the split that weights are tuned on.
+        examples: a file with the turns to predict, where they are not those of the split.
+        recorded_ranks, recorded_outputs: recordings of language models; relative to `folder`.
+        layout: how items are written for the embedder: a packaged layout or the path of one. Empty means ``film``
+            where vectors of such texts lie in `folder`, else ``generic``.
+    """
+
+    name: Annotated[Name, Field(pattern=r"^[\w][\w.-]*$")]
+    reader: str = ""
+    folder: Path = Path()
+    split: Name = "test"
+    training: str = "train"
+    tuning: Name = "valid"
+    examples: Path | None = None
+    recorded_ranks: Path | None = None
+    recorded_outputs: Path | None = None
+    layout: str = ""
+
+
+class Recipe(_Part):
+    """One run. See `recipes/bench.toml`; read one with `load_recipe`."""
+
+    format: Literal[1] = FORMAT
+    run: RunConfig = RunConfig()
+    embedder: EmbedderSettings = EmbedderSettings()
+    data_sets: tuple[DataSetConfig, ...] = Field(alias="data_set", min_length=1)
+    systems: tuple[SystemConfig, ...] = Field(alias="system", min_length=1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        wrong = [*_twice("data set", [d.name for d in self.data_sets]), *_twice("system", self.rows())]
+        known = {data_set.name for data_set in self.data_sets}
+        for system in self.systems:
+            wrong += [f"{system.row!r} runs only on {n!r}, which is no data set here" for n in {*system.only} - known]
+        wrong += self._wrong_needs()
+        shown = [system.row for system in self.systems if system.show]
+        if not shown:
+            wrong.append("no system is shown; leave 'show = false' away from one")
+        elif self.run.against is not None and self.run.against not in shown:
+            wrong.append(f"cannot compare against {self.run.against!r}: the systems are {shown!r}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _wrong_needs(self) -> list[str]:
+        """Rows that need one that is not there, or in the end themselves."""
+        waiting = {system.row: {*system.needs()} for system in self.systems}
+        lost = [(row, name) for row, names in waiting.items() for name in sorted(names - waiting.keys())]
+        if lost:
+            return [f"{row!r} needs the system {name!r}; the systems are {self.rows()!r}" for row, name in lost]
+        while free := [row for row, names in waiting.items() if not names & waiting.keys()]:
+            for row in free:
+                del waiting[row]
+        return [f"the systems {sorted(waiting)!r} need each other in a circle; one must come first"] if waiting else []
+
+    def rows(self) -> list[str]:
+        """Names of the systems' rows, in order."""
+        return [system.row for system in self.systems]
+
+    def of(self, data_set: str) -> tuple[SystemConfig, ...]:
+        """The systems that run on a data set."""
+        return tuple(system for system in self.systems if not system.only or data_set in system.only)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, with the recipe's own names."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
+    """Read a recipe; its paths are made absolute, and its run is named after the file unless it has a name.
+
+    Args:
+        data: a data folder that takes the place of the recipe's, except for data sets of the own format.
+    Raises:
+        SettingsError: the file is missing, not TOML, of a later format, or has unknown or wrong values; all of them
+            are listed.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the recipe {str(path)!r}: {error.strerror}; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the recipe {str(path)!r} is not valid TOML: {error}") from error
+    recipe = parse_recipe(values, source=str(path))
+    named = recipe.run.model_copy(update={"name": recipe.run.name or path.stem})
+    return _placed(recipe.model_copy(update={"run": named}), path.parent, None if data is None else Path(data))
+
+
+def parse_recipe(values: Mapping[str, Any], *, source: str) -> Recipe:
+    """A recipe from the values of a file; `source` names it in errors. Raises SettingsError as `load_recipe` does."""
+    found = values.get("format", FORMAT)
+    if isinstance(found, int) and found > FORMAT:
+        raise SettingsError(
+            f"the recipe {source!r} is of format {found!r}, this version of rarec reads format {FORMAT}; update rarec"
+        )
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        wrong = error.errors()
+        # A list of which every member is wrong is reported as too short as well.
+        shown = [e for e in wrong if not (e["type"] == "too_short" and any(_inside(o["loc"], e["loc"]) for o in wrong))]
+        lines = [_complaint(e["loc"], e["msg"], e["input"]) for e in shown]
+        raise SettingsError(f"the recipe {source!r} has wrong values:\n" + "\n".join(lines)) from None
+
+
+def _inside(place: Sequence[str | int], outer: Sequence[str | int]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
+
+
+def _complaint(place: Sequence[str | int], message: str, value: object) -> str:
+    """``system 3 (retriever).of``: where, and what is wrong there; places in a list count from 1."""
+    where = ""
+    for before, part in zip(("", *place), place, strict=False):
+        if isinstance(part, int):
+            where += f" {part + 1}"
+        elif isinstance(before, int) and place[0] == "system":  # the kind that was chosen
+            where += f" ({part})"
+        else:
+            where += f".{part}" if where else part
+    text = message.removeprefix("Value error, ")
+    shown = "" if isinstance(value, dict) else f" = {value!r}"
+    return f"  {where}{shown}: {text}" if where else f"  {text}"
+
+
+def _placed(recipe: Recipe, folder: Path, data: Path | None) -> Recipe:
+    """The same recipe with absolute paths."""
+    base = folder.resolve()
+    data_sets = []
+    for given in recipe.data_sets:
+        own = given.reader == "jsonl" or not (given.reader or given.name in DATA_SETS)
+        root = (base / given.folder if data is None or own else data).resolve()
+        paths = {
+            name: None if (path := getattr(given, name)) is None else (root / path).resolve()
+            for name in ("examples", "recorded_ranks", "recorded_outputs")
+        }
+        data_sets.append(given.model_copy(update={"folder": root, **paths}))
+    systems = []
+    for system in recipe.systems:
+        paths = {
+            name: (base / value).resolve()
+            for name in type(system).model_fields
+            if isinstance(value := getattr(system, name), Path)
+        }
+        systems.append(system.model_copy(update=paths))
+    return recipe.model_copy(update={"data_sets": tuple(data_sets), "systems": tuple(systems)})
+
+
+def _different(values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise InputError(f"{twice[0]!r} comes twice")
+    return values
+
+
+def _twice(what: str, names: Sequence[str]) -> list[str]:
+    return [f"two of {what} are named {name!r}; give each its own name" for name in names if names.count(name) > 1][:1]
