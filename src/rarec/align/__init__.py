@@ -1,0 +1,1 @@
+"""Alignment: the retriever learns from what the language model could use."""
