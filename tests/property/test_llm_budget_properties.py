@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -42,13 +43,13 @@ class Calls(RuleBasedStateMachine):
         chosen = set(names)
         fits = all(within(self.spent[n] + self.reserved[n] + most, CEILINGS[n]) for n in chosen)
         passing = all(within(self.spent[n] + most, CEILINGS[n]) for n in chosen)
-        try:
-            reservation = reserve_all([self.budgets[name] for name in names], most)
-        except BudgetExceeded as error:
-            assert not fits
-            assert error.passing == passing
+        budgets = [self.budgets[name] for name in names]
+        if not fits:
+            with pytest.raises(BudgetExceeded) as caught:
+                reserve_all(budgets, most)
+            assert caught.value.passing == passing
             return None
-        assert fits
+        reservation = reserve_all(budgets, most)
         for name in chosen:
             self.reserved[name] += most
         return reservation, chosen, most
