@@ -67,6 +67,22 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def try_lock(descriptor: int) -> bool:
+    """Hold an open file for oneself until it is closed; False if another holds it, in this process or another one.
+
+    Where the system has no such locks (Windows) two writers at once are the user's care, and this is True.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def use_wal(connection: sqlite3.Connection, *, timeout_s: float) -> None:
     """Put a database into WAL mode, waiting while others open or close it.
 

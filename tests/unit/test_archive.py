@@ -1,5 +1,6 @@
 """What is taken out of a zip archive, and what is not."""
 
+import contextlib
 import stat
 import zipfile
 from pathlib import Path
@@ -87,3 +88,37 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, keep: int) -> None:
 def test_a_file_in_the_way_of_a_folder_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot make the folder"):
         unzip(archive(tmp_path / "a.zip", "a", "a/b"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_any_damaged_byte_is_read_or_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as zipped:
+        zipped.writestr("brød.txt", "salt and rye " * 20)
+    whole = (tmp_path / "a.zip").read_bytes()
+    for at in range(len(whole)):
+        (tmp_path / "a.zip").write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with contextlib.suppress(InputError):
+            unzip(tmp_path / "a.zip", tmp_path / "out", max_bytes=10_000)
+
+
+def test_a_file_without_a_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
+        nameless = zipfile.ZipInfo("x")
+        nameless.filename = ""
+        zipped.writestr(nameless, "salt")
+    with pytest.raises(InputError, match="of '', its name leads out of the folder"):
+        unzip(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_no_folder_is_made_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="would lie outside"):
+        unzip(archive(tmp_path / "a.zip", "link/deep/a.txt"), tmp_path / "out")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_folder_is_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is it a complete zip archive\?"):
+        unzip(tmp_path, tmp_path / "out")

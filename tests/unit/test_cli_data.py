@@ -91,6 +91,24 @@ def test_show_says_what_is_wrong(folder: Path, words: list[str], message: str) -
     assert message in " ".join(done.stderr.split())
 
 
+def test_examples_are_those_that_a_predictions_file_must_answer(folder: Path, tmp_path: Path) -> None:
+    words = ["data", "examples", "leaves", "--data", str(folder)]
+    done = runner.invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"example": "s1_1", "dialogue": "s1", "turn": "1", "seen": ["b"], "targets": ["c", "b"]},
+        {"example": "s2_1", "dialogue": "s2", "turn": "1", "seen": [], "targets": ["a"]},
+    ]
+    done = runner.invoke(app, [*words, "--split", "train", "--no-targets", "--out", str(tmp_path / "q.jsonl")])
+    assert "q.jsonl: 1 examples of leaves train" in " ".join(done.stdout.split())
+    assert json.loads((tmp_path / "q.jsonl").read_text()) == {
+        "example": "t1_1", "dialogue": "t1", "turn": "1", "seen": ["a"],
+    }  # fmt: skip
+    lost = runner.invoke(app, [*words, "--split", "tests"])
+    assert lost.exit_code == 2
+    assert "train" in lost.stderr
+
+
 def test_a_folder_without_data_sets_is_refused(tmp_path: Path) -> None:
     done = runner.invoke(app, ["data", "show", "--data", str(tmp_path)])
     assert (done.exit_code, "holds no data set" in done.stderr) == (2, True)
@@ -134,6 +152,8 @@ def test_fetch_downloads_checks_and_unpacks(archive: tuple[str, str], tmp_path: 
     assert "1 files in" in done.stdout
     assert (tmp_path / "o" / "deep" / "a.txt").read_text() == "salt"
     assert "it was there already" in runner.invoke(app, words).stdout
+    endless = runner.invoke(app, [*words, "--max-gb", "inf"])
+    assert (endless.exit_code, "--max-gb must be a number, got inf" in endless.output) == (2, True)
     too_much = runner.invoke(app, [*words, "--max-gb", "0"])
     assert (too_much.exit_code, "more than the 0 that are allowed" in too_much.stderr) == (2, True)
 
@@ -148,7 +168,7 @@ def test_fetch_refuses_a_wrong_hash_and_needs_one(archive: tuple[str, str], tmp_
     assert runner.invoke(app, ["data", "fetch", url, "--out", str(tmp_path / "a.zip")]).exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["show", "fetch"])
+@pytest.mark.parametrize("name", ["show", "examples", "fetch"])
 def test_help_has_a_paragraph_and_an_example(name: str) -> None:
     text = runner.invoke(app, ["data", name, "--help"]).stdout
     assert f"Example: rarec data {name}" in text

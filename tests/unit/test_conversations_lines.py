@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_zstandard_frames_one_after_the_other_are_all_read(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
 def test_an_archive_cut_at_any_byte_is_refused(tmp_path: Path, name: str) -> None:
     whole = write(tmp_path / name, TEXT).read_bytes()
-    for length in range(0 if name.endswith("zst") else 1, len(whole)):
+    for length in range(len(whole)):
         (tmp_path / name).write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"is the file complete\?"):
             list(json_records(tmp_path / name))
@@ -111,3 +112,21 @@ def test_fields_are_checked_and_named_with_their_place(tmp_path: Path) -> None:
         record.whole("items")
     with pytest.raises(InputError, match=r"field 'turns\[0\]\.text': is 'hi', not one of a, b"):
         first.choice("text", {"a": 1, "b": 2})
+
+
+def test_a_mark_of_utf8_before_the_first_line_is_no_part_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", b"\xef\xbb\xbf" + TEXT)
+    assert [record.value for record in json_records(path)] == ROWS
+
+
+def test_lines_longer_than_a_piece_of_the_file_are_whole(tmp_path: Path) -> None:
+    sizes = [1, 65_510, 65_536, 65_537, 200_000, 3, 131_072]
+    path = write(tmp_path / "a.jsonl", b"\n".join(json.dumps({"n": "x" * size}).encode() for size in sizes))
+    assert [len(str(record.value["n"])) for record in json_records(path)] == sizes
+
+
+def test_a_very_long_line_takes_time_in_proportion(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl.gz", b'{"n": "' + b"x" * 40_000_000 + b'"}')
+    began = time.process_time()
+    assert [len(str(record.value["n"])) for record in json_records(path)] == [40_000_000]
+    assert time.process_time() - began < 5  # squared time is 20 s and more

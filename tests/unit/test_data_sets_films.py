@@ -13,6 +13,7 @@ from pyarrow import parquet
 from rarec.catalogue.sources.corpus import corpus_items
 from rarec.conversations import DATA_SETS, Watch, data_sets_in, open_data_set, within_catalogue
 from rarec.conversations.film_dialogues import is_held_out
+from rarec.conversations.inspired import read_inspired
 from rarec.errors import InputError
 from rarec.types import Conversation, ItemId
 
@@ -345,3 +346,30 @@ def test_a_few_items_of_the_corpus_are_those_of_all(tmp_path: Path) -> None:
     everything = list(corpus_items(path))
     assert list(corpus_items(path, ids=[ItemId("2"), ItemId("0"), ItemId("77")])) == [everything[0], everything[2]]
     assert list(corpus_items(path, ids=())) == []
+
+
+def test_an_id_that_comes_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    lines(folder / "test_data.jsonl", dialogue(1, *SPOKEN), dialogue(2, *SPOKEN), dialogue(1, *SPOKEN))
+    with pytest.raises(InputError, match=r"line 3, field 'conversationId': 'redial_1' is already that of line 1"):
+        list(open_data_set("redial", folder).conversations("test"))
+    twice = lines(tmp_path / "inspired.jsonl", *[{"conv_id": "inspired_1", "turns": []}] * 2)
+    with pytest.raises(InputError, match=r"line 2, field 'conv_id': 'inspired_1' is already that of line 1"):
+        list(read_inspired(twice))
+
+
+def test_rows_of_a_dialogue_in_two_places_are_refused(tmp_path: Path) -> None:
+    text = "dialog_id\tspeaker\ttext\tmovies\n1\tSEEKER\tHello\t\n2\tSEEKER\tHi\t\n1\tSEEKER\tBye\t\n"
+    with pytest.raises(InputError, match=r"dev\.tsv' has rows of the dialogue '1' in two places"):
+        list(open_data_set("inspired", tsv(tmp_path / "mine", text)).conversations("valid"))
+
+
+def test_an_id_that_utf8_cannot_write_can_be_held_out() -> None:
+    assert is_held_out("redial_\ud800") in (True, False)
+
+
+def test_a_wrong_first_line_of_a_file_that_only_one_data_set_has_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    lines(folder / "train_data.jsonl", {"messages": []})
+    with pytest.raises(InputError, match=r"train_data\.jsonl' line 1, field 'conversationId': is missing"):
+        data_sets_in(folder)

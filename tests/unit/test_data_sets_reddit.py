@@ -324,3 +324,17 @@ def test_v2_merged_without_a_corpus_says_what_is_missing(tmp_path: Path) -> None
     data_set = open_data_set("reddit-v2", v2(tmp_path / "mine", MERGED))
     with pytest.raises(InputError, match=r"names items of the corpus; put corpus/ and reddit_v2_catalog\.parquet"):
         data_set.examples("test")
+
+
+def test_files_of_others_beside_the_splits_are_not_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows()), encoding="utf-8")
+    (tmp_path / "notes.jsonl").write_text("no JSON\n", encoding="utf-8")
+    assert open_data_set("reddit-v1", tmp_path).splits() == ("train",)
+
+
+def test_a_sample_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    prompt = [{"role": "user", "content": "Here is the conversation:\nUSER: A quiet one?"}]
+    line = {"sample_id": 1, "prompt": prompt, "seen_titles": [], "groundtruth_with_release_year": [["It", 1987]]}
+    (tmp_path / "test.jsonl").write_text(f"{json.dumps(line)}\n" * 2, encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 2, field 'sample_id': 'reddit_v2_1' is already that of line 1"):
+        open_data_set("reddit-v2", tmp_path).examples("test")

@@ -1,6 +1,7 @@
 """Downloads against a real server on loopback that can do ranges or not, breaks off, lies and redirects."""
 
 import contextlib
+import errno
 import hashlib
 import http.server
 import io
@@ -8,13 +9,13 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPMessage
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from rarec.conversations.download import Fetched, _SafeRedirects, checked_hash, fetch, hash_of
+from rarec.conversations.download import Fetched, _chunk, _SafeRedirects, checked_hash, fetch, hash_of
 from rarec.errors import InputError, StoreError
 
 CONTENT = bytes(range(256)) * 4000
@@ -29,10 +30,13 @@ class Behaviour:
     ranges: bool = True
     validator: bool = True
     weak: bool = False
-    length: bool = True
+    length: bool | str = True
     cut_after: int | None = None
     status: int = 200
     location: str = ""
+    heeds_version: bool = True
+    unasked_part: bool = False
+    shifted: int = 0
     asked: list[str | None] = field(default_factory=list)
 
 
@@ -51,20 +55,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         tag = ("W/" if how.weak else "") + '"' + hashlib.sha256(how.content).hexdigest()[:8] + '"'
         start = int(asked.split("=")[1].rstrip("-")) if asked and how.ranges else 0
-        if start and self.headers.get("If-Range", tag) != tag:
+        if start and how.heeds_version and self.headers.get("If-Range", tag) != tag:
             start = 0
         if start >= len(how.content):
             self.send_response(416)
             self.end_headers()
             return
         body = how.content[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(how.content) - 1}/{len(how.content)}")
+        self.send_response(206 if start or how.unasked_part else 200)
+        if start or how.unasked_part:
+            self.send_header("Content-Range", f"bytes {start + how.shifted}-{len(how.content) - 1}/{len(how.content)}")
         if how.validator:
             self.send_header("ETag", tag)
         if how.length:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body)) if how.length is True else how.length)
         self.end_headers()
         if how.cut_after is not None:
             body, how.cut_after = body[: how.cut_after], None
@@ -209,6 +213,101 @@ def test_what_the_server_refuses_is_said(server: tuple[str, Behaviour], tmp_path
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "-5", "many"])
+def test_a_size_that_is_none_counts_as_not_stated(server: tuple[str, Behaviour], tmp_path: Path, length: str) -> None:
+    url, how = server
+    how.length = length
+    assert fetch(url, tmp_path / "x", sha256=HASH).size == len(CONTENT)
+
+
+def test_a_changed_file_begins_again_where_the_server_does_not_heed_the_version(
+    server: tuple[str, Behaviour], tmp_path: Path
+) -> None:
+    url, how = server
+    how.content, how.cut_after, how.heeds_version = CONTENT[::-1], 300_000, False
+    with pytest.raises(InputError, match="broke off"):
+        fetch(url, tmp_path / "x", sha256=HASH)
+    how.content = CONTENT
+    done = fetch(url, tmp_path / "x", sha256=HASH)
+    assert (done.received, done.resumed) == (len(CONTENT), False)
+    assert how.asked == [None, "bytes=300000-", None]
+
+
+def test_another_part_than_was_asked_for_begins_again(server: tuple[str, Behaviour], tmp_path: Path) -> None:
+    url, how = server
+    how.cut_after = 300_000
+    with pytest.raises(InputError, match="broke off"):
+        fetch(url, tmp_path / "x", sha256=HASH)
+    how.shifted = 5
+    assert fetch(url, tmp_path / "x", sha256=HASH).resumed is False
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_part_that_nobody_asked_for_is_not_added_to_that_of_another_address(
+    server: tuple[str, Behaviour], tmp_path: Path
+) -> None:
+    url, how = server
+    how.cut_after = 300_000
+    with pytest.raises(InputError, match="broke off"):
+        fetch(f"{url}?old", tmp_path / "x", sha256=HASH)
+    how.unasked_part = True
+    assert fetch(url, tmp_path / "x", sha256=HASH).resumed is False
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_server_that_does_not_end_is_left(server: tuple[str, Behaviour], tmp_path: Path, length: bool) -> None:
+    url, how = server
+    how.length = length
+    with pytest.raises(InputError, match=r"sends more than the 500,000 bytes that are allowed; nothing was kept"):
+        fetch(url, tmp_path / "x", sha256=HASH, max_bytes=500_000)
+    assert names(tmp_path) == []
+    assert fetch(url, tmp_path / "x", sha256=HASH, max_bytes=len(CONTENT)).size == len(CONTENT)
+
+
+def test_two_at_once_do_not_spoil_one_file(server: tuple[str, Behaviour], tmp_path: Path) -> None:
+    url, _how = server
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(_had: int, _total: int) -> None:
+        begun.set()
+        go_on.wait(20)
+
+    first = threading.Thread(target=lambda: fetch(url, tmp_path / "x", sha256=HASH, progress=wait))
+    first.start()
+    assert begun.wait(20)
+    try:
+        with pytest.raises(InputError, match=r"another download is writing '.*x'; wait for it"):
+            fetch(url, tmp_path / "x", sha256=HASH)
+    finally:
+        go_on.set()
+        first.join()
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert names(tmp_path) == ["x"]
+
+
+def test_a_fault_of_the_network_is_not_one_of_the_disk() -> None:
+    class Broken:
+        def read(self, _size: int) -> bytes:
+            raise OSError(errno.EHOSTUNREACH, "no route to host")
+
+    with pytest.raises(HTTPException, match="no route to host"):
+        _chunk(cast(HTTPResponse, Broken()))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:x/y", f"http://{'a' * 70}.x/", "http://127.0.0.1:1/a b"])
+def test_addresses_that_cannot_be_asked_are_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(InputError, match="is no address to ask"):
+        fetch(url, tmp_path / "x", sha256=HASH)
+
+
+def test_a_redirect_to_nowhere_is_refused(server: tuple[str, Behaviour], tmp_path: Path) -> None:
+    url, how = server
+    how.location = "http://[::1/"
+    with pytest.raises(InputError, match="leads to one that is none"):
+        fetch(url, tmp_path / "x", sha256=HASH)
+
+
 @pytest.mark.parametrize("location", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:text/plain,x"])
 def test_redirects_to_other_schemes_are_refused(server: tuple[str, Behaviour], tmp_path: Path, location: str) -> None:
     url, how = server
@@ -239,7 +338,17 @@ def test_redirects_to_http_are_followed(server: tuple[str, Behaviour], tmp_path:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/hostname", "ftp://x/y", "redial.zip", "http://", "http://[::1", "HTTPS:/x"]
+    "url",
+    [
+        "file:///etc/hostname",
+        "ftp://x/y",
+        "redial.zip",
+        "http://",
+        "http://[::1",
+        "HTTPS:/x",
+        "http://127.0.0.1/é",
+        "http://x/\r\nA: b",
+    ],
 )
 def test_only_http_addresses_are_taken(tmp_path: Path, url: str) -> None:
     with pytest.raises(InputError, match="is no http or https address"):

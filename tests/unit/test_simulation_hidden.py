@@ -15,6 +15,9 @@ def item(title: str, **values: object) -> Item:
     [
         ("Copper Moth", "I think of Copper Moth, please.", f"I think of {BLANK}, please."),
         ("Copper Moth", "a copper kettle, two moths", f"a {BLANK} kettle, two {BLANK}"),
+        ("Copper Moth", "#TeamCopperMoth, theCopperMoth", f"#{BLANK}"),
+        ("Copper Moth", "it is c o p p e r m-o-t-h", f"it is {BLANK}-{BLANK}-{BLANK}-{BLANK}"),
+        ("Harmonie", "Philharmonie", BLANK),
         ("Copper Moth", "the coppermoth and the Copper-Moth", f"the {BLANK} and the {BLANK}-{BLANK}"),
         ("The Salt Road", "the road is long", f"the {BLANK} is long"),
         ("Salt", "salty", BLANK),
@@ -88,3 +91,14 @@ def test_common_aspects_come_first_and_those_of_most_items_are_not_spoken_of() -
 def test_liked_titles_that_give_the_target_away_are_left_out() -> None:
     first, second, other = item("Copper Moth"), item("Copper Moth Returns"), item("Low Tide")
     assert profile_of(second, AspectCounts([first, second]), likes=[first, other]).likes == ("Low Tide",)
+
+
+def test_an_attribute_whose_name_names_the_item_is_left_out() -> None:
+    target = item("Copper Moth", attributes={"Copper Moth facts": ("long",), "genres": ("Drama",), "x1": ("yes",)})
+    profile = profile_of(target, AspectCounts([target]))
+    assert [(a.attribute, a.value) for a in profile.aspects] == [("genres", "Drama")]
+
+
+def test_the_words_of_a_text_are_left_out_where_their_name_names_the_item() -> None:
+    target = item("Text", text="A retired collector repairs clocks.")
+    assert profile_of(target, AspectCounts([target])).aspects == ()

@@ -25,6 +25,7 @@ from rarec.simulation import (
     summarise,
     targets_of_examples,
 )
+from rarec.simulation.records import appending
 from rarec.testing import ScriptedLLM
 from rarec.types import Conversation, Filters, Item, ItemId, ParseReport, RankedItem, Recommendation, Turn, Usage
 
@@ -308,6 +309,19 @@ def test_another_run_does_not_go_on_in_the_file(file: Path, settings: Simulation
         simulate(Shows(in_order), TARGETS, world=WORLD, settings=settings, kept=Kept(file))
     with pytest.raises(InputError, match="of another run"):
         simulate(Shows(in_order), TARGETS[:-1], world=WORLD, kept=Kept(file))
+
+
+def test_two_runs_do_not_write_one_file(file: Path) -> None:
+    def again(conversation: Conversation, n: int, excluded: frozenset[ItemId]) -> list[ItemId]:
+        with pytest.raises(InputError, match=r"another run is writing '.*'; wait for it"), appending(file, header):
+            pass
+        return in_order(conversation, n, excluded)
+
+    simulate(Shows(in_order), TARGETS[:1], world=WORLD, kept=Kept(file))
+    header, _records = read_transcripts(file)
+    file.unlink()
+    simulate(Shows(again), TARGETS[:1], world=WORLD, kept=Kept(file))
+    assert len(read_transcripts(file)[1]) == 1
 
 
 def test_a_damaged_file_names_the_line(file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -100,7 +101,7 @@ def _ours(error: Exception) -> Exception:
     """A missing package of somebody else is a missing extra; a full disk or a forbidden file is no fault of ours."""
     if isinstance(error, ModuleNotFoundError) and not isinstance(error, RarecError):
         package = (error.name or "").partition(".")[0]
-        if package and package != "rarec":
+        if package and package != "rarec" and package not in sys.stdlib_module_names:
             extra = "bench" if package in _BENCH else "train" if package in _TRAINING else "serve"
             return MissingExtra.of(package, extra, "this command")
     if isinstance(error, OSError) and not isinstance(error, RarecError) and error.filename and error.errno:

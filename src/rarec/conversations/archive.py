@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from rarec.errors import InputError, StoreError
+from rarec.errors import InputError, RarecError, StoreError
 from rarec.files import atomic_write
 
 MAX_BYTES = 20_000_000_000
@@ -17,6 +16,8 @@ MAX_BYTES = 20_000_000_000
 
 Progress = Callable[[int, int], None]
 """Called with (bytes unpacked, bytes in all)."""
+
+_CHUNK_BYTES = 1 << 20
 
 
 def unzip(
@@ -37,7 +38,7 @@ def unzip(
     source, target = Path(archive), Path(folder)
     try:
         with zipfile.ZipFile(source) as zipped:
-            entries = [entry for entry in zipped.infolist() if not entry.is_dir()]
+            entries = [entry for entry in zipped.infolist() if not entry.filename.endswith("/")]
             paths = _checked(source, entries, max_bytes)
             total, done = sum(entry.file_size for entry in entries), 0
             for entry, path in zip(entries, paths, strict=True):
@@ -45,9 +46,11 @@ def unzip(
                 done += entry.file_size
                 if progress is not None:
                     progress(done, total)
+    except RarecError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"no file {str(source)!r}; check the path") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # damaged names, places and sums fail in many ways
         raise InputError(f"cannot unpack {str(source)!r}: {error}; is it a complete zip archive?") from error
     return [target / path for path in paths]
 
@@ -73,17 +76,26 @@ def _checked(source: Path, entries: list[zipfile.ZipInfo], max_bytes: int) -> li
 
 def _extract(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, name: PurePosixPath) -> None:
     path = folder / name
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{str(path)!r} would lie outside {str(folder)!r}, through a link; choose another folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
             f"cannot make the folder {str(path.parent)!r}: {error.strerror}; choose another one"
         ) from error
-    if not path.parent.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{str(path)!r} would lie outside {str(folder)!r}, through a link; choose another folder")
     # The zip reader gives no more than the size that the entry states, and checks its sum.
     with zipped.open(entry) as packed, atomic_write(path) as file:
-        shutil.copyfileobj(packed, file, 1 << 20)
+        for chunk in _chunks(packed):
+            file.write(chunk)
+
+
+def _chunks(packed: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while chunk := packed.read(_CHUNK_BYTES):
+            yield chunk
+    except OSError as error:  # how bz2 says that its data are damaged; the disk that is written is not at fault
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _refused(source: Path, entry: zipfile.ZipInfo, why: str) -> InputError:

@@ -68,11 +68,19 @@ def _is_its_own(data_set: DataSet, folder: Path) -> bool:
     """Whether the files are the data set's: merged ones have the same names in all, so the ids must say it."""
     if (folder / data_set.name).is_dir():
         return True
+    split = data_set.splits()[0]
     try:
-        first = next(data_set.conversations(data_set.splits()[0]), None)
+        first = next(data_set.conversations(split), None)
     except InputError:
+        if _has_its_own_name(data_set.files(split)[0]):
+            raise
         return False
     return first is not None and first.id.startswith(f"{data_set.name}_")
+
+
+def _has_its_own_name(path: Path) -> bool:
+    """Whether a file is called as only one data set calls its files, so that an error in it is to be told."""
+    return ".tsv" in path.suffixes or path.name.partition(".")[0].endswith("_data")
 
 
 def read_split(data_root: str | Path, name: str, split: str) -> Iterator[Conversation]:

@@ -241,7 +241,11 @@ class InspiredSet(FilmDialogues):
 
 def is_held_out(dialogue: str) -> bool:
     """Whether a dialogue of ReDial's train_data.jsonl belongs to the held-out tenth; by the hash of its id."""
-    return int.from_bytes(hashlib.sha256(dialogue.encode()).digest()[:8], "big") % HELD_OUT_TENTH == 0
+    return (
+        int.from_bytes(hashlib.sha256(dialogue.encode("utf-8", "backslashreplace")).digest()[:8], "big")
+        % HELD_OUT_TENTH
+        == 0
+    )
 
 
 def _half(data_set: DataSet) -> str:

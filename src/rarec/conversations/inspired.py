@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rarec.conversations.data_set import Watch
-from rarec.conversations.lines import Record, json_records
+from rarec.conversations.lines import FirstLines, Record, json_records
 from rarec.conversations.redial import ROLES
 from rarec.conversations.spans import SpanFinder, without_year
 from rarec.types import Conversation, ItemId, Mention, Turn
@@ -20,13 +20,14 @@ def read_inspired(path: str | Path, *, watch: Watch | None = None) -> Iterator[C
     turn without a place of its own. INSPIRED has no sentiments: all are "mentioned".
 
     Raises:
-        InputError: there is no such file, or a line is wrong; file, line and field are named.
+        InputError: there is no such file, a line is wrong, or an id comes twice; file, line and field are named.
         MissingExtra: the file is .zst and zstandard is not installed.
     """
-    watch = watch or Watch()
+    watch, seen = watch or Watch(), FirstLines()
     for record in json_records(path, progress=watch.progress):
-        turns = tuple(_turn(turn, watch) for turn in record.records("turns"))
-        yield Conversation(turns, id=record.name("conv_id"))
+        name = record.name("conv_id")
+        seen.add(record, "conv_id", name)
+        yield Conversation(tuple(_turn(turn, watch) for turn in record.records("turns")), id=name)
 
 
 def _turn(record: Record, watch: Watch) -> Turn:

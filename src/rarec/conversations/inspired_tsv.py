@@ -30,10 +30,18 @@ def read_inspired_tsv(
         item_of: "Title (year)" -> item, None if it is none.
         watch: counts annotated mentions and tells how far it is.
     Raises:
-        InputError: there is no such file, a column is missing, or a row is wrong; its line is named.
+        InputError: there is no such file, a column is missing, a row is wrong (its line is named), or the rows of
+            a dialogue do not stand together.
     """
     path, watch = Path(path), watch or Watch()
+    seen: set[str] = set()
     for dialogue, rows in groupby(_rows(path, watch), key=lambda row: row["dialog_id"]):
+        if dialogue in seen:
+            raise InputError(
+                f"{str(path)!r} has rows of the dialogue {dialogue!r} in two places; give each dialogue its own id, "
+                "and keep its rows together"
+            )
+        seen.add(dialogue)
         yield Conversation(tuple(_turn(row, item_of, watch) for row in rows), id=f"inspired_{dialogue}")
 
 

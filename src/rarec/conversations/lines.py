@@ -135,6 +135,18 @@ class Record:
         raise self.error(field, f"is not an item id: {_shown(value)}")
 
 
+class FirstLines:
+    """Refuses an id that a file had before."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, int] = {}
+
+    def add(self, record: Record, field: str, name: str) -> None:
+        """Remember `name`, which `field` of the record holds. Raises: InputError if an earlier line had it."""
+        if (line := self._lines.setdefault(name, record.line)) != record.line:
+            raise record.error(field, f"{name!r} is already that of {record.unit} {line}")
+
+
 def json_records(path: str | Path, *, progress: Progress | None = None) -> Iterator[Record]:
     """The objects of a JSONL file in order, one at a time; blank lines are skipped.
 
@@ -191,7 +203,7 @@ def _parsed(path: Path, number: int, line: bytes) -> Mapping[str, object]:
     where = f"{str(path)!r} line {number}"
     remedy = "correct or remove this line, or get the file again"
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
         raise InputError(f"{where} is not UTF-8 at byte {error.start}; save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -203,20 +215,24 @@ def _parsed(path: Path, number: int, line: bytes) -> Mapping[str, object]:
 
 
 def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
-    rest = b""
+    begun: list[bytes] = []  # pieces of a line without its end; joined once, or a long line would take squared time
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             for chunk in _chunks(path, file):
                 if progress is not None:
                     progress(file.tell(), size)
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
+                first, *lines = chunk.split(b"\n")
+                begun.append(first)
+                if lines:
+                    yield b"".join(begun)
+                    yield from lines[:-1]
+                    begun = [lines[-1]]
     except FileNotFoundError:
         raise InputError(f"no file {str(path)!r}; check the path") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot read {str(path)!r}: {error}; is the file complete?") from error
-    if rest:
+    if rest := b"".join(begun):
         yield rest
 
 
@@ -224,6 +240,8 @@ def _chunks(path: Path, file: BinaryIO) -> Iterator[bytes]:
     if path.suffix == ".zst":
         yield from _zstandard_chunks(file)
         return
+    if path.suffix == ".gz" and not os.fstat(file.fileno()).st_size:
+        raise EOFError("it is empty, and no archive")  # gzip would take it for an archive of nothing
     source = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
     while chunk := source.read(_CHUNK_BYTES):
         yield chunk

@@ -96,7 +96,8 @@ class RedditSet(DataSet):
     def _files(self) -> Mapping[str, Path]:
         own = self._place.own
         tables = splits_in(own, ".csv")
-        lines = {name: path for name, path in splits_in(own, ".jsonl").items() if name not in tables and _is_v1(path)}
+        named = {name: path for name, path in splits_in(own, ".jsonl").items() if _SPLIT.fullmatch(name)}
+        lines = {name: path for name, path in named.items() if name not in tables and _is_v1(path)}
         found = {name: path for name, path in (tables | lines).items() if _SPLIT.fullmatch(name)}
         return {name.replace("validation", "valid"): path for name, path in found.items()}
 

@@ -15,7 +15,7 @@ from rarec.catalogue.sources.corpus import corpus_items
 from rarec.conversations.data_set import DataSet, DataSetInfo, Watch, ordered_splits
 from rarec.conversations.examples import Example, Links
 from rarec.conversations.folder import Folder, packed, splits_in
-from rarec.conversations.lines import Record, json_records
+from rarec.conversations.lines import FirstLines, Record, json_records
 from rarec.conversations.parquet import read_columns
 from rarec.conversations.redial import ROLES
 from rarec.conversations.spans import SpanFinder
@@ -179,10 +179,14 @@ def read_samples(path: str | Path, *, watch: Watch | None = None) -> Iterator[Sa
     """The lines of a file, merged (turns, seen, groundtruth) or exported (prompt, seen_titles, ...).
 
     Raises:
-        InputError: there is no such file, or a line is wrong; file, line and field are named.
+        InputError: there is no such file, a line is wrong, or an id comes twice; file, line and field are named.
     """
+    seen = FirstLines()
     for record in json_records(path, progress=None if watch is None else watch.progress):
-        yield _merged(record) if record.has("turns") else _exported(record)
+        merged = record.has("turns")
+        sample = _merged(record) if merged else _exported(record)
+        seen.add(record, "conv_id" if merged else "sample_id", sample.id)
+        yield sample
 
 
 def _merged(record: Record) -> Sample:

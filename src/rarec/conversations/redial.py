@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from rarec.conversations.data_set import Watch
-from rarec.conversations.lines import Record, json_records
+from rarec.conversations.lines import FirstLines, Record, json_records
 from rarec.conversations.parquet import read_columns
 from rarec.conversations.redial_official import SENTIMENT, Movies, official_conversation, official_id
 from rarec.conversations.spans import SpanFinder, without_year
@@ -39,7 +39,7 @@ def read_redial(
         keep: reads only the dialogues whose id it accepts.
         watch: counts annotated mentions and tells how far it is.
     Raises:
-        InputError: there is no such file, or a line is wrong; file, line and field are named.
+        InputError: there is no such file, or a line is wrong; or an id comes twice; file, line and field are named.
         MissingExtra: zstandard (or pyarrow, for the titles) is not installed.
     """
     path, watch = Path(path), watch or Watch()
@@ -47,10 +47,11 @@ def read_redial(
     if mapping.exists():
         titles = redial_titles(mapping) if titles is None else titles
         ids = redial_items(mapping) if ids is None else ids
-    movies = Movies(dict(titles or {}), ids)
+    movies, seen = Movies(dict(titles or {}), ids), FirstLines()
     for record in json_records(path, progress=watch.progress):
         official = record.has("messages")
         name = official_id(record) if official else record.name("conv_id")
+        seen.add(record, "conversationId" if official else "conv_id", name)
         if keep is not None and not keep(name):
             continue
         if official:

@@ -17,8 +17,8 @@ BLANK = "…"
 _ARTICLES = frozenset(("the", "a", "an"))
 _LONG = 4
 """From so many letters on, a longer word that begins with a title's word gives it away too."""
-_RUN = 3
-"""So many neighbouring words are also read as one: "Iron man" and "Ironman" are one title."""
+_GLUED = 6
+"""From so many letters on, a word that holds a title anywhere gives it away too, such as a tag without spaces."""
 _JOINERS = str.maketrans("", "", "\u200c\u200d")
 _APOSTROPHES = str.maketrans(dict.fromkeys("'’‘`´", " "))
 _BLANKS = re.compile(rf"{BLANK}(?:[\s,]*{BLANK})+")
@@ -46,6 +46,8 @@ class TitleWords:
         self._words = frozenset(word for name in names for word in _telling(name))
         self._stems = frozenset(map(_stem, self._words))
         self._joined = frozenset("".join(name) for name in names if len(name) > 1) | self._words
+        self._longest = max(map(len, self._joined), default=0)
+        self._glued = tuple(name for name in self._joined if len(name) >= _GLUED)
         self._long = tuple(word for word in self._words if len(word) >= _LONG)
         self._foreign = tuple(word for word in self._words if not word.isascii())
         self._literal = "" if folded_words(item.title) else item.title.strip().casefold()
@@ -80,16 +82,25 @@ class TitleWords:
         # Raised numbers stand apart in titles but not in texts, hence each word once more.
         parts = [folded_words(text[start:end]) for start, end in spans]
         hidden = {place for place, own in enumerate(parts) if any(map(self._hides, own))}
-        for size in range(2, _RUN + 1):
-            for first in range(len(spans) - size + 1):
-                if "".join(words.folded[first : first + size]) in self._joined:
-                    hidden.update(range(first, first + size))
+        for first in range(len(spans)):
+            hidden.update(self._run(words.folded, first))
         return [spans[place] for place in sorted(hidden)]
+
+    def _run(self, words: Sequence[str], first: int) -> range:
+        """The places from `first` on that are a name when they are read as one word: "Iron man", "i-r-o-n-m-a-n"."""
+        joined, found = "", first
+        for place in range(first, len(words)):
+            joined += words[place]
+            if len(joined) > self._longest:
+                break
+            if joined in self._joined and place > first:
+                found = place + 1
+        return range(first, found)
 
     def _hides(self, word: str) -> bool:
         if word in self._joined or _stem(word) in self._stems:
             return True
-        return any(map(word.startswith, self._long)) or any(own in word for own in self._foreign)
+        return any(map(word.startswith, self._long)) or any(own in word for own in (*self._glued, *self._foreign))
 
     def _without_literal(self, text: str) -> str:
         mark = "" if BLANK in self._literal or self._literal in BLANK else BLANK

@@ -89,7 +89,7 @@ def profile_of(
     """The profile of a target.
 
     A value or a liked title with a word of the target's title is left out, and so are values that hold its id or a
-    web address. An item without attributes, year and text gives an empty profile.
+    web address; so is an attribute whose name does. An item without attributes, year and text gives an empty profile.
 
     Args:
         hidden: the item's `TitleWords`, if they are made already.
@@ -97,10 +97,10 @@ def profile_of(
     """
     hides = hidden or TitleWords(item)
     own = folded_words(item.id)
-    known = {_key(a): a for a in counts.aspects(item) if not (hides.gives_away(a.value) or _identifies(a.value, own))}
+    known = {_key(a): a for a in counts.aspects(item) if not any(_tells(t, hides, own) for t in (a.attribute, a.value))}
     aspects = sorted(known.values(), key=lambda a: -counts.count(a))
     aspects = [a for a in aspects if not counts.is_common(a)] or aspects
-    if len(aspects) < _ENOUGH:
+    if len(aspects) < _ENOUGH and not hides.gives_away(TEXT):
         aspects += list(_text_aspects(item, hides, own))
     said = (one_line(like.title, limit=_LIKE_CHARS) for like in likes)
     since = item.year // 10 * 10 if any(a.attribute == DECADE for a in aspects) and item.year is not None else None
@@ -121,12 +121,16 @@ def _text_aspects(item: Item, hides: TitleWords, own: Sequence[str]) -> Iterator
         word = item.text[start:end]
         if len(folded) < _SHORTEST or folded in ordinary or folded.isdecimal() or folded in seen:
             continue
-        if hides.gives_away(word) or _identifies(word, own):
+        if _tells(word, hides, own):
             continue
         seen.add(folded)
         yield Aspect(TEXT, _plain(word))
         if len(seen) == _TEXT_WORDS:
             return
+
+
+def _tells(text: str, hides: TitleWords, own: Sequence[str]) -> bool:
+    return hides.gives_away(text) or _identifies(text, own)
 
 
 def _identifies(value: str, own: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rarec.errors import InputError, StoreError
+from rarec.files import try_lock
 from rarec.types import Usage
 
 Outcome = Literal["accepted", "not found", "failed"]
@@ -129,15 +130,17 @@ def appending(path: Path, header: RunHeader) -> Iterator[tuple[Transcripts, dict
     that are there: they are tried again, and the later line counts.
 
     Raises:
-        InputError: the file is of a run with other settings, or is damaged.
+        InputError: the file is of a run with other settings, is damaged, or another run is writing it.
         StoreError: it cannot be written.
     """
-    finished = _finished(path, header)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
         raise StoreError(f"cannot write {str(path)!r}: {error.strerror}; choose another folder") from error
     try:
+        if not try_lock(descriptor):
+            raise InputError(f"another run is writing {str(path)!r}; wait for it, or choose another folder")
+        finished = _finished(path, header)
         transcripts = Transcripts(descriptor, path)
         if finished is None:
             transcripts.add(header)
@@ -167,8 +170,6 @@ def read_transcripts(path: str | Path) -> tuple[RunHeader, tuple[DialogueRecord,
 
 def _finished(path: Path, header: RunHeader) -> dict[str, DialogueRecord] | None:
     """The dialogues that need not be run again; None when the file has no header yet."""
-    if not path.exists():
-        return None
     _cut_unfinished(path)
     if not path.stat().st_size:
         return None
