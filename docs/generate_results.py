@@ -1,18 +1,23 @@
 """Write the tables of README.md and docs/results.md from docs/results/metrics.json: python docs/generate_results.py
 
-metrics.json is the one that `rarec evaluate` leaves in the folder of a run. Only what stands between the two marks of a
-document is written; the prose around them is kept. tests/unit/test_docs_results.py checks that neither is stale.
-While there is no metrics.json, README's tables come from the two older files beside it.
+metrics.json is the one that `rarec evaluate` leaves in the folder of a run. Given its path as an argument, it is first
+copied here without what the tables do not need: slices and recall curves of protocols other than new-targets.
+Only what stands between the two marks of a document is written; the prose around them is kept.
+tests/unit/test_docs_results.py checks that neither is stale. While there is no metrics.json, README's tables come from
+the two older files beside it.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from rarec.evaluate.reports.markdown import escaped, markdown_notes, markdown_table
-from rarec.evaluate.results import Results
+from rarec.evaluate.reports.markdown import escaped, markdown_generation, markdown_notes, markdown_table
+from rarec.evaluate.reports.reading import group_column
+from rarec.evaluate.results import Block, Results
+from rarec.files import write_text
 
 ROOT = Path(__file__).parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "results.md"
@@ -25,6 +30,23 @@ SYSTEMS = ("popularity", "co-occurrence", "embedding-similarity", "retriever", "
 MEASURES = ("R@1", "R@5", "R@10", "R@20", "R@50", "N@10")
 
 
+def copied(source: Path) -> None:
+    """Write METRICS from the metrics.json of a run, on one line; figures, pairs and hashes stay as they are.
+
+    Raises InputError if `source` is no metrics.json.
+    """
+    results = Results.read(source)
+    blocks = tuple(block if block.protocol == PROTOCOL else _slim(block) for block in results.blocks)
+    document = results.model_copy(update={"blocks": blocks}).model_dump(mode="json")
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    write_text(METRICS, text + "\n")
+
+
+def _slim(block: Block) -> Block:
+    systems = tuple(system.model_copy(update={"slices": {}, "recall_curve": ()}) for system in block.systems)
+    return block.model_copy(update={"systems": systems})
+
+
 def short_tables(results: Results, *, systems: tuple[str, ...]) -> str:
     """README's: one protocol, some systems, the headline's interval."""
     tables = []
@@ -32,6 +54,9 @@ def short_tables(results: Results, *, systems: tuple[str, ...]) -> str:
         if block.protocol == PROTOCOL:
             head = f"**{escaped(block.data_set)} {escaped(block.split)}**, {PROTOCOL} ({block.rows:,} rows):"
             tables += [head, markdown_table(block, measures=MEASURES, systems=systems)]
+            groups = group_column(block)
+            if groups is not None and not groups.letters:  # letters are explained in the prose
+                tables.append(f"The whole table has {len(block.systems)} systems; {escaped(groups.sentence)}")
     return "\n\n".join(tables)
 
 
@@ -44,6 +69,8 @@ def full_tables(results: Results) -> str:
             markdown_table(block, intervals="all"),
             markdown_notes(block),
         ]
+        if block.protocol == PROTOCOL and (models := markdown_generation(block)):  # calls are the same under all
+            parts += ["What the language models did, over all their calls:", models]
     if date := results.meta.get("date"):
         parts.append(f"Computed on {escaped(date)[:10]}.")
     return "\n\n".join(parts)
@@ -100,5 +127,7 @@ def _figure(value: float | None) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        copied(Path(sys.argv[1]))
     for path, text in documents().items():
         path.write_text(text, encoding="utf-8")

@@ -212,6 +212,12 @@ def test_two_systems_and_two_runs_are_compared_row_by_row(data: Path) -> None:
     assert [c["a"] for c in both] == ["one: popularity", "one: random", "one: co-occurrence",
                                       "one: oracle of popularity and random"]  # fmt: skip
     assert all(m["delta"] == m["ci"][0] == m["ci"][1] == 0 for c in both for m in c["measures"].values())
+    assert all(c["identical"] for c in both)
+    said = rarec("compare", one, two).stdout
+    assert said.count("identical on every measure") == 4
+    assert "detectable" not in said
+    for side in ("A", "B"):
+        assert f": only {side} has " in said
     text = rarec("compare", f"{one}:co-occurrence", f"{one}:popularity", "--protocol", "all-targets").stdout
     assert "all-targets" in text
     assert "n = " in text
@@ -520,7 +526,116 @@ def test_a_key_that_is_not_there_is_said_and_not_replaced(data: Path, monkeypatc
     assert "another provider's" not in failed.stderr
 
 
+def remote(url: str, *, kind: str = "llm-alone") -> str:
+    of = 'of = "popularity"\n' if kind == "ranked" else ""
+    llm = f'llm = {{ model = "tiny", base_url = "{url}", deadline_s = 5.0 }}'
+    return f'[[system]]\nkind = "popularity"\n[[system]]\nkind = "{kind}"\n{of}{llm}\n'
+
+
+@pytest.mark.parametrize("kind", ["ranked", "llm-alone"])
+def test_a_server_that_answers_nothing_stops_the_run(data: Path, kind: str) -> None:
+    out = data.parent / "out"
+    with FakeOpenAIServer([lambda _: Reply(status=401)]) as fake:
+        address = fake.url
+        recipe = written(data, remote(fake.url, kind=kind))
+        failed = rarec("evaluate", recipe, "--out", out, code=6)
+        assert len(fake.requests) == 16
+    for part in ("'tiny'", "all 16 calls in a row failed", "answered 401", "run the same command again"):
+        assert part in failed.stderr, part
+    assert ("'popularity+tiny'" if kind == "ranked" else "'tiny alone'") in failed.stderr
+    assert not (out / "metrics.json").exists()
+    # Nobody listens there any more.
+    gone = rarec("evaluate", written(data, remote(address, kind=kind)), "--out", out, code=6)
+    assert "check that the server runs" in gone.stderr
+
+
+def test_a_server_that_dies_on_the_way_stops_the_run_and_what_was_answered_is_kept(data: Path) -> None:
+    out = data.parent / "out"
+    text = json.dumps({"titles": [{"title": "Cheese of Valley 4", "year": 1904}]})
+    replies: list[str | Reply] = [text] * 20 + [Reply(status=401)] * TESTS
+    with FakeOpenAIServer(replies) as fake:
+        recipe = written(data, remote(fake.url))
+        rarec("evaluate", recipe, "--out", out, code=6)
+        assert len(fake.requests) < TESTS
+    (answers,) = (out / "parts").glob("answers-*.jsonl")
+    assert len(answers.read_text(encoding="utf-8").splitlines()) == 20
+
+
+def test_lost_calls_are_a_note_of_the_row_and_one_warning(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = data.parent / "out"
+    with server(fails=True) as fake:
+        alone, fusion = remote(fake.url), '[[system]]\nkind = "fusion"\nmembers = ["tiny alone", "popularity"]\n'
+        rarec("evaluate", written(data, alone + fusion), "--out", out)
+    block = read_run(out)[1].results.block("cheese")
+    assert block.system("tiny alone").note == "no answer for 3 of 70 calls; there the list is empty; " + EVERY
+    assert "answers are missing in 'tiny alone', see there" in block.system("tiny alone + popularity (rrf)").note
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    (warning,) = [one for one in warnings if "answer" in one]
+    assert warning.startswith("cheese, tiny alone: no answer for 3 of 70 calls; the first reason: 'tiny' at")
+
+
+EVERY = "every answer had to be repaired: none was exactly what was asked for"
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "note"),
+    [
+        ("llm-alone", "tiny alone", EVERY),
+        ("ranked", "popularity+tiny",
+         f"70 of 70 answers named no candidate; there the list is that of 'popularity'; {EVERY}"),
+    ],
+)  # fmt: skip
+def test_answers_of_nonsense_are_a_note(data: Path, kind: str, row: str, note: str) -> None:
+    out = data.parent / "out"
+    with FakeOpenAIServer([lambda _: "Bananas."]) as fake:
+        rarec("evaluate", written(data, remote(fake.url, kind=kind)), "--out", out)
+    assert read_run(out)[1].results.block("cheese").system(row).note == note
+
+
+def test_without_a_key_nothing_begins_and_no_folder_stays(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    out = data.parent / "deep" / "out"
+    recipe = written(data, remote("http://models.invalid/v1"))
+    failed = rarec("evaluate", recipe, "--out", out, code=6).stderr
+    assert "'tiny alone' asks 'tiny', but there is no key for http://models.invalid/v1; set" in failed
+    assert not out.exists()
+    monkeypatch.setenv("OPENAI_API_KEY", "k\u00e9y")
+    assert "characters that no key has" in rarec("evaluate", recipe, "--out", out, code=2).stderr
+    assert not out.exists()
+
+
+def test_a_finished_run_needs_no_key(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with server() as fake:
+        rarec("evaluate", recipe := written(data, remote(fake.url)), "--out", data.parent / "out")
+    rarec("evaluate", recipe, "--out", data.parent / "out")
+
+
 # folders that are not ours
+
+
+def test_a_data_folder_that_is_not_there_is_said(data: Path) -> None:
+    head = HEAD.replace('folder = "cheese"', 'folder = "chees"')
+    failed = rarec("evaluate", written(data, head=head), "--out", data.parent / "out", code=2)
+    assert "chees' of 'cheese' does not exist; correct 'folder' in the recipe" in failed.stderr
+    assert not (data.parent / "out").exists()
+
+
+def test_another_name_than_the_data_sets_own_is_warned_of(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (data / "data_set.toml").write_text('name = "dairy"\n', encoding="utf-8")
+    systems = '[[system]]\nkind = "popularity"\n'
+    rarec("evaluate", written(data, systems), "--out", data.parent / "out")
+    assert "the recipe calls 'cheese' what" in caplog.text
+    assert "calls 'dairy'" in caplog.text
+
+
+def test_a_refused_run_leaves_a_folder_that_was_there(data: Path) -> None:
+    out = data.parent / "out"
+    rarec("evaluate", mine(data, good()), "--out", out)
+    before = snapshot(out)
+    rarec("evaluate", mine(data, good()[:-1]), "--out", out, code=2)
+    assert snapshot(out) == before
 
 
 def test_another_run_and_foreign_files_are_left_alone(data: Path) -> None:
@@ -632,9 +747,11 @@ def test_somebodys_own_predictions_stand_beside_ours(data: Path) -> None:
         (good()[:-1], "no prediction for 'test69_1' (69 predictions, 70 examples)"),
         ([*good(), {"example": "test99_1", "items": ["c1"]}], "a prediction for 'test99_1', which is no example"),
         ([*good(), good()[3]], "line 71: the example 'test3_1' was given before"),
-        ([{"example": "test0_1", "items": ["c1", "c9", "c1"]}, *good()[1:]], "ranked 'c1' twice for 'test0_1'"),
+        ([{"example": "test0_1", "items": ["c1", "c9", "c1"]}, *good()[1:]],
+         "line 1: 'c1' is in the list twice; give every item"),
         ([*good()[:5], {"example": "test5_1", "items": ["c99"]}, *good()[6:]],
-         "ranked 'c99' for 'test5_1', which is not in the catalogue"),
+         "line 6: 'c99' is no item of the catalogue of 'cheese'; give ids"),
+        (good(["c1", "moon"]), "line 1: 'moon' is no item of the catalogue of 'cheese' (and 69 more, in 70 lists)"),
         ([*good()[:2], {"example": "test2_1", "items": []}, *good()[3:]], "'test2_1' has an empty list"),
         ([{"example": "test0_1", "itms": []}], "field 'itms': is unknown"),
         ([{"example": "test0_1", "items": [None]}], "has a null"),

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from rarec.errors import InputError
-from rarec.evaluate.results import Block, Figure, Results, SystemResult
+from rarec.evaluate.results import Band, Block, Figure, Results, SystemResult
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +53,40 @@ def test_a_document_without_its_marks_is_refused(wrong: str) -> None:
     module = load()
     with pytest.raises(ValueError, match="each once"):
         module.replaced(wrong.format(START=module.START, END=module.END), "new")
+
+
+def test_a_run_is_copied_without_what_no_table_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load()
+    monkeypatch.setattr(module, "METRICS", tmp_path / "metrics.json")
+    bands = {"turn": (Band(band="1", n=2, figures={"N@10": Figure(value=0.1)}),)}
+    blocks = []
+    for protocol in ("new-targets", "all-targets"):
+        (made,) = invented(protocol).blocks
+        systems = [s.model_copy(update={"slices": bands, "recall_curve": (0.1, 0.2)}) for s in made.systems]
+        blocks.append(made.model_copy(update={"systems": tuple(systems)}))
+    run = Results(blocks=blocks, meta={"date": "2031-05-06", "files": {"a.parquet": "99ff"}})
+    run.write(tmp_path / "run.json")
+    module.copied(tmp_path / "run.json")
+    text = module.METRICS.read_text(encoding="utf-8")
+    assert text.count("\n") == 1
+    kept = Results.read(module.METRICS)
+    assert kept.meta == run.meta
+    assert kept.blocks[0] == run.blocks[0]
+    assert kept.blocks[1].systems[0].slices == {}
+    assert kept.blocks[1].systems[0].recall_curve == ()
+    assert module.full_tables(kept) == module.full_tables(run)
+    with pytest.raises(InputError, match="no file"):
+        module.copied(tmp_path / "gone.json")
+
+
+def test_counts_in_place_of_letters_are_explained_in_the_short_table() -> None:
+    module = load()
+    (made,) = invented().blocks
+    for group, said in (("abcdefg", True), ("ab", False)):
+        systems = tuple(system.model_copy(update={"group": group}) for system in made.systems)
+        text = module.short_tables(Results(blocks=[made.model_copy(update={"systems": systems})]), systems=("oracle",))
+        assert ("| 1 of 1 |" in text) == said
+        assert ("The whole table has 2 systems; level with: how many of the other" in text) == said
 
 
 def test_metrics_give_both_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,13 @@
 """Intervals by dialogue."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from rarec.errors import InputError
 from rarec.evaluate import ClusterBootstrap, interval, paired_interval
+from rarec.evaluate.bootstrap import letters
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -76,6 +79,15 @@ def test_columns_are_resampled_together() -> None:
     assert draws.means(values)[:, 1] == pytest.approx(draws.means(values[:, 1]))
 
 
+def test_figures_do_not_depend_on_how_the_columns_are_multiplied() -> None:
+    draws = ClusterBootstrap(rng(2).integers(90, size=500), generator=rng(3), samples=400)
+    values, inside = rng(4).random((500, 9)) / 3, rng(5).random(500) < 0.4
+    together, in_band = draws.means(values), draws.band_means(values, inside)
+    for column in range(9):  # one column or nine, one thread or two: libraries add in another order
+        assert (draws.means(values[:, column]) == together[:, column]).all()
+        assert (draws.band_means(values[:, [column]], inside)[:, 0] == in_band[:, column]).all()
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="no rows to resample"):
         interval(np.empty(0), [], generator=rng())
@@ -87,3 +99,12 @@ def test_wrong_arguments_are_refused() -> None:
         interval(np.zeros(1), ["a"], generator=rng(), samples=0)
     with pytest.raises(InputError, match="3 and 2 values"):
         paired_interval(np.zeros(3), np.zeros(2), ["a"] * 3, generator=rng())
+
+
+def test_letters_for_many_systems_do_not_take_for_ever() -> None:
+    places = np.random.default_rng(0).random(60)
+    names = [f"system {at}" for at in range(60)]
+    apart = {(names[a], names[b]) for a in range(60) for b in range(a) if abs(places[a] - places[b]) > 0.1}
+    found = letters(names, apart)  # inserting the pairs one after the other runs into the time limit
+    for a, b in combinations(names, 2):
+        assert bool(set(found[a]) & set(found[b])) == ((a, b) not in apart and (b, a) not in apart)

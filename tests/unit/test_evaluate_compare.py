@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from rarec.cli.compare import summary
 from rarec.errors import InputError
-from rarec.evaluate import EvaluationProtocol, Gold, GoldExample, GoldItem, Side
+from rarec.evaluate import Comparison, EvaluationProtocol, Gold, GoldExample, GoldItem, Side
 from rarec.evaluate.compare import check_same_rows
 from rarec.evaluate.provenance import first_difference
+from rarec.evaluate.results import Block, Figure, Pair, SystemResult
 from rarec.types import ItemId
 
 A, B, C = (ItemId(letter) for letter in "abc")
@@ -86,3 +88,46 @@ def test_a_side_is_a_folder_or_one_of_its_systems(tmp_path: Path) -> None:
 )
 def test_the_first_difference_is_found(found: object, expected: object, says: str | None) -> None:
     assert first_difference(found, expected) == says
+
+
+def comparison(*pairs: Pair, bound: bool = False) -> Comparison:
+    measures = ("R@5", "N@5")
+    figures = dict.fromkeys(measures, Figure(value=0.1))
+    systems = [SystemResult(system=name, depth=9, figures=figures, lower_bound=bound and name == "a") for name in "ab"]
+    block = Block(
+        data_set="cheese", split="test", protocol="new-targets", sentence="all of them", rows=12, examples=10,
+        dialogues=4, catalogue=99, unmapped=0, measures=measures, headline="N@5", level=0.9, samples=100, seed=0,
+        systems=systems, pairs=pairs,
+    )  # fmt: skip
+    return Comparison("a", "b", block, pairs)
+
+
+def difference(measure: str, delta: float, width: float, **only: float) -> Pair:
+    return Pair(
+        a="a", b="b", measure=measure, delta=delta, low=delta - width, high=delta + width, minimum_detectable=0.0321,
+        **only,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (
+            comparison(difference("R@5", 0.0, 0.0), difference("N@5", 0.2, 0.1)),
+            "cheese: a − b: N@5 +.200 [+.100, +.300], separates, a is better; minimum detectable .032",
+        ),
+        (comparison(difference("N@5", -0.2, 0.1)), "separates, b is better"),
+        (comparison(difference("N@5", 0.1, 0.2)), "N@5 +.100 [−.100, +.300], does not separate"),
+        (comparison(difference("N@5", -0.2, 0.1), bound=True), "N@5 ≥ −.200 [−.300, −.100], does not separate"),
+        (comparison(difference("R@5", 0.2, 0.1)), "R@5 +.200"),
+        (
+            comparison(difference("N@5", 0.0, 0.0), difference("R@5", 1e-17, 0.0)),
+            "identical on every measure, n = 12 rows",
+        ),
+        (comparison(difference("N@5", 0.0, 0.0, a_only=0.1, b_only=0.1)), "N@5 .000 [.000, .000], does not separate"),
+        (comparison(), "no measure is known of both"),
+    ],
+)
+def test_one_line_says_what_the_headline_does(found: Comparison, says: str) -> None:
+    assert says in summary(found)
+    assert found.identical == ("identical" in says)

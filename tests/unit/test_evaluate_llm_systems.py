@@ -125,14 +125,17 @@ def test_what_is_repaired_is_counted(text: str, items: tuple[ItemId, ...], count
 
 
 def test_a_failing_model_leaves_the_order_degraded_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="rarec.llm.asking")
     answers: list[Exception | str] = [LLMRefused("not today"), ranking(2, 1), LLMTimeout("late")]
     system = RankedByLLM(ALL, ScriptedLLM(answers, name="m"), ITEMS, n=2, asking=Asking(concurrency=1))
     found = system.answers([example("a"), example("b"), example("c")], n=2)
     assert [answer.items for answer in found] == [(LOW, MARZIPAN), (MARZIPAN, LOW), (LOW, MARZIPAN)]
     assert [answer.call.degraded for answer in found if answer.call] == [True, False, True]
-    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+    assert [answer.call.failure for answer in found if answer.call] == ["not today", "", "late"]
+    assert [record.getMessage() for record in caplog.records] == [
         "m did not answer: not today", "m did not answer: late",
     ]  # fmt: skip
+    assert {record.levelno for record in caplog.records} == {logging.INFO}, "who asks says once how many there were"
 
 
 def test_a_model_that_ignores_its_deadline_is_given_up() -> None:

@@ -1,5 +1,7 @@
 """What a recipe may say, and what is answered to what it may not."""
 
+import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -172,12 +174,84 @@ def test_the_resolved_recipe_reads_back_the_same() -> None:
     assert parse_recipe(recipe.document(), source="again") == recipe
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*bench*.toml")), ids=lambda path: path.name)
+RECIPES = [path for path in sorted((ROOT / "recipes").glob("*.toml")) if "[[system]]" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_the_recipes_that_come_with_rarec_are_valid(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.run.name == path.stem
     assert len(recipe.systems) > 1
 
 
-def test_there_is_one() -> None:
-    assert (ROOT / "recipes" / "bench.toml").exists()
+def test_there_are_two() -> None:
+    assert {path.name for path in RECIPES} >= {"bench.toml", "own_data.toml"}
+
+
+def generator() -> Any:
+    spec = importlib.util.spec_from_file_location("generate_recipe", ROOT / "docs" / "generate_recipe.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_not_stale_and_says_something_of_every_key() -> None:
+    module = generator()
+    assert module.undocumented() == []
+    page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    assert page == module.document(), "run: python docs/generate_recipe.py"
+    for kind in ("popularity", "ranked", "llm-alone", "file", "fusion"):
+        assert f'kind = "{kind}"' in page
+
+
+def test_the_recipe_of_the_page_is_the_one_for_your_own_data_and_has_every_kind_of_row(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert text == (ROOT / "recipes" / "own_data.toml").read_text(encoding="utf-8")
+    recipe = load_recipe(written(tmp_path, text))
+    assert recipe.rows() == [
+        "popularity", "bm25", "item-knn", "retriever", "retriever+gpt-4o-mini", "gpt-4o-mini alone", "my_system",
+    ]  # fmt: skip
+    assert recipe.run.against == "popularity"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"run": {"protocls": []}}, "unknown key; did you mean 'protocols'? The keys here are name, seed"),
+        ({"dataset": 1}, "dataset = 1: unknown key; did you mean 'data_set'? The keys here are format, run"),
+        ({"data_set": [{"name": "x", "zzz": 1}]}, "unknown key. The keys here are name, reader, folder"),
+        ({"system": [{"kind": "rankd"}]}, "system 1: no kind 'rankd'; did you mean 'ranked'? The kinds are popularity"),
+        ({"system": [{"name": "x"}]}, "system 1: it has no kind"),
+        (
+            {"system": [{"kind": "ranked", "of": "x", "llm": "lokal"}]},
+            """system 1 (ranked).llm = 'lokal': give "local", or a table""",
+        ),
+        (
+            {"system": [{"kind": "ranked", "of": "x", "llm": {"modle": "m"}}]},
+            "system 1 (ranked).llm.modle = 'm': unknown key; did you mean 'model'? The keys here are model, base_url",
+        ),
+        (
+            {"system": [{"kind": "llm-alone", "llm": {"model": "m", "prices": {"in": 1}}}]},
+            "system 1 (llm-alone).llm.prices.in = 1: unknown key",
+        ),
+        ({"run": {"measures": ["P@5", "Q"], "samples": 0}}, "unknown measure 'Q'"),
+        ({"run": {"measures": ["P@5", "Q"], "samples": 0}}, "run.samples = 0"),
+        ({"run": {"protocols": ["all", "some"]}}, "unknown protocol 'some'"),
+    ],
+)
+def test_a_mistake_is_told_with_what_may_stand_there(more: dict[str, Any], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parsed(**more)
+    assert says in str(caught.value)
+
+
+def test_a_wrong_table_of_a_language_model_is_not_called_no_word() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parsed(system=[{"kind": "ranked", "of": "x", "llm": {"model": "m", "temperature": 9}}])
+    message = str(caught.value)
+    assert "system 1 (ranked).llm.temperature = 9" in message
+    assert "local" not in message
+    assert len(message.splitlines()) == 2

@@ -95,6 +95,15 @@ def test_items_close_the_gaps_and_stand_once(tmp_path: Path) -> None:
     assert (found.system, found.depth) == ("m", 20)
 
 
+def test_a_long_answer_is_read_until_its_places_are_filled(tmp_path: Path) -> None:
+    names = ("Far Off", "Spring Lamp", *["Nobody"] * 18, "Low Tide", "Marzipan", "Elsewhere")
+    long = replace(ONE, names=names, edits=(3, *[0] * (len(names) - 1)))
+    found = read(files(tmp_path, (7, long)), example(7, "4", "3", None)).predictions()
+    assert found.lists == {"e7": ("3", "2", "4")}, "the mentioned one leaves its place to the last"
+    call = found.calls["e7"]
+    assert (call.named, call.ungrounded, call.repeated) == (22, 19, 0), "names that are too far are read as well"
+
+
 def test_the_text_is_replayed_and_linked_again(tmp_path: Path) -> None:
     lists = read(files(tmp_path, (7, ONE), prompt="p2"), example(7, "4", "3", None), name="m/p2")
     known, unknown = LLMAlone(lists.replay(), ITEMS, max_edits=1).answers(

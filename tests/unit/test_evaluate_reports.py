@@ -14,11 +14,17 @@ import pytest
 from rich.console import Console
 
 from rarec.errors import InputError
-from rarec.evaluate.reports import markdown_notes, markdown_table, render, write_html
+from rarec.evaluate.fusion import fuse, oracle_union
+from rarec.evaluate.gold import Gold, GoldExample, GoldItem
+from rarec.evaluate.predictions import Predictions
+from rarec.evaluate.reports import markdown_generation, markdown_notes, markdown_table, render, write_html
 from rarec.evaluate.reports.html import page
-from rarec.evaluate.reports.reading import coloured_systems, leads, reference_of
+from rarec.evaluate.reports.plots import reliability, styles_of
+from rarec.evaluate.reports.reading import chosen_reference, coloured_systems, group_column, leads, reference_of
 from rarec.evaluate.reports.wording import clean, money, number, signed
 from rarec.evaluate.results import Band, Block, Figure, Generation, Pair, Results, SystemResult
+from rarec.evaluate.runner import finish
+from rarec.types import ItemId
 
 MEASURES = ("R@1", "R@10", "R@50", "N@10")
 HOSTILE = (
@@ -295,6 +301,157 @@ def test_the_reference_is_the_last_language_model_or_the_first_system() -> None:
     assert reference_of(block(system("a", 0.1), pairs=[])) is None
 
 
+def test_the_reference_is_the_system_that_the_run_compared_on_all_measures() -> None:
+    systems = [system("a", 0.1), system("b", 0.2), system("c", 0.1, beyond={})]
+    headline = [pair(x.system, y.system, 0.1) for x, y in combinations(systems, 2)]
+    asked = [pair("a", "b", 0.1, measure="R@1"), pair("b", "c", 0.1, measure="R@1")]
+    assert reference_of(block(*systems, pairs=headline)) == "c"
+    assert reference_of(block(*systems, pairs=headline + asked)) == "b"
+    assert reference_of(block(*systems, pairs=headline + asked), "a") == "a"
+
+
+def test_a_reference_answers_for_itself_and_the_page_says_why_it_is_the_one() -> None:
+    shelf, model = system("shelf", 0.1), system("mind", 0.3, generation=FREE)
+    mute = system("mute", 0.1, generation=FREE.model_copy(update={"degraded": 1.0}))
+    mixed = system("mixed", 0.4, beyond={}, note="interleaved: the first 9 of 'mind', the first 9 of 'shelf'")
+    best = system("best", 0.5, beyond={}, note="an oracle, not a system: the better rank of 'mind' and 'shelf'")
+    assert reference_of(block(shelf, model, mute, mixed, best)) == "mind"
+    liked = system("popularity of last year", 0.1)
+    alone = chosen_reference(block(shelf, liked, mute, mixed, best), "gone")
+    assert alone is not None
+    assert alone.system == "popularity of last year"
+    assert "gone, which the run names, is not in this table" in alone.why
+    assert reference_of(block(shelf, mute)) == "shelf"
+    text = page(Results(blocks=[block(shelf, model)]), reference="shelf")
+    assert "Compared with shelf, which the run names." in text
+    assert "Compared with mind, the last row of a language model" in page(Results(blocks=[block(shelf, model)]))
+
+
+def test_fusions_and_oracles_are_known_by_their_own_notes() -> None:
+    ids = [ItemId(letter) for letter in "abc"]
+    gold = Gold(
+        "teapots", "test", (GoldExample("x", "d", "1", (ids[0],), frozenset(), (), turns=1),),
+        {item: GoldItem(item, None, 0, in_data_set=True) for item in ids},
+    )  # fmt: skip
+    members = [Predictions(name, 3, lists={"x": tuple(ids)}) for name in ("one", "two")]
+    made = [fuse(members, gold, method="interleave"), fuse(members, gold, method="rrf"), oracle_union(*members, gold)]
+    for predictions in made:
+        last = system(predictions.system, 0.3, beyond={}, note=f"Slow; {predictions.note}")
+        assert reference_of(block(system("a", 0.1), last)) == "a", predictions.note
+
+
+def test_the_page_of_a_run_is_against_what_the_run_names(tmp_path: Path) -> None:
+    finish(tmp_path, realistic(), against="dice")
+    assert "Compared with dice, which the run names." in (tmp_path / "report.html").read_text(encoding="utf-8")
+    finish(tmp_path, realistic(), against="gone")
+    assert "Compared with oracle" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_too_many_letters_become_a_count_in_every_report() -> None:
+    few = block(system("a", 0.1, group="abcdef"), system("b", 0.1, group="f"))
+    column = group_column(few, aligned=True)
+    assert column is not None
+    assert (column.head, column.cells) == ("group", ("abcdef", "     f"))
+    groups = {"a": "abcdefg", "b": "g", "c": "h", "d": "gh", "e": ""}
+    many = block(*(system(name, 0.1, group=group) for name, group in groups.items()))
+    column = group_column(many)
+    assert column is not None
+    assert column.cells == ("2 of 3", "2 of 3", "1 of 3", "3 of 3", "")
+    sentence = "level with: how many of the other systems it does not separate from on N@10 (paired bootstrap"
+    html, terminal, markdown = page(Results(blocks=[many])), printed(render(many), 200), markdown_table(many)
+    assert "3\u00a0of\u00a03" in html
+    assert re.search(r"d +3 of 3 ", terminal)
+    assert markdown.splitlines()[5].endswith("| 3 of 3 |")
+    assert markdown.splitlines()[6].endswith("|  |")
+    for text in (html, terminal, markdown_notes(many)):
+        assert sentence in " ".join(text.split())
+        assert "share a letter" not in text
+    for text in (html, terminal, markdown):
+        assert "level with" in text
+        assert "abcdefg" not in text
+    assert group_column(block(system("a", 0.1, group=""))) is None
+
+
+FAILED = GENERATION.model_copy(update={"calls": 28, "degraded": 1.0, "repaired": 1.0})
+MENDED = GENERATION.model_copy(update={"calls": 28, "degraded": 0.0, "repaired": 1.0})
+FINE = GENERATION.model_copy(update={"calls": 28, "degraded": 0.0, "repaired": 27 / 28})
+
+
+def test_rows_whose_calls_failed_are_marked_in_every_report() -> None:
+    made = block(*(system(n, 0.1, generation=g) for n, g in (("lost", FAILED), ("mended", MENDED), ("fine", FINE))))
+    html, terminal = page(Results(blocks=[made])), printed(render(made), 200)
+    markdown = markdown_table(made) + markdown_notes(made)
+    for text in (" ".join(written.split()) for written in (html, terminal, markdown)):
+        assert "lost †" in text
+        assert "mended †" in text
+        assert "fine †" not in text
+        assert "no answer for 28 of 28 calls; their lists are those of the system behind it" in text
+        assert "each of its 28 answers was repaired" in text
+        assert "27 of 28" not in text
+    some = FAILED.model_copy(update={"degraded": 1 / 28})
+    said = " ".join(printed(render(block(system("some", 0.1, generation=some))), 200).split())
+    assert "† some: no answer for 1 of 28 calls" in said
+
+
+@pytest.mark.parametrize("width", [50, 80, 160])
+def test_the_terminal_says_what_language_models_did(width: int) -> None:
+    unpriced = GENERATION.model_copy(update={"cost_usd": None, "degraded": 0.0})
+    text = printed(render(block(system("shelf", 0.1), system("mind", 0.1, generation=unpriced))), width)
+    below = text[text.index("Language models") :]
+    row = next(line for line in below.splitlines() if line.startswith(" mind"))
+    shown = re.search(r"Not shown for want of room: ([^.]*)\.", " ".join(below.split()))
+    hidden = shown[1].split(", ") if shown else []
+    for head, value in (("named", "19.4"), ("ungrounded", "3.8 %"), ("p95 ms", "5,678"), ("tokens out", "155")):
+        assert (value in row) != (head in hidden)
+    assert "shelf" not in below
+    assert "Not known: dollars." in below
+    assert "entries that are no item of this catalogue; real things" in " ".join(below.split())
+    assert "Language models" not in printed(render(block(system("shelf", 0.1))), width)
+
+
+def test_the_page_and_markdown_say_what_ungrounded_means() -> None:
+    made = realistic().blocks[0]
+    said = "ungrounded: entries that are no item of this catalogue; real things outside the catalogue count too."
+    assert said in page(realistic())
+    assert said in markdown_generation(made)
+    assert "| oracle † | 987 | 19.4 | 3.8 % |" in markdown_generation(made)
+    assert markdown_generation(block(system("a", 0.1))) == ""
+
+
+def test_lines_do_not_cross_bands_of_few_rows_or_without_an_interval() -> None:
+    def drawn(*bands: Band) -> str:
+        made = block(system("a", 0.1, slices={"turn": bands}), pairs=[])
+        (panel,) = reliability(made, styles_of(["a"]), key="k")
+        series = re.search(r'<g class="series">.*?<path d="([^"]*)"', panel.markup, re.DOTALL)
+        return series[1] if series else ""
+
+    joined = drawn(*(band(str(n), 10 + n, 0.1) for n in range(4)))
+    assert (joined.count("M "), joined.count("L ")) == (1, 3)
+    few = drawn(band("a", 50, 0.1), band("b", 50, 0.1), band("c", 9, 0.9), band("d", 50, 0.1), band("e", 50, 0.1))
+    assert (few.count("M "), few.count("L ")) == (2, 2)
+    bare = Band(band="c", n=50, figures={"R@10": Figure(value=0.2)})
+    assert drawn(band("a", 50, 0.1), band("b", 50, 0.1), bare).count("L ") == 1
+    assert "Bands of fewer than 10 rows" in page(realistic())
+
+
+def test_few_rows_do_not_stretch_the_axis() -> None:
+    def ticks(*bands: Band) -> list[str]:
+        (panel,) = reliability(block(system("a", 0.1, slices={"turn": bands}), pairs=[]), styles_of(["a"]), key="k")
+        return re.findall(r"<text[^>]*>(\.\d+|1\.\d+)</text>", panel.markup)
+
+    firm, thin = band("a", 50, 0.1), band("b", 3, 0.95)
+    assert max(map(float, ticks(firm, thin))) < 0.2
+    assert max(map(float, ticks(thin))) > 0.5
+
+
+def test_a_cut_off_at_the_catalogue_is_said() -> None:
+    whole = block(system("a", 0.1), catalogue=50)
+    for text in (page(Results(blocks=[whole])), printed(render(whole), 200), markdown_notes(whole)):
+        assert "R@50: the cut-off reaches the whole catalogue of 50 items" in text
+        assert "R@10, R@50" not in text
+    assert "cut-off reaches" not in markdown_notes(block(system("a", 0.1), catalogue=51))
+
+
 def test_at_most_six_systems_are_coloured_and_the_reference_always_is() -> None:
     systems = [system(f"s{place}", 0.01 * place) for place in range(1, 10)]
     assert coloured_systems(Results(blocks=[block(*systems)]), ["s1"]) == ["s1", "s5", "s6", "s7", "s8", "s9"]
@@ -370,9 +527,9 @@ def test_markdown_rounds_and_marks() -> None:
     assert lines[2] == "| shelf | .100 | .110 | .120 | .130 | [.119, .152] | `a` |"
     assert "| dice | .020 | .030 | .040 | .050 ±.004 |" in lines[3]
     assert "| both | ≥ .310 |" in lines[4]
-    assert "| oracle | .300 | .300 | – | .300 |" in lines[5]
+    assert "| oracle † | .300 | .300 | – | .300 |" in lines[5]
     chosen = markdown_table(made, measures=["N@10"], systems=["oracle"], intervals="all").splitlines()
-    assert chosen[2:] == ["| oracle | .300<br><sub>[.289, .322]</sub> | `a` |"]
+    assert chosen[2:] == ["| oracle † | .300<br><sub>[.289, .322]</sub> | `a` |"]
     with pytest.raises(InputError, match="no measure 'R@7'"):
         markdown_table(made, measures=["R@7"])
 

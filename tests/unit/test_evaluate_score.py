@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ def gold(*, examples: int = 4) -> Gold:
 
 def lists(system: str, text: str, *, depth: int = 5, seed: int | None = None, examples: int = 4) -> Predictions:
     return Predictions(system, depth, {f"x{i}": ids(text) for i in range(examples)}, seed=seed)
+
+
+def ranks(text: str, *, of: str = "x0") -> Predictions:
+    known = {(f"x{i}", item, "excluded"): 1 for i in range(4) for item in ids("bc")}
+    return Predictions("r", 20, ranks=known | {(of, item, "excluded"): 1 for item in ids(text)})  # type: ignore[arg-type]
 
 
 def options(**changes: object) -> Options:
@@ -88,6 +94,14 @@ def test_seeds_are_averaged_before_the_interval_and_their_spread_is_told() -> No
     assert system.seed_sd["R@2"] == pytest.approx(np.std([1, 0], ddof=1))
 
 
+def test_runs_of_one_seed_are_compared_with_each_other() -> None:
+    found = {seed: lists("x", "bcefghi" if seed else "efghi", depth=10, seed=seed).lists for seed in (0, 1)}
+    systems = [Predictions(name, 10, found[seed], seed=seed) for name in ("one", "same") for seed in (0, 1)]
+    measures = ("R@10", "N@10")
+    pair = score(gold(), systems, protocols=[NEW], options=options(measures=measures, headline="N@10"))[0].pairs[0]
+    assert (pair.a_only, pair.b_only) == (0, 0)  # half of the rows are found, and by both
+
+
 def test_equal_systems_share_a_letter_and_different_ones_do_not() -> None:
     systems = [lists("best", "bc"), lists("same", "bc"), lists("worst", "ef")]
     block = score(gold(), systems, protocols=[NEW], options=options())[0]
@@ -97,6 +111,40 @@ def test_equal_systems_share_a_letter_and_different_ones_do_not() -> None:
     assert pair.separates
     assert pair.minimum_detectable == pytest.approx(0)  # every row has the same difference
     assert (pair.a_only, pair.b_only) == (None, None)  # the lists are cut before ten places
+
+
+def test_a_lower_bound_is_separated_only_from_what_it_stands_above() -> None:
+    bound = replace(lists("bound", "eb"), lower_bound=True)
+    systems = [lists("best", "bc"), bound, lists("worst", "ef")]
+    block = score(gold(), systems, protocols=[NEW], options=options())[0]
+    assert all(pair.separates for pair in block.pairs)
+    assert [s.group for s in block.systems] == ["a", "a", "b"]  # the bound may be as good as the best
+
+
+def test_one_dialogue_tells_nothing_about_others() -> None:
+    systems = [lists("best", "bc", depth=10, examples=2), lists("worst", "ef", depth=10, examples=2)]
+    asked = options(measures=("R@10",), headline="R@10")
+    block = score(gold(examples=2), systems, protocols=[NEW], options=asked)[0]
+    best, pair = block.system("best"), block.pairs[0]
+    assert (best.figures["R@10"].value, best.figures["R@10"].low) == (1, None)
+    assert (pair.delta, pair.low, pair.high, pair.minimum_detectable) == (1, -1, 1, 1)
+    assert [s.group for s in block.systems] == ["a", "a"]
+
+
+def test_a_band_of_one_dialogue_has_no_interval() -> None:
+    asked = options(measures=("R@10",), headline="R@10")
+    block = score(gold(), [lists("s", "be", depth=10)], protocols=[NEW], options=asked)[0]
+    early, late, *_ = block.system("s").slices["turn"]
+    assert early.figures["R@10"].low is not None  # x0, x1 and x2, of two dialogues
+    assert (late.n, late.figures["R@10"].value, late.figures["R@10"].low) == (2, 0.5, None)  # x3
+
+
+def test_rounding_separates_nothing() -> None:
+    once, thrice = lists("once", "efghb"), [lists("thrice", "efghb", seed=seed) for seed in range(3)]
+    asked = options(measures=("MRR@5",), headline="MRR@5")
+    block = score(gold(), [*thrice, once], protocols=[NEW], options=asked)[0]
+    assert block.pairs[0].delta != 0  # three times 1/5 by 3 is not 1/5
+    assert not block.pairs[0].separates
 
 
 def test_the_minimum_detectable_difference_is_about_what_separates() -> None:
@@ -124,6 +172,14 @@ def test_slices_cover_every_row_once() -> None:
         assert sum(band.n for band in bands) == system.rows
     assert [(band.band, band.n) for band in slices["year"]] == [("1980s", 4), ("1990s", 4)]
     assert [band.n for band in slices["mentions"]] == [0, 0, 8, 0]
+
+
+def test_without_training_nothing_is_called_cold() -> None:
+    world = gold()
+    unknown = {item: GoldItem(facts.title, facts.year, 0, True) for item, facts in world.items.items()}
+    world = Gold(world.data_set, world.split, world.examples, unknown)
+    slices = score(world, [lists("s", "bc")], protocols=[NEW], options=options())[0].system("s").slices
+    assert set(slices) == {"year", "turn", "mentions"}
 
 
 def test_beyond_accuracy_is_of_what_is_shown() -> None:
@@ -162,6 +218,8 @@ def test_known_ranks_stand_in_for_lists() -> None:
         (lists("s", "b", examples=3), "no prediction for 'x3' .3 predictions, 4 examples"),
         (lists("s", "b", examples=5), "a prediction for 'x4', which is no example"),
         (Predictions("s", 5), "'s' has no predictions"),
+        (ranks("bc", of="x9"), "a rank for 'b' of 'x9', which is no target of 'made up' 'test'"),
+        (ranks("bce"), "a rank for 'e' of 'x0', which is no target"),
     ],
 )
 def test_predictions_that_do_not_fit_are_refused(given: Predictions, message: str) -> None:

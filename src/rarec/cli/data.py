@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,14 +20,14 @@ from rarec.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from rarec.conversations import DataSet
+    from rarec.conversations import DataSet, Example
     from rarec.conversations.summary import DataSetSummary, Share, SplitSummary
 
 LARGE_BYTES = 20_000_000
 """Files from this size on show how far they are read."""
 
 data = typer.Typer(
-    help="Data sets of conversations: what they hold, and fetching their files.",
+    help="Data sets of conversations: what they hold, their examples, and fetching their files.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -86,6 +87,41 @@ def show(
 
 
 @command
+def examples(
+    name: Annotated[str, typer.Argument(help="As for rarec data show.")],
+    data: Data = DATA,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which turns: train, valid, test and so on.")] = "test",
+    to: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write them. Default: stdout.")
+    ] = None,
+    targets: Annotated[
+        bool, typer.Option("--targets/--no-targets", help="Whether to write what the turns recommend.")
+    ] = True,
+) -> None:
+    """Write the turns to predict, one JSON line each: what a predictions file must answer.
+
+    A line has the example's id, its dialogue and turn, the items that the conversation mentions before (seen) and those
+    that the turn recommends (targets). Give one line {"example": id, "items": [ids, best first]} for each of them to
+    rarec evaluate, in a recipe's system of the kind file.
+
+    Example: rarec data examples redial --data data --split test --no-targets --out questions.jsonl
+    """
+    from rarec.conversations import within_catalogue
+    from rarec.files import write_text
+
+    if to is not None and not to.parent.is_dir():  # before the work, not after it
+        raise InputError(f"no folder {str(to.parent)!r} to write to; make it first")
+    (data_set, *_) = _chosen(name, data)
+    found = within_catalogue(data_set.examples(split), {item.id for item in data_set.items()})
+    text = "".join(_line(example, targets=targets) for example in found)
+    if to is None:
+        sys.stdout.write(text)
+        return
+    write_text(to, text)
+    out().print(plain(f"{to}: {len(found):,} examples of {data_set.name} {split}"))
+
+
+@command
 def fetch(
     url: Annotated[str, typer.Argument(help="Address of the file, http or https.")],
     sha256: Annotated[str, typer.Option("--sha256", metavar="HASH", help="Of the whole file; it must agree.")],
@@ -94,7 +130,8 @@ def fetch(
         Path | None, typer.Option("--unzip", metavar="FOLDER", help="Extract the files of the zip archive into it.")
     ] = None,
     max_gb: Annotated[
-        float, typer.Option("--max-gb", metavar="N", min=0, help="The most that an archive may hold, unpacked.")
+        float,
+        typer.Option("--max-gb", metavar="N", min=0, help="The most that the file may have, and hold unpacked."),
     ] = 20.0,
 ) -> None:
     """Download one file that you name, and keep it only if it has the hash that you expect.
@@ -108,21 +145,28 @@ def fetch(
     from rarec.conversations.archive import unzip as extract
     from rarec.conversations.download import fetch as download
 
+    if not math.isfinite(max_gb):
+        raise InputError(f"--max-gb must be a number, got {max_gb!r}; 20 is usual")
+    limit = int(max_gb * 1e9)
     try:
         with counting(f"Downloading {to.name}", unit="kB") as tell:
-            done = download(url, to, sha256=sha256, progress=lambda had, total: tell(had // 1000, total // 1000))
+
+            def progress(had: int, total: int) -> None:
+                tell(had // 1000, total // 1000)
+
+            done = download(url, to, sha256=sha256, max_bytes=limit, progress=progress)
     except KeyboardInterrupt:
         raise Interrupted("What came is kept; run the same command again to go on.") from None
     what = f"{done.received:,} bytes downloaded" if done.received else "it was there already"
     out().print(plain(f"{done.path}: {done.size:,} bytes, sha256 as expected; {what}."))
     if unzip is not None:
         with counting(f"Unpacking {to.name}", unit="kB") as tell:
-            limit = int(max_gb * 1e9)
             paths = extract(to, unzip, max_bytes=limit, progress=lambda had, total: tell(had // 1000, total // 1000))
         out().print(plain(f"{len(paths):,} files in {unzip}"))
 
 
 data.command("show")(show)
+data.command("examples")(examples)
 data.command("fetch")(fetch)
 
 
@@ -147,6 +191,17 @@ def _chosen(name: str | None, folder: Path) -> Sequence[DataSet]:
     if not found:
         raise InputError(f"{str(folder)!r} holds no data set; docs/data.md says how their files are named")
     return found
+
+
+def _line(example: Example, *, targets: bool) -> str:
+    import json
+
+    fields: dict[str, Any] = {
+        "example": example.id, "dialogue": example.dialogue, "turn": example.turn, "seen": example.context_items,
+    }  # fmt: skip
+    if targets:
+        fields["targets"] = example.targets
+    return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
 def _heading(summary: DataSetSummary) -> RenderableType:

@@ -28,7 +28,7 @@ rarec evaluate --help explains every option."""
 @command
 def evaluate(
     recipe: Annotated[
-        Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe (TOML), see recipes/bench.toml.")
+        Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe (TOML), see docs/recipe.md.")
     ] = None,
     out_folder: Annotated[
         Path | None,
@@ -42,7 +42,11 @@ def evaluate(
         bool, typer.Option("--force", help="Write to a folder that holds another run or other files; they stay.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Compute everything again; finished parts of the folder are forgotten.")
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Compute everything again, except for answers of language models and embedded texts: those are kept.",
+        ),
     ] = False,
     eval_file: Annotated[
         Path | None, typer.Option("--eval", metavar="FILE", help="Examples: JSONL, .zst or .gz; instead of a recipe.")

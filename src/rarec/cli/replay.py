@@ -37,9 +37,9 @@ def replay(
     with telling("done") as tell:
         again = compute(folder, progress=tell)
     if as_json is not None:
-        show_results(again.results, as_json)
+        show_results(again.results, as_json, against=again.against)
     if write:
-        finish(folder, again.results)
+        finish(folder, again.results, against=again.against)
         err().print(f"Wrote the figures and the page in {folder} anew.")
     if again.difference is None:
         out().print(f"Identical: {len(again.results.blocks)} tables of {folder}, to the last digit.")

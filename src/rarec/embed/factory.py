@@ -31,7 +31,21 @@ class EmbedderSettings(BaseModel):
     Attributes:
         kind: minilm (comes as a package), sentence-transformers (any model on disk), qwen3, openai (any endpoint).
         model: folder, name in the hub's cache, or the endpoint's name; not for minilm.
+        batch_size: texts at a time.
+        threads: of the processor.
+        device: ``cpu``, ``cuda`` and so on.
+        revision: of the model in the hub's cache.
+        download: whether a model that is not on disk may be fetched.
+        truncate_dim: keep the first numbers of a vector only.
+        query_prompt: text before every query.
+        task: of Qwen3's instruction.
+        base_url: of the endpoint, up to and with ``/v1``.
         api_key_env: the environment variable that holds the key; a key itself is never a setting.
+        dimension: of the endpoint's vectors.
+        shorten: whether the endpoint is asked for that dimension.
+        max_chars: of a text; what is longer is cut.
+        timeout_s: of a request.
+        max_retries: of a request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,7 +1,7 @@
 """Systems, data sets and protocols -> tables in which every number has its protocol, its n and its interval."""
 
 from rarec.evaluate.bootstrap import ClusterBootstrap, interval, paired_interval
-from rarec.evaluate.compare import Comparison, Side, compare_runs
+from rarec.evaluate.compare import Compared, Comparison, Side, Unmatched, compare_runs
 from rarec.evaluate.context import Catalogue, Factory, Resources
 from rarec.evaluate.gold import Gold, GoldExample, GoldItem, gold_of
 from rarec.evaluate.metrics import MISS, ndcg_at, recall_at
@@ -24,6 +24,7 @@ __all__ = [
     "Call",
     "Catalogue",
     "ClusterBootstrap",
+    "Compared",
     "Comparison",
     "EvaluateSettings",
     "EvaluationProtocol",
@@ -45,6 +46,7 @@ __all__ = [
     "ScoredSystem",
     "Side",
     "System",
+    "Unmatched",
     "compare_runs",
     "gold_of",
     "interval",

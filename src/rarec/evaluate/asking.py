@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ def call_of(asked: Asked, prices: Prices | None) -> Call:
     A request without an answer is `degraded`, and what it may have cost is not known.
     """
     if asked.completion is None:
-        return Call(latency_ms=asked.latency_ms, degraded=True)
+        return Call(latency_ms=asked.latency_ms, degraded=True, failure=asked.reason)
     usage = asked.completion.usage
     known = usage.prompt_tokens > 0  # zeros where the provider does not say
     read, written = (usage.prompt_tokens, usage.completion_tokens) if known else (None, None)
@@ -66,8 +67,8 @@ def ask_all(llm: LLM, requests: Sequence[CompletionRequest], *, concurrency: int
     """Ask a model all requests, at most `concurrency` at a time; results are in the order of the requests.
 
     Runs in a thread of its own, so it may be called from code that runs in an event loop. Ctrl-C cancels what is in
-    flight. A model that fails or exceeds the request's deadline gives an `Asked` without completion and a warning in
-    the log.
+    flight. A model that fails or exceeds the request's deadline gives an `Asked` without completion, with the reason,
+    and a line in the log (info: whoever asks knows how many there are, and says it once).
 
     Raises:
         Whatever the model raises that is no LLMError: that is a mistake, not a failure of the model.
@@ -88,7 +89,7 @@ async def _ask_all(llm: LLM, requests: Sequence[CompletionRequest], concurrency:
 
     async def ask(request: CompletionRequest) -> Asked:
         async with free:
-            return await ask_one(llm, request)
+            return await ask_one(llm, request, level=logging.INFO)
 
     try:
         return list(await asyncio.gather(*map(ask, requests)))

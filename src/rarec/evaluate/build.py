@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from rarec.errors import InputError, SettingsError
+from rarec.errors import InputError, LLMUnavailable, SettingsError
 from rarec.evaluate.asking import Asking
 from rarec.evaluate.baselines import CoOccurrence, EmbeddingSimilarity, Popularity, Random, RepeatContext
 from rarec.evaluate.context import Catalogue
@@ -204,15 +204,35 @@ def _local(given: Workshop) -> LLM:
     return LocalRanker.load(given.bundle, given.catalogue.embedder, given.catalogue.vectors_of)
 
 
+def check_remote(row: str, config: LLMConfig, answers: Path | None) -> None:
+    """Find out before the work what its client can tell of a language model that is to be asked.
+
+    Raises:
+        LLMUnavailable: there is no key; nothing is said where answers were kept, which may be all that is needed.
+        SettingsError: the variable of the key is not set, or the key or the address cannot be right.
+        MissingExtra: the package of the client is not installed.
+    """
+    llm = _client(config)
+    if answers is None or not (answers / f"{_server(config)}.jsonl").exists():
+        try:
+            llm.check_key()
+        except LLMUnavailable as error:
+            raise LLMUnavailable(f"{row!r} asks {config.model!r}, but {error}") from None
+
+
 def _remote(config: LLMConfig, given: Workshop) -> LLM:
+    llm = _client(config)
+    if given.answers is None:
+        return llm
+    return CachedLLM(llm, AnswerFile(given.answers / f"{_server(config)}.jsonl"))
+
+
+def _client(config: LLMConfig) -> HttpLLM:
     key = os.environ.get(config.api_key_env, "")
     if not key and config.api_key_env != KEY_VARIABLE:
         # The client would fall back on the usual variable, and one provider's key would go to another.
         raise SettingsError(f"the environment variable {config.api_key_env!r} of {config.model!r} is not set; set it")
-    llm = HttpLLM(config.model, base_url=config.base_url or None, api_key=key or None)
-    if given.answers is None:
-        return llm
-    return CachedLLM(llm, AnswerFile(given.answers / f"{_server(config)}.jsonl"))
+    return HttpLLM(config.model, base_url=config.base_url or None, api_key=key or None)
 
 
 def _server(config: LLMConfig) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class Side:
         raise InputError(f"no run in {text!r}; give the folder that rarec evaluate made, or FOLDER:SYSTEM")
 
 
+ROUNDING = 1e-12
+"""Averages over rows and seeds may differ by so much although every row is the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Two systems on the same rows.
@@ -53,6 +57,17 @@ class Comparison:
     b: str
     block: Block
     pairs: tuple[Pair, ...]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the two do not differ in any row, on any measure."""
+        zeros = ((pair.delta, pair.low, pair.high, pair.a_only or 0.0, pair.b_only or 0.0) for pair in self.pairs)
+        return bool(self.pairs) and not any(abs(value) > ROUNDING for values in zeros for value in values)
+
+    @property
+    def headline(self) -> Pair | None:
+        """The difference on the headline measure, else on the first that both can tell."""
+        return next((pair for pair in self.pairs if pair.measure == self.block.headline), (*self.pairs, None)[0])
 
     def document(self) -> dict[str, Any]:
         """As JSON: the block's protocol and n, and for each measure both figures and the paired difference."""
@@ -72,10 +87,33 @@ class Comparison:
         shared = {"data_set": block.data_set, "split": block.split, "protocol": block.protocol, "n": block.rows}
         only = {"a_only": self.pairs[0].a_only, "b_only": self.pairs[0].b_only} if self.pairs else {}
         bounds = {"a_lower_bound": ours.lower_bound, "b_lower_bound": theirs.lower_bound}
-        return {**shared, "a": self.a, "b": self.b, **bounds, "measures": measures, **only}
+        return {
+            **shared, "a": self.a, "b": self.b, **bounds, "identical": self.identical, "measures": measures, **only,
+        }  # fmt: skip
 
 
-def compare_runs(a: Side, b: Side, *, protocol: str = "new-targets") -> list[Comparison]:
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """Systems of one data set that only one side has, so that they are in no comparison."""
+
+    data_set: str
+    a: tuple[str, ...]
+    b: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What two runs have in common, and what not.
+
+    Attributes:
+        unmatched: of data sets where one side has a system that the other lacks; empty if two systems were named.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    unmatched: tuple[Unmatched, ...] = ()
+
+
+def compare_runs(a: Side, b: Side, *, protocol: str = "new-targets") -> Compared:
     """Compare two runs on every data set that both have, or two systems of one run or of two.
 
     If neither side names a system, those that both runs have are compared by name; if one does, it is compared with
@@ -89,6 +127,7 @@ def compare_runs(a: Side, b: Side, *, protocol: str = "new-targets") -> list[Com
     wanted = EvaluationProtocol.parse(protocol)
     (recipe, first), (_, second) = read_run(a.root), read_run(b.root)
     found: list[Comparison] = []
+    unmatched: list[Unmatched] = []
     shared = [(x, y) for x in first.data_sets for y in second.data_sets if x[0].data_set == y[0].data_set]
     if not shared:
         raise InputError(f"no data set is in both {str(a.root)!r} and {str(b.root)!r}; {_had(first)}, {_had(second)}")
@@ -97,12 +136,19 @@ def compare_runs(a: Side, b: Side, *, protocol: str = "new-targets") -> list[Com
         check_same_rows(gold, other, wanted)
         for one, two in _systems(a, b, ours, theirs, wanted):
             found.append(_compared(gold, one, two, wanted, options))
+        if a.system is None and b.system is None:
+            unmatched += _unmatched(gold.data_set, _by_name(ours, wanted), _by_name(theirs, wanted))
     if not found:
         raise InputError(
             f"no system over the catalogue of {protocol!r} is in both {str(a.root)!r} and {str(b.root)!r}; name two: "
             "FOLDER:SYSTEM"
         )
-    return found
+    return Compared(tuple(found), tuple(unmatched))
+
+
+def _unmatched(data_set: str, ours: Mapping[str, object], theirs: Mapping[str, object]) -> list[Unmatched]:
+    first, second = (tuple(n for n in x if n not in y) for x, y in ((ours, theirs), (theirs, ours)))
+    return [Unmatched(data_set, first, second)] if first or second else []
 
 
 def check_same_rows(a: Gold, b: Gold, protocol: EvaluationProtocol) -> None:

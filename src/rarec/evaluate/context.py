@@ -16,6 +16,7 @@ from rarec.catalogue.text import Layout
 from rarec.conversations import Example, read_examples, within_catalogue
 from rarec.conversations.data_set import DataSet
 from rarec.conversations.data_sets import DATA_SETS, open_data_set
+from rarec.conversations.own_format import INFO, JsonlSet
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import EmbedderSettings, embedder_from
 from rarec.embed.protocol import Embedder
@@ -237,6 +238,21 @@ Factory = Callable[[Catalogue, int], System | GeneratingSystem]
 
 
 def _opened(config: DataSetConfig) -> DataSet:
+    if not config.folder.is_dir():
+        raise InputError(
+            f"the folder {str(config.folder)!r} of {config.name!r} does not exist; correct 'folder' in the recipe (it "
+            "is relative to the recipe), or name the data folder with --data"
+        )
+    source = _source(config)
+    if (config.folder / INFO).exists() and isinstance(source, JsonlSet) and source.name != config.name:
+        log.warning(
+            "the recipe calls %r what %s calls %r; is it the folder that you mean?",
+            config.name, str(config.folder / INFO), source.name,
+        )  # fmt: skip
+    return source
+
+
+def _source(config: DataSetConfig) -> DataSet:
     if config.reader:
         return open_data_set(config.reader, config.folder)
     if config.name in DATA_SETS:

@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -144,12 +144,13 @@ def opened(root: Path, *, name: str, force: bool = False) -> Iterator[RunFolder]
     """Open a folder for the run `name`, make it if it is missing, and keep other processes out while it is open.
 
     A folder is taken if it is empty or holds a run of the same name, finished or not. With `force` any folder is
-    taken; what is in it stays, except for files of a run.
+    taken; what is in it stays, except for files of a run. A folder that was made here and got no run is removed again.
 
     Raises:
         InputError: the folder holds another run or files that are not ours, or another process is writing to it.
         StoreError: it cannot be made or written.
     """
+    new = not root.exists()
     try:
         root.mkdir(parents=True, exist_ok=True)
         _check(root, name, force)
@@ -160,7 +161,11 @@ def opened(root: Path, *, name: str, force: bool = False) -> Iterator[RunFolder]
                 for path in folder.iterdir():
                     if _LEFTOVER.fullmatch(path.name):  # of a process that was killed while it wrote
                         path.unlink(missing_ok=True)
-            yield RunFolder(root)
+            try:
+                yield RunFolder(root)
+            finally:
+                if new and not (root / CONFIG).exists():
+                    _remove_empty(root)
     except OSError as error:
         raise StoreError(
             f"cannot use the folder {str(root)!r}: {error.strerror or error}; choose another with --out"
@@ -230,6 +235,14 @@ def _asked(text: str) -> object:
         return {name: document.get(name) for name in ("format", "recipe", "inputs")}
     except (ValueError, AttributeError):
         return None
+
+
+def _remove_empty(root: Path) -> None:
+    """Remove a folder that holds only what `opened` makes."""
+    with suppress(OSError):
+        (root / "parts").rmdir()
+        (root / ".lock").unlink()
+        root.rmdir()
 
 
 def _check(root: Path, name: str, force: bool) -> None:

@@ -92,7 +92,8 @@ def check_predictions(gold: Gold, predictions: Predictions) -> None:
 
     Raises:
         InputError: no predictions at all, an example without one or one without an example, an item twice or
-            from outside the catalogue, or a negative rank; the first offending example is named.
+            from outside the catalogue, a rank of what is no target, or a negative one; the first offending example is
+            named.
     """
     name = predictions.system
     if predictions.lists:
@@ -102,7 +103,13 @@ def check_predictions(gold: Gold, predictions: Predictions) -> None:
             check_list(name, example.id, predictions.lists[example.id], catalogue)
     elif not predictions.ranks:
         raise InputError(f"{name!r} has no predictions; the gold has {len(gold.examples)} examples")
+    targets = {example.id: example.targets for example in gold.examples}
     for (example_id, target, _), rank in predictions.ranks.items():
+        if target not in targets.get(example_id, ()):
+            raise InputError(
+                f"{name!r} has a rank for {target!r} of {example_id!r}, which is no target of {gold.data_set!r} "
+                f"{gold.split!r}; is it of another split?"
+            )
         if rank < 0:
             raise InputError(f"{name!r} has rank {rank!r} for {target!r} of {example_id!r}; a miss is 0")
     if unknown := sorted(set(predictions.calls) - {example.id for example in gold.examples}):

@@ -26,6 +26,7 @@ class Call:
         repaired: the ranking is not exactly what the model wrote.
         degraded: the model did not answer; the list is the fallback's.
         answer: the model's text.
+        failure: why there is no answer; known only while the run goes on, it is not kept in files.
     """
 
     latency_ms: float | None = None
@@ -38,6 +39,7 @@ class Call:
     repaired: bool = False
     degraded: bool = False
     answer: str = ""
+    failure: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ def _row(block: Block, system: SystemResult, against: str | None) -> dict[str, A
     figures = system.figures
     row: dict[str, Any] = {"system": system.system, "protocol": block.protocol, "n": block.rows}
     row |= {measure: figure.value for measure, figure in figures.items()}
-    row["ci"] = {m: None if figure.value is None else [figure.low, figure.high] for m, figure in figures.items()}
+    row["ci"] = {m: None if figure.low is None else [figure.low, figure.high] for m, figure in figures.items()}
     if against not in (None, system.system):
         other = block.system(str(against)).figures
         told = [m for m in figures if figures[m].value is not None and other[m].value is not None]

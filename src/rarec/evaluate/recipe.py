@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from rarec.conversations.data_sets import DATA_SETS
 from rarec.embed.factory import EmbedderSettings
 from rarec.errors import InputError, SettingsError
+from rarec.evaluate.complaints import complaints
 from rarec.evaluate.protocols import EvaluationProtocol
-from rarec.evaluate.score import Options
+from rarec.evaluate.score import Options, measure_parts
 from rarec.evaluate.system_configs import Name, SystemConfig
 
 FORMAT: Final = 1
@@ -32,10 +33,15 @@ class RunConfig(_Part):
         name: of the run; the recipe file's if empty.
         seed: of the bootstrap.
         seeds: systems that draw at random are run once with each.
-        measures, headline, samples, level, slices: see `rarec.evaluate.score.Options`.
+        measures: recall (``R@k``), NDCG (``N@k``) and ``MRR@k``.
+        headline: the measure of groups and pairs; one of `measures`.
+        samples: draws of the bootstrap by dialogue.
+        level: of the intervals.
+        slices: whether figures of parts of the rows are told too.
         against: a system that every other is compared with on all measures.
         depth: how long lists are kept; at least as long as the measures ask.
-        protocols: one table each.
+        protocols: one table each: ``new-targets`` or ``all-targets``, and ``/per-turn``, ``/corpus``, ``/seen-kept``
+            or ``/seen-excluded`` after it.
     """
 
     name: str = ""
@@ -53,7 +59,19 @@ class RunConfig(_Part):
     @field_validator("protocols")
     @classmethod
     def _are_protocols(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _different(tuple(EvaluationProtocol.parse(name).name for name in names))
+        return _different(tuple(protocol.name for protocol in _each(EvaluationProtocol.parse, names)))
+
+    @field_validator("measures")
+    @classmethod
+    def _are_measures(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        _each(measure_parts, names)
+        return _different(names)
+
+    @field_validator("headline")
+    @classmethod
+    def _is_a_measure(cls, name: str) -> str:
+        measure_parts(name)
+        return name
 
     @field_validator("seeds")
     @classmethod
@@ -82,13 +100,15 @@ class DataSetConfig(_Part):
 
     Attributes:
         name: of the data set in tables and folders; each comes once in a recipe.
-        reader: one of `rarec.conversations.DATA_SETS`; if empty, the one of that name, else ``jsonl``, the own format.
+        reader: ``redial``, ``inspired``, ``reddit-v1``, ``reddit-v2``, or ``jsonl``, the own format; if empty, the one
+            called as `name`, else ``jsonl``.
         folder: where it lies; relative to the recipe's folder.
         split: what is evaluated.
         training: the split that systems learn from and that popularity is counted in; empty if there is none.
         tuning: the split that weights are tuned on.
         examples: a file with the turns to predict, where they are not those of the split.
-        recorded_ranks, recorded_outputs: recordings of language models; relative to `folder`.
+        recorded_ranks: ranks that recorded language models gave to the targets (Parquet); relative to `folder`.
+        recorded_outputs: what recorded language models wrote (Parquet); relative to `folder`.
         layout: how items are written for the embedder: a packaged layout or the path of one. Empty means ``film``
             where vectors of such texts lie in `folder`, else ``generic``.
     """
@@ -185,30 +205,8 @@ def parse_recipe(values: Mapping[str, Any], *, source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        wrong = error.errors()
-        # A list of which every member is wrong is reported as too short as well.
-        shown = [e for e in wrong if not (e["type"] == "too_short" and any(_inside(o["loc"], e["loc"]) for o in wrong))]
-        lines = [_complaint(e["loc"], e["msg"], e["input"]) for e in shown]
-        raise SettingsError(f"the recipe {source!r} has wrong values:\n" + "\n".join(lines)) from None
-
-
-def _inside(place: Sequence[str | int], outer: Sequence[str | int]) -> bool:
-    return len(place) > len(outer) and place[: len(outer)] == outer
-
-
-def _complaint(place: Sequence[str | int], message: str, value: object) -> str:
-    """``system 3 (retriever).of``: where, and what is wrong there; places in a list count from 1."""
-    where = ""
-    for before, part in zip(("", *place), place, strict=False):
-        if isinstance(part, int):
-            where += f" {part + 1}"
-        elif isinstance(before, int) and place[0] == "system":  # the kind that was chosen
-            where += f" ({part})"
-        else:
-            where += f".{part}" if where else part
-    text = message.removeprefix("Value error, ")
-    shown = "" if isinstance(value, dict) else f" = {value!r}"
-    return f"  {where}{shown}: {text}" if where else f"  {text}"
+        lines = "\n".join(complaints(error, Recipe))
+        raise SettingsError(f"the recipe {source!r} has wrong values:\n{lines}") from None
 
 
 def _placed(recipe: Recipe, folder: Path, data: Path | None) -> Recipe:
@@ -232,6 +230,20 @@ def _placed(recipe: Recipe, folder: Path, data: Path | None) -> Recipe:
         }
         systems.append(system.model_copy(update=paths))
     return recipe.model_copy(update={"data_sets": tuple(data_sets), "systems": tuple(systems)})
+
+
+def _each(read: Callable[[str], _Value], names: Sequence[str]) -> list[_Value]:
+    """Read every name. Raises ValueError with all that cannot be read, not only the first."""
+    found: list[_Value] = []
+    wrong: list[str] = []
+    for name in names:
+        try:
+            found.append(read(name))
+        except InputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return found
 
 
 def _different(values: tuple[_Value, ...]) -> tuple[_Value, ...]:

@@ -48,6 +48,12 @@ class RecordedList:
         kept = (name for name, edits in near if not filtered or edits <= MAX_EDITS)
         return tuple(name for name in kept if not (exclude_seen and name in self.mentioned))[:DEPTH]
 
+    def read(self) -> int:
+        """How many names are read until twenty places are filled by what the conversation does not mention."""
+        titles = enumerate(zip(self.names, self.edits, strict=True), start=1)
+        filled = [at for at, (name, edits) in titles if edits <= MAX_EDITS and name not in self.mentioned]
+        return filled[DEPTH - 1] if len(filled) >= DEPTH else len(self.names)
+
     def ranks(self, *, filtered: bool = True, exclude_seen: bool = True) -> tuple[int, ...]:
         """The rank of each ground truth, 0 for a miss."""
         places = self.places(filtered=filtered, exclude_seen=exclude_seen)
@@ -71,8 +77,9 @@ class RecordedLists:
         """Lists of items to the depth of 20, as the authors linked the titles.
 
         Names that are no item of ours leave no gap, and an item stands at its first place only, so a target may stand
-        higher here than by `RecordedList.ranks`, where every name takes its place. `Call.ungrounded` counts names
-        that are too far from the vocabulary or are no item.
+        higher here than by `RecordedList.ranks`, where every name takes its place. A longer answer is read until
+        twenty places are filled by what is not mentioned. `Call.named` counts the names that were read,
+        `Call.ungrounded` those of them that are too far from the vocabulary or are no item.
         """
         lists: dict[str, tuple[ItemId, ...]] = {}
         calls: dict[str, Call] = {}
@@ -86,11 +93,11 @@ class RecordedLists:
         return ReplayLLM({example: recorded.text for example, recorded in self.lists.items()}, name=self.name)
 
     def _linked(self, recorded: RecordedList) -> tuple[tuple[ItemId, ...], Call]:
-        places = recorded.places(exclude_seen=False)
-        found = [self.items[name] for name in places if name in self.items]
+        named = recorded.read()
+        titles = zip(recorded.names[:named], recorded.edits[:named], strict=True)
+        found = [self.items[name] for name, edits in titles if edits <= MAX_EDITS and name in self.items]
         items = tuple(dict.fromkeys(found))
-        named = min(len(recorded.names), DEPTH)
-        ungrounded = max(named - len(found), 0)
+        ungrounded = named - len(found)
         repeated = len(found) - len(items)
         repaired = bool(ungrounded or repeated)
         return items, Call(

@@ -13,6 +13,8 @@ from rarec.errors import InputError
 from rarec.files import write_text
 
 FORMAT = 1
+_ROUNDING = 1e-12
+"""Averages over rows and seeds may differ by so much although every row is the same."""
 
 
 class _Frozen(BaseModel):
@@ -20,7 +22,7 @@ class _Frozen(BaseModel):
 
 
 class Figure(_Frozen):
-    """An average and its bootstrap interval by dialogue; None where it cannot be told."""
+    """An average and its bootstrap interval by dialogue; None where it cannot be told: of one dialogue no interval."""
 
     value: float | None
     low: float | None = None
@@ -40,7 +42,8 @@ class Generation(_Frozen):
 
     Attributes:
         calls: examples for which it was asked.
-        ungrounded: share of named entries that are no item (hallucinations), 0..1.
+        ungrounded: share of named entries that are no item of the catalogue, 0..1: hallucinations, and titles that
+            exist elsewhere.
         repeated: share of named entries that it gave again.
         repaired, degraded: share of calls.
         latency_ms: median, and the 95th percentile.
@@ -66,7 +69,8 @@ class SystemResult(_Frozen):
     Attributes:
         depth: a measure with k beyond it is None.
         seeds: how many runs are averaged; `seed_sd` is the standard deviation between them, by measure.
-        group: letters; two systems that share one do not separate on the block's headline measure.
+        group: letters; two systems that share one do not separate on the block's headline measure. A lower bound
+            shares one with every system above it, because its true figure may be there.
         slices: slice name -> bands in order.
         beyond: coverage, popularity bias, diversity of the first ten; None where lists are not known.
         lower_bound: every figure is a lower bound.
@@ -93,7 +97,8 @@ class Pair(_Frozen):
     Attributes:
         minimum_detectable: the true difference that this many rows would show (two-sided at the block's level)
             four times in five.
-        separates: the interval excludes zero.
+        low, high: of one dialogue -1 and 1, because nothing is known of others.
+        separates: the interval excludes zero, by more than rounding.
         a_only, b_only: share of rows whose target only a, or only b, has among its first ten.
     """
 
@@ -109,7 +114,7 @@ class Pair(_Frozen):
 
     @property
     def separates(self) -> bool:
-        return self.low > 0 or self.high < 0
+        return self.low > _ROUNDING or self.high < -_ROUNDING
 
 
 class Block(_Frozen):

@@ -68,6 +68,7 @@ def run_recipe(
     Raises:
         InputError: a data set, split, file or name is unknown or wrong, or predictions do not fit the gold.
         StoreError: the folder cannot be written.
+        LLMUnavailable: a language model has no key, or answered none of the calls of a portion.
         RarecError: others, as the systems raise them.
     """
     resources = resources or Resources()
@@ -76,7 +77,6 @@ def run_recipe(
     config = _config(recipe, contexts, hashes)
     parts: Parts = NoParts()
     if folder is not None:
-        folder.begin(config)
         parts = PartFiles(folder.parts)
     answers = None if folder is None else folder.parts
     stages = [
@@ -85,6 +85,8 @@ def run_recipe(
     ]
     for stage in stages:
         stage.check()
+    if folder is not None:  # what is refused before leaves the folder as it was
+        folder.begin(config)
     data_sets: list[tuple[Gold, tuple[Predictions, ...]]] = []
     for stage in stages:
         data_sets.append((stage.gold(), stage.run()))
@@ -97,13 +99,15 @@ def run_recipe(
         meta["files"] = _digests(folder.root, recipe)
     results = Results(blocks=blocks, meta=meta)
     if folder is not None:
-        finish(folder.root, results, page=page)
+        finish(folder.root, results, page=page, against=recipe.run.against)
     return Run(results, tuple(data_sets), older)
 
 
-def finish(root: Path, results: Results, *, page: bool = True) -> None:
+def finish(root: Path, results: Results, *, page: bool = True, against: str | None = None) -> None:
     """Write the page, and last the figures. Without the packages of the page there is only a warning.
 
+    Args:
+        against: the system that others are compared with on the page, in the tables that have it.
     Raises:
         StoreError: a file cannot be written.
     """
@@ -111,7 +115,9 @@ def finish(root: Path, results: Results, *, page: bool = True) -> None:
         from rarec.evaluate.reports.html import write_html
 
         try:
-            write_html(results, root / REPORT, title=str(results.meta.get("name", "")))
+            known = any(system.system == against for block in results.blocks for system in block.systems)
+            title = str(results.meta.get("name", ""))
+            write_html(results, root / REPORT, title=title, reference=against if known else None)
         except MissingExtra as error:
             log.warning("no %s is written: %s", REPORT, error)
     results.write(root / METRICS)
@@ -164,10 +170,12 @@ class Replay:
 
     Attributes:
         difference: where they first differ from those in the folder; None if they are identical.
+        against: the system that the recipe compares with.
     """
 
     results: Results
     difference: str | None
+    against: str | None = None
 
 
 def replay(root: str | Path, *, progress: Progress | None = None) -> Replay:
@@ -178,7 +186,8 @@ def replay(root: str | Path, *, progress: Progress | None = None) -> Replay:
     """
     recipe, run = read_run(root)
     again = Results(blocks=scored(recipe, run.data_sets, progress=progress), meta=run.results.meta)
-    return Replay(again, first_difference(json.loads(again.to_json()), json.loads(run.results.to_json())))
+    difference = first_difference(json.loads(again.to_json()), json.loads(run.results.to_json()))
+    return Replay(again, difference, recipe.run.against)
 
 
 # what decides the figures

@@ -242,16 +242,23 @@ class _Scored:
         if options.slices:
             if rows.protocol.unit == "target":
                 self._slices |= target_slices([gold.items[target] for target in rows.targets])
+                if not any(item.popularity for item in gold.items.values()):  # no training, so nothing is known
+                    del self._slices["popularity"], self._slices["cold"]
             self._slices |= context_slices(rows.row_examples)
         catalogue = gold.catalogue(rows.protocol.catalogue)
         items = {item: facts for item, facts in gold.items.items() if item in catalogue}
         self._beyond = BeyondAccuracy(items, rows.targets)
 
     def systems(self) -> list[SystemResult]:
-        separated = {(p.a, p.b) for p in self.pairs if p.measure == self._options.headline and p.separates}
+        separated = {(p.a, p.b) for p in self.pairs if p.measure == self._options.headline and self._is_shown(p)}
         compared = [name for name, values in self._values.items() if self._options.headline in values]
         groups = letters(compared, separated)
         return [self._system(name, groups.get(name, "")) for name in self._given]
+
+    def _is_shown(self, pair: Pair) -> bool:
+        """Whether it separates; a system that is known from below only may well reach one that stands above it."""
+        lower = pair.a if pair.delta < 0 else pair.b
+        return pair.separates and not any(run.lower_bound for run in self._given[lower])
 
     def _system(self, name: str, group: str) -> SystemResult:
         runs = self._given[name]
@@ -296,10 +303,16 @@ class _Scored:
         own = self._values[name]
         figures = {measure: Figure(value=None) for measure in self._options.measures}
         if own:
-            lows, highs = percentiles(self._draws[name], level=self._options.level).tolist()
-            for measure, low, high in zip(own, lows, highs, strict=True):
-                figures[measure] = Figure(value=float(own[measure].mean()), low=low, high=high)
+            ends = self._ends(self._draws[name], self._bootstrap.clusters())
+            for (measure, values), both in zip(own.items(), ends, strict=True):
+                figures[measure] = Figure(value=float(values.mean()), **both)
         return figures
+
+    def _ends(self, draws: Floats, dialogues: int) -> list[dict[str, float]]:
+        """Low and high of each column, or neither: one dialogue tells nothing about others."""
+        lows, highs = percentiles(draws, level=self._options.level).tolist()
+        known = [dialogues > 1 and not np.isnan(low) for low in lows]  # no draw may have rows of a band
+        return [{"low": low, "high": high} if so else {} for low, high, so in zip(lows, highs, known, strict=True)]
 
     def _pairs(self) -> list[Pair]:
         options, pairs = self._options, []
@@ -313,12 +326,14 @@ class _Scored:
     def _pair(self, a: str, b: str, measure: str) -> Pair:
         draws = self._draw(a, measure) - self._draw(b, measure)
         low, high = percentiles(draws, level=self._options.level).tolist()
+        detectable = minimum_detectable(draws, level=self._options.level)
+        if self._bootstrap.clusters() == 1:  # it tells nothing about others, where any difference is possible
+            low, high, detectable = -1.0, 1.0, 1.0
         a_only, b_only = self._overlap(a, b)
         return Pair(
             a=a, b=b, measure=measure,
             delta=float((self._values[a][measure] - self._values[b][measure]).mean()),
-            low=low, high=high,
-            minimum_detectable=minimum_detectable(draws, level=self._options.level),
+            low=low, high=high, minimum_detectable=detectable,
             a_only=a_only, b_only=b_only,
         )  # fmt: skip
 
@@ -326,10 +341,17 @@ class _Scored:
         return np.asarray(self._draws[name][:, list(self._values[name]).index(measure)], np.float64)
 
     def _overlap(self, a: str, b: str) -> tuple[float | None, float | None]:
-        """Share of rows found by one system only; for one target a row, where both lists reach ten places."""
-        ours, theirs = self._values[a].get(OVERLAP), self._values[b].get(OVERLAP)
-        if ours is None or theirs is None or self.rows.protocol.unit == "turn":
+        """Share of rows found by one system only; for one target a row, where both lists reach ten places.
+
+        Runs of the same seed are compared with each other; a system without seeds with every run of the other.
+        """
+        kind, k = measure_parts(OVERLAP)
+        if min(self._depth[a], self._depth[b]) < k or self.rows.protocol.unit == "turn":
             return None, None
+        ours = np.array([self._measured(kind, ranks, k) for ranks in self._ranks[a]])
+        theirs = np.array([self._measured(kind, ranks, k) for ranks in self._ranks[b]])
+        if len(ours) != len(theirs):
+            ours, theirs = ours.mean(axis=0)[None], theirs.mean(axis=0)[None]
         return float((ours * (1 - theirs)).mean()), float((theirs * (1 - ours)).mean())
 
     def _bands(self, name: str, bands: Bands) -> list[Band]:
@@ -338,11 +360,9 @@ class _Scored:
         for band, inside in bands.items():
             n, figures = int(inside.sum()), {}
             if n and own:
-                draws = self._bootstrap.band_means(_columns(own), inside)
-                lows, highs = percentiles(draws, level=self._options.level).tolist()
-                for (measure, values), low, high in zip(own.items(), lows, highs, strict=True):
-                    ends = {} if np.isnan(low) else {"low": low, "high": high}  # a band that no draw has
-                    figures[measure] = Figure(value=float(values[inside].mean()), **ends)
+                ends = self._ends(self._bootstrap.band_means(_columns(own), inside), self._bootstrap.clusters(inside))
+                for (measure, values), both in zip(own.items(), ends, strict=True):
+                    figures[measure] = Figure(value=float(values[inside].mean()), **both)
             result.append(Band(band=band, n=n, figures=figures))
         return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from rarec.conversations import Example
 from rarec.errors import InputError
-from rarec.evaluate.build import Workshop, build
+from rarec.evaluate.build import Workshop, build, check_remote
 from rarec.evaluate.context import DataContext
+from rarec.evaluate.failures import note_of, remote, stop_if_dead, warning_of
 from rarec.evaluate.folder import Parts
 from rarec.evaluate.fusion import fuse, learn_weights, oracle_union, tuning_rows
 from rarec.evaluate.gold import Gold
@@ -36,6 +38,8 @@ from rarec.evaluate.system_configs import (
 from rarec.evaluate.systems import GeneratingSystem, System
 from rarec.evaluate.user_file import read_user_predictions
 from rarec.types import ItemId
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Stage:
 
         Raises:
             InputError: a protocol has no rows or no system, or a file does not fit the gold.
+            LLMUnavailable, SettingsError: a language model that is to be asked has no key, or one that no key can be.
         """
         for protocol in self.protocols:
             rows_of(self.gold(), protocol)
@@ -110,6 +115,8 @@ class Stage:
         for job in self.jobs():
             if isinstance(job.config, FileSystem) or _is_recorded(job.config, "ranks", "lists"):
                 self.predictions(job)
+            if (llm := remote(job.config)) is not None and self._parts.load(self.key(job), job.config.row) is None:
+                check_remote(job.config.row, llm, self._answers)
 
     def run(self) -> tuple[Predictions, ...]:
         """All predictions, in the order of `jobs`. Raises InputError if predictions or a system do not fit."""
@@ -123,11 +130,24 @@ class Stage:
             found = self._parts.load(key, job.config.row) if kept else None
             if found is None:
                 found = replace(self._computed(job, key), system=job.config.row, seed=job.seed)
-                if kept and not _has_failed(found):
+                if kept and not _has_failed(found) and not self._lost(job):
                     self._parts.save(key, found)
                     self._parts.drop_portions(key)
-            self._done[job] = found
+            self._done[job] = self._noted(job, found)
         return self._done[job]
+
+    def _lost(self, job: Job) -> list[str]:
+        """Rows that a job is made of and that lack answers: what is made of them is no part to keep either."""
+        needs = [need for split in self._splits(job) for need in self._needs(job, split)]
+        return [n.config.row for n in needs if n in self._done and (_has_failed(self._done[n]) or self._lost(n))]
+
+    def _noted(self, job: Job, found: Predictions) -> Predictions:
+        notes = [found.note, note_of(job.config, found)]
+        if lost := self._lost(job):
+            notes.append(f"answers are missing in {', '.join(map(repr, dict.fromkeys(lost)))}, see there")
+        if remote(job.config) is not None and (warning := warning_of(found)):
+            log.warning("%s, %s: %s", self.data.config.name, _stage_name(job), warning)
+        return replace(found, note="; ".join(filter(None, notes)))
 
     def key(self, job: Job) -> str:
         """A hash of everything that decides the predictions of a job; names of rows do not."""
@@ -275,11 +295,14 @@ class Stage:
         """Portion by portion, each kept, because answers take long and may cost money."""
         lists: dict[str, tuple[ItemId, ...]] = {}
         calls: dict[str, Call] = {}
+        first = True
         for chunk in chunks(system, examples):
             portion = f"{key}-{len(lists)}"
             found = self._parts.load(portion, job.config.row)
             if found is None:
                 found = self._portion(job, system, chunk)
+                stop_if_dead(job.config, list(found.calls.values()), first=first)
+                first = False
                 if not _has_failed(found):
                     self._parts.save(portion, found)
             lists |= found.lists

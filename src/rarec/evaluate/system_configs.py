@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from rarec.evaluate.complaints import TABLE
 from rarec.evaluate.protocols import Scope
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
@@ -89,7 +90,11 @@ class CoOccurrenceSystem(_System):
 
 
 class EmbeddingSimilaritySystem(_System):
-    """Nearest items in the embedder's own space: to the last messages, to the mentioned items, or to both."""
+    """Nearest items in the embedder's own space.
+
+    Attributes:
+        variant: near to the last messages, to the mentioned items, or to both.
+    """
 
     kind: Literal["embedding-similarity"] = "embedding-similarity"
     variant: Literal["text", "items", "both"] = "both"
@@ -99,7 +104,13 @@ class EmbeddingSimilaritySystem(_System):
 
 
 class BM25System(_System):
-    """Words of the last messages in the items' texts; None means the baseline's own default."""
+    """Words of the last messages in the items' texts; without a value the baseline's own default is taken.
+
+    Attributes:
+        last_messages: how many messages are the query.
+        k1: how soon more of the same word counts no more.
+        b: how much long texts are held back.
+    """
 
     kind: Literal["bm25"] = "bm25"
     last_messages: int | None = Field(default=None, ge=1)
@@ -108,7 +119,12 @@ class BM25System(_System):
 
 
 class ItemKNNSystem(_System):
-    """Nearest neighbours of the mentioned items; None means the baseline's own default."""
+    """Nearest neighbours of the mentioned items; without a value the baseline's own default is taken.
+
+    Attributes:
+        weighting: of an item's dialogues before their similarity.
+        neighbours: how many of each item are kept.
+    """
 
     kind: Literal["item-knn"] = "item-knn"
     weighting: Literal["cosine", "tfidf", "bm25"] | None = None
@@ -116,14 +132,24 @@ class ItemKNNSystem(_System):
 
 
 class EASESystem(_System):
-    """A linear autoencoder over items; None means the baseline's own default."""
+    """A linear autoencoder over items; without a value the baseline's own default is taken.
+
+    Attributes:
+        regularisation: added to the diagonal of the items' matrix; more of it trusts rare pairs less.
+    """
 
     kind: Literal["ease"] = "ease"
     regularisation: float | None = Field(default=None, gt=0)
 
 
 class SASRecSystem(_System):
-    """Self-attention over the mentioned items; None means the baseline's own default."""
+    """Self-attention over the mentioned items; without a value the baseline's own default is taken.
+
+    Attributes:
+        epochs: passes over the training conversations.
+        width: of its vectors.
+        dropout: in training.
+    """
 
     varies: ClassVar[bool] = True
     kind: Literal["sasrec"] = "sasrec"
@@ -140,7 +166,12 @@ class RetrieverSystem(_System):
 
 
 class PricesConfig(_Part):
-    """US dollars for a million tokens."""
+    """US dollars for a million tokens.
+
+    Attributes:
+        input: what the model reads.
+        output: what it writes.
+    """
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
@@ -153,7 +184,10 @@ class LLMConfig(_Part):
         model: as the endpoint calls it.
         base_url: up to and with ``/v1``; OpenAI's if empty.
         api_key_env: the environment variable that holds the key; a key itself is never in a recipe.
-        prices: None reports no cost.
+        prices: ``{ input = 0.15, output = 0.60 }``, US dollars for a million tokens; without them no cost is reported.
+        concurrency: calls in flight.
+        deadline_s: for each call, its repeats after a busy server included.
+        max_tokens, temperature: of each answer.
     """
 
     model: Name
@@ -166,19 +200,29 @@ class LLMConfig(_Part):
     temperature: float = Field(default=0.0, ge=0, le=2)
 
 
+def _which(value: object) -> str:
+    return TABLE if isinstance(value, (dict, LLMConfig)) else "local"
+
+
+LocalOrRemote = Annotated[
+    Annotated[Literal["local"], Tag("local")] | Annotated[LLMConfig, Tag(TABLE)], Discriminator(_which)
+]
+
+
 class RankedSystem(_System):
     """The first candidates of another system in the order that a language model gives them, then the rest.
 
     Attributes:
         of: row of the other system.
-        llm: ``local`` is the ranker of the bundle.
+        llm: ``local`` is the ranker of the bundle; a table names a model behind an endpoint.
         candidates: how many the model sees.
-        n: how many it is asked to rank; None means 20 of a language model, all of the local one.
+        n: how many it is asked to rank; without it 20 of a language model, all of the local one.
+        template: of the prompt: ``default``, or the path of one.
     """
 
     kind: Literal["ranked"] = "ranked"
     of: Name
-    llm: Literal["local"] | LLMConfig = "local"
+    llm: LocalOrRemote = "local"
     candidates: int = Field(default=50, ge=1)
     n: int | None = Field(default=None, ge=1)
     template: str = "default"
@@ -198,7 +242,9 @@ class LLMAloneSystem(_System):
 
     Attributes:
         titles: how many it is asked for.
+        llm: the model.
         items: what is recommended, in the plural, for the prompt.
+        template: of the prompt: ``default``, or the path of one.
     """
 
     kind: Literal["llm-alone"] = "llm-alone"
@@ -216,6 +262,7 @@ class FusionSystem(_System):
 
     Attributes:
         members: rows; the first begins and decides ties.
+        method: reciprocal ranks, one of each in turn, or weights that are learned.
         weights: of ``rrf``, one a member. ``learned`` finds them on the split for tuning.
         c: of ``rrf``.
     """
@@ -242,7 +289,11 @@ class FusionSystem(_System):
 
 
 class OracleSystem(_System):
-    """The better rank of two systems for every target: what choosing between them could reach at best."""
+    """The better rank of two systems for every target: what choosing between them could reach at best.
+
+    Attributes:
+        members: the two rows.
+    """
 
     kind: Literal["oracle"] = "oracle"
     members: tuple[Name, Name]
@@ -287,7 +338,7 @@ class FileSystem(_System):
 
     Attributes:
         path: relative to the recipe's folder.
-        depth: how far down the lists can be trusted; None means as far as the longest of them.
+        depth: how far down the lists can be trusted; without it as far as the longest of them.
         catalogue: which catalogue was ranked.
         empty: empty lists are meant, and are misses.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,46 @@ def read_user_predictions(
         if not items and not empty:
             raise InputError(f"{place}: {example!r} has an empty list; add 'empty = true' if that is meant")
         lists[example], places[example] = items, place
+    if lists.keys() == {example.id for example in gold.examples}:  # else they are of another split
+        _check_items(gold, lists, places, catalogue=catalogue)
     if not lists:
         raise InputError(f"{str(path)!r} has no predictions; the gold has {len(gold.examples)} examples")
     known = min(depth, max(map(len, lists.values())) or depth)
     found = Predictions(system, known, lists, catalogue=catalogue)
-    check_predictions(gold, found)
+    try:
+        check_predictions(gold, found)
+    except InputError as error:
+        raise InputError(f"{str(path)!r}: {error}; 'rarec data examples' lists what is asked") from None
     return found
+
+
+def _check_items(
+    gold: Gold,
+    lists: Mapping[str, tuple[ItemId, ...]],
+    places: Mapping[str, str],
+    *,
+    catalogue: Scope,
+) -> None:
+    """Raises InputError if an item is not in the catalogue or comes twice in a list; all of the kind are counted."""
+    known = gold.catalogue(catalogue)
+    unknown = [(item, name) for name, items in lists.items() for item in items if item not in known]
+    if unknown:
+        of = f"the corpus of {gold.data_set!r}" if catalogue == "corpus" else f"the catalogue of {gold.data_set!r}"
+        raise InputError(
+            f"{places[unknown[0][1]]}: {unknown[0][0]!r} is no item of {of}{_more(unknown)}; give ids as its items "
+            "have them, or take what is no item out of the lists"
+        )
+    twice = [(item, name) for name, items in lists.items() for item, n in Counter(items).items() if n > 1]
+    if twice:
+        raise InputError(
+            f"{places[twice[0][1]]}: {twice[0][0]!r} is in the list twice{_more(twice)}; give every item of a list once"
+        )
+
+
+def _more(found: Sequence[tuple[ItemId, str]]) -> str:
+    """How many more there are, and in how many lists."""
+    lists = len({name for _, name in found})
+    return f" (and {len(found) - 1:,} more, in {lists:,} lists)" if len(found) > 1 else ""
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str, tuple[ItemId, ...]]]:

@@ -34,8 +34,11 @@ class Asked:
     spend: Spend = field(default_factory=Spend)
 
 
-async def ask_one(llm: LLM, request: CompletionRequest) -> Asked:
-    """Ask a model, whose failures become an `Asked` without completion and a warning in the log.
+async def ask_one(llm: LLM, request: CompletionRequest, *, level: int = logging.WARNING) -> Asked:
+    """Ask a model, whose failures become an `Asked` without completion and a line in the log.
+
+    Args:
+        level: of the line.
 
     Raises:
         Whatever the model raises that is no LLMError: that is a mistake, not a failure of the model.
@@ -44,7 +47,7 @@ async def ask_one(llm: LLM, request: CompletionRequest) -> Asked:
     try:
         completion = await within_deadline(llm.name, request, lambda: llm.complete(request))
     except LLMError as error:
-        log.warning("%s did not answer: %s", llm.name, error)
+        log.log(level, "%s did not answer: %s", llm.name, error)
         return Asked(None, (time.perf_counter() - started) * 1000, str(error) or type(error).__name__)
     return Asked(completion, completion.latency_ms or None)
 

@@ -157,12 +157,16 @@ class HttpLLM:
     ) -> None:
         await self.aclose()
 
-    def _client(self) -> AsyncOpenAI:
+    def check_key(self) -> None:
+        """Raises LLMUnavailable if there is no key and the server is not on this machine."""
         if not self._key and not _is_loopback(self._base_url):
             raise LLMUnavailable(
                 f"there is no key for {self._where}; set the environment variable {KEY_VARIABLE} "
                 "(to any text if the server asks for none)"
             )
+
+    def _client(self) -> AsyncOpenAI:
+        self.check_key()
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         loop = asyncio.get_running_loop()

@@ -33,7 +33,7 @@ def write_html(
 
     Args:
         title: the page's heading; else the name of the run, in ``results.meta["name"]``.
-        reference: the system that others are compared with; see `reading.reference_of` for the one chosen otherwise.
+        reference: the system that others are compared with; else as `reading.chosen_reference` chooses.
         coloured: at most six systems to colour in the plots; see `reading.coloured_systems` for those chosen otherwise.
 
     Raises:
@@ -48,8 +48,8 @@ def page(results: Results, *, title: str = "", reference: str | None = None, col
     """The page's text; see `write_html`."""
     _check_names(results, reference, coloured)
     template = _environment().get_template("page.html.j2")
-    references = [reading.reference_of(block, reference) for block in results.blocks]
-    chosen = list(coloured) or reading.coloured_systems(results, references)
+    references = [reading.chosen_reference(block, reference) for block in results.blocks]
+    chosen = list(coloured) or reading.coloured_systems(results, [one.system if one else None for one in references])
     pages = _block_pages(results, references, chosen)
     meta = dict(results.meta)
     heading = title or str(meta.pop("name", "")) or "Evaluation"
@@ -59,6 +59,8 @@ def page(results: Results, *, title: str = "", reference: str | None = None, col
         facts=views.flattened(meta),
         blocks=pages,
         contents=_contents(pages),
+        ungrounded=reading.UNGROUNDED_NOTE,
+        few=reading.FEW,
         sentences=list(dict.fromkeys((block.protocol, block.sentence) for block in results.blocks)),
     )
 
@@ -78,10 +80,11 @@ class BlockPage:
     counts: str
     main: views.Sheet
     notes: Sequence[str]
-    groups: str
+    groups: reading.GroupColumn | None
     detectable: str
+    cutoffs: str
     level: str
-    reference: str | None
+    reference: reading.Reference | None
     differences: Drawing | None
     overlap: Drawing | None
     curve: Drawing | None
@@ -96,7 +99,9 @@ class BlockPage:
     pairs: Sequence[views.PairRow]
 
 
-def _block_pages(results: Results, references: Sequence[str | None], coloured: Sequence[str]) -> list[BlockPage]:
+def _block_pages(
+    results: Results, references: Sequence[reading.Reference | None], coloured: Sequence[str]
+) -> list[BlockPage]:
     plots, rows = _plots()
     styles = plots.styles_of(coloured)
     return [
@@ -106,10 +111,11 @@ def _block_pages(results: Results, references: Sequence[str | None], coloured: S
 
 
 def _block_page(
-    drawers: tuple[Any, Any], block: Block, reference: str | None, styles: Styles, *, anchor: str
+    drawers: tuple[Any, Any], block: Block, reference: reading.Reference | None, styles: Styles, *, anchor: str
 ) -> BlockPage:
     plots, rows = drawers
     names = [system.system for system in block.systems]
+    against = reference and reference.system
     inside = [name for name in names if name in styles]
     return BlockPage(
         anchor=anchor,
@@ -117,12 +123,13 @@ def _block_page(
         counts=reading.counts_sentence(block),
         main=views.main_sheet(block),
         notes=reading.notes_of(block)[0],
-        groups=reading.group_sentence(block),
+        groups=reading.group_column(block),
         detectable=reading.detectable_sentence(block),
+        cutoffs=reading.cutoff_sentence(block),
         level=level_text(block.level),
         reference=reference,
-        differences=rows.differences(block, reference, key=f"{anchor}-differences"),
-        overlap=rows.overlap(block, reference, key=f"{anchor}-overlap"),
+        differences=rows.differences(block, against, key=f"{anchor}-differences"),
+        overlap=rows.overlap(block, against, key=f"{anchor}-overlap"),
         curve=plots.recall_curve(block, styles, key=f"{anchor}-recall"),
         panels=plots.reliability(block, styles, key=f"{anchor}-bands"),
         legend=[

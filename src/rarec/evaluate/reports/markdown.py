@@ -8,6 +8,7 @@ from typing import Literal
 
 from rarec.errors import InputError
 from rarec.evaluate.reports import reading
+from rarec.evaluate.reports.views import generation_sheet
 from rarec.evaluate.reports.wording import clean, level_text, number, span
 from rarec.evaluate.results import Block, SystemResult
 
@@ -27,7 +28,7 @@ def markdown_table(
     systems: Sequence[str] | None = None,
     intervals: Intervals = "headline",
 ) -> str:
-    """Systems by measures, in the block's order, with the letters of the headline; no line break at the end.
+    """Systems by measures, in the block's order, with the groups of the headline; no line break at the end.
 
     Args:
         measures: the columns; all if None.
@@ -43,27 +44,41 @@ def markdown_table(
     head = ["system", *map(escaped, columns)]
     if intervals == "headline":
         head.append(f"{escaped(block.headline)} {level_text(block.level)}")
-    grouped = any(system.group for system in block.systems)
-    head += ["group"] if grouped else []
+    groups = reading.group_column(block)
+    grouped = groups is not None
+    head += [groups.head] if groups else []
     lines = [_line(head), _line([":--", *["--:"] * (len(head) - 1 - grouped), *[":--"] * grouped])]
-    for system in block.systems:
+    for place, system in enumerate(block.systems):
         if system.system in kept:
-            cells = [escaped(system.system), *(_cell(system, measure, intervals) for measure in columns)]
+            cells = [escaped(reading.shown_name(system)), *(_cell(system, measure, intervals) for measure in columns)]
             headline = reading.figure_of(system, block.headline)
             cells += [span(headline.low, headline.high)] if intervals == "headline" else []
-            cells += [f"`{system.group}`" if system.group else ""] if grouped else []
+            cells += [_group(groups, place)] if groups else []
             lines.append(_line(cells))
     return "\n".join(lines)
 
 
+def markdown_generation(block: Block) -> str:
+    """What the language models of a block did, and what of it is easily misread; empty without any."""
+    made = generation_sheet(block)
+    if made is None:
+        return ""
+    heads = ["system", *(escaped(f"{column.name} {column.below}".strip()) for column in made.columns)]
+    rows = [_line([escaped(row.name), *(cell.value for cell in row.cells)]) for row in made.rows]
+    table = [_line(heads), _line([":--", *["--:"] * len(made.columns)]), *rows]
+    return "\n".join([*table, "", escaped(reading.UNGROUNDED_NOTE)])
+
+
 def markdown_notes(block: Block) -> str:
     """What the figures of a block stand on, as a list: protocol, n, level, what would be detected, footnotes."""
+    groups = reading.group_column(block)
     lines = [
         f"{escaped(block.protocol)}: {escaped(block.sentence)}.",
         f"{escaped(reading.counts_sentence(block))}.",
         f"Intervals: {level_text(block.level)}, {block.samples:,} bootstrap draws by dialogue.",
-        escaped(reading.group_sentence(block)) if any(system.group for system in block.systems) else "",
+        escaped(groups.sentence) if groups else "",
         escaped(reading.detectable_sentence(block)),
+        escaped(reading.cutoff_sentence(block)),
         *_footnotes(block),
     ]
     return "\n".join(f"- {line}" for line in lines if line)
@@ -75,6 +90,11 @@ def _footnotes(block: Block) -> list[str]:
         f"{', '.join(escaped(name) for name, own in marks.items() if place in own)}: {escaped(text)}"
         for place, text in enumerate(texts, start=1)
     ]
+
+
+def _group(groups: reading.GroupColumn, place: int) -> str:
+    cell = groups.cells[place]
+    return f"`{cell}`" if groups.letters and cell else cell
 
 
 def _cell(system: SystemResult, measure: str, intervals: Intervals) -> str:

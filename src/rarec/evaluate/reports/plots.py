@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from rarec.evaluate.reports.canvas import PX, axes_of, share_axis
+from rarec.evaluate.reports.reading import FEW
 from rarec.evaluate.reports.svg import GREY, INK, SERIES, Drawing, drawing_style, drawn
 from rarec.evaluate.reports.wording import clean, shortened
 from rarec.evaluate.results import Band, Block, Figure, SystemResult
@@ -113,44 +114,46 @@ def band_measures(block: Block) -> list[str]:
 def reliability(block: Block, styles: Styles, *, key: str) -> list[Drawing]:
     """One panel a slice: the measure by band with its interval for the coloured systems, the others grey.
 
-    The measure is R@10, or the first that the bands have. All panels share their vertical axis.
+    The measure is R@10, or the first that the bands have. Each has its own vertical axis from zero.
     """
     measures = band_measures(block)
     if not measures:
         return []
     measure = "R@10" if "R@10" in measures else measures[0]
     names = dict.fromkeys(name for system in block.systems for name in system.slices)
-    highest = max((figure.high or figure.value or 0.0 for figure in _band_figures(block, measure, styles)), default=0.0)
     with drawing_style():
-        return [
-            _panel(block, styles, name, measure, key=f"{key}-{order}", top=highest * 1.05 or 1.0)
-            for order, name in enumerate(names)
-        ]
+        return [_panel(block, styles, name, measure, key=f"{key}-{order}") for order, name in enumerate(names)]
 
 
-def _band_figures(block: Block, measure: str, styles: Styles) -> Iterable[Figure]:
-    for system in block.systems:
-        for bands in system.slices.values():
-            for band in bands:
-                if (figure := band.figures.get(measure)) is not None:
-                    yield figure if system.system in styles else Figure(value=figure.value)
+def _heights(systems: Sequence[SystemResult], name: str, measure: str, styles: Styles) -> Iterable[float]:
+    """How high the axis must reach: what stands on few rows does not stretch it, unless there is nothing else."""
+    known = [
+        (band, figure, system.system in styles)
+        for system in systems for band in system.slices[name]
+        if (figure := _figure(band, measure)) is not None
+    ]  # fmt: skip
+    firm = [one for one in known if not _alone(one[0], one[1])]
+    for _, figure, coloured in firm or known:
+        yield (figure.high if coloured else None) or figure.value or 0.0
 
 
-def _panel(block: Block, styles: Styles, name: str, measure: str, *, key: str, top: float) -> Drawing:
+def _panel(block: Block, styles: Styles, name: str, measure: str, *, key: str) -> Drawing:
     systems = [system for system in block.systems if system.slices.get(name)]
     bands = systems[0].slices[name]
-    figure, axes = axes_of(NARROW, 230, left=40, bottom=44)
+    many = len(bands) > 5
+    figure, axes = axes_of(NARROW, 230, left=40, bottom=56 if many else 44)
+    top = max(_heights(systems, name, measure, styles), default=0.0) * 1.05 or 1.0
     coloured = [system.system for system in systems if system.system in styles]
     names = {}
     for order, system in enumerate(_grey_first(systems, styles)):
         names[f"s{order}"] = clean(system.system)
         style = styles.get(system.system, PLAIN)
         shift = 0.0 if style.slot is None else (coloured.index(system.system) - (len(coloured) - 1) / 2) * 0.11
-        _bands(axes, system.slices[name], measure, style, shift=shift, gid=f"s{order}")
+        _bands(axes, system.slices[name], measure, style, shift=shift, gid=f"s{order}", top=top)
     axes.set_xlim(-0.5, len(bands) - 0.5)
     axes.set_ylim(0, top)
-    labels = [f"{shortened(clean(band.band), 12)}\n{band.n:,}" for band in bands]
-    axes.set_xticks(range(len(bands)), labels, parse_math=False, fontsize=10 if len(bands) <= 5 else 9)
+    labels = [_label(band, wrapped=many) for band in bands]
+    axes.set_xticks(range(len(bands)), labels, parse_math=False, fontsize=9 if many else 10)
     share_axis(axes)
     axes.set_title(f"{measure} by {clean(name)}", loc="left", fontsize=12, color=INK, parse_math=False)
     return drawn(
@@ -162,21 +165,47 @@ def _panel(block: Block, styles: Styles, name: str, measure: str, *, key: str, t
     )
 
 
-def _bands(axes: Axes, bands: Sequence[Band], measure: str, style: Style, *, shift: float, gid: str) -> None:
-    known = [(x + shift, band.figures[measure]) for x, band in enumerate(bands) if measure in band.figures]
-    points = [(x, figure) for x, figure in known if figure.value is not None]
-    if not points:
-        return
+def _label(band: Band, *, wrapped: bool) -> str:
+    text = shortened(clean(band.band), 12)
+    return f"{text.replace(' ', chr(10), 1) if wrapped else text}\n{band.n:,}"
+
+
+def _bands(
+    axes: Axes, bands: Sequence[Band], measure: str, style: Style, *, shift: float, gid: str, top: float
+) -> None:
+    """Bands side by side are joined; those of few rows or without an interval stand alone, hollow."""
     grey = style.slot is None
-    axes.plot(
-        [x for x, _ in points], [figure.value or 0.0 for _, figure in points], color=style.colour, gid=gid,
-        linestyle=style.dashes, linewidth=0.8 if grey else 1.2, marker=style.marker, markersize=4.5,
-        alpha=0.8 if grey else 1, zorder=2 if grey else 3,
-    )  # fmt: skip
-    if not grey:
-        for x, figure in points:
-            if figure.low is not None and figure.high is not None:
-                axes.plot([x, x], [figure.low, figure.high], color=style.colour, linewidth=1.2, zorder=3)
+    look: dict[str, Any] = {"color": style.colour, "gid": gid, "zorder": 2 if grey else 3, "alpha": 0.8 if grey else 1}
+    known = [
+        (x + shift, band, figure) for x, band in enumerate(bands) if (figure := _figure(band, measure)) is not None
+    ]
+    alone = [(x, figure) for x, band, figure in known if _alone(band, figure)]
+    if len(alone) < len(known):
+        # A value that is none breaks the line.
+        heights = [float("nan") if _alone(band, figure) else figure.value or 0.0 for _, band, figure in known]
+        axes.plot(
+            [x for x, _, _ in known], heights, linestyle=style.dashes, linewidth=0.8 if grey else 1.2,
+            marker=style.marker or ".", markersize=1.5 if grey else 4.5, **look,
+        )  # fmt: skip
+    if alone:
+        heights = [min(figure.value or 0.0, top) for _, figure in alone]
+        axes.plot(
+            [x for x, _ in alone], heights, linestyle="none", marker=style.marker or "o", clip_on=False,
+            markersize=2 if grey else 4.5, markerfacecolor="none", markeredgewidth=0.6 if grey else 1, **look,
+        )  # fmt: skip
+    for x, _, figure in known if not grey else ():
+        if figure.low is not None and figure.high is not None:
+            axes.plot([x, x], [figure.low, figure.high], color=style.colour, linewidth=1.2, zorder=3)
+
+
+def _figure(band: Band, measure: str) -> Figure | None:
+    """None where nothing is known."""
+    figure = band.figures.get(measure)
+    return figure if figure is not None and figure.value is not None else None
+
+
+def _alone(band: Band, figure: Figure) -> bool:
+    return band.n < FEW or figure.low is None or figure.high is None
 
 
 def _grey_first(systems: Sequence[SystemResult], styles: Styles) -> list[SystemResult]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rarec.errors import InputError
 from rarec.evaluate.reports import reading
-from rarec.evaluate.reports.views import aligned_groups
+from rarec.evaluate.reports.views import Sheet, generation_sheet
 from rarec.evaluate.reports.wording import DASH, clean, level_text, number, signed, signed_span, span
 from rarec.evaluate.results import Block, Results, SystemResult
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def render(what: Block | Results, *, against: str | None = None) -> BlockTables:
-    """One table a block for a rich console: figures, interval of the headline, letters, and differences if asked.
+    """One table a block for a rich console: figures, interval of the headline, groups, and differences if asked.
+
+    A second one below it says what the language models did, if there are any.
 
     Systems stand in the block's order. Where the console is too narrow, measures are left out and the caption names
     them; no figure is ever cut. A dash stands where nothing is known.
@@ -47,7 +49,11 @@ class BlockTables:
         for place, block in enumerate(self.blocks):
             if place:
                 yield ""
-            yield _fitting(block, self.against, console, options)
+            yield _fitting(
+                (_table(block, one, self.against) for one in _layouts(block, self.against)), console, options
+            )
+            if (made := generation_sheet(block)) is not None:
+                yield _fitting(_generation_tables(made), console, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,12 @@ def _layouts(block: Block, against: str | None) -> Iterator[_Layout]:
     yield _Layout(tuple(shown), False, None)
 
 
-def _fitting(block: Block, against: str | None, console: Console, options: ConsoleOptions) -> Table:
+def _fitting(tables: Iterator[Table], console: Console, options: ConsoleOptions) -> Table:
+    """The first that fits, else the last."""
     from rich.measure import Measurement
 
     table = None
-    for layout in _layouts(block, against):
-        table = _table(block, layout, against)
+    for table in tables:
         if Measurement.get(console, options.update(max_width=10_000), table).minimum <= options.max_width:
             break
     assert table is not None  # there is always a layout
@@ -85,27 +91,57 @@ def _fitting(block: Block, against: str | None, console: Console, options: Conso
 
 
 def _table(block: Block, layout: _Layout, against: str | None) -> Table:
+    groups = reading.group_column(block, aligned=layout.aligned)
+    cells = groups.cells if groups else [""] * len(block.systems)
+    rows = [
+        [reading.shown_name(system), cell.rstrip(), *_figures(block, system, layout)]
+        for system, cell in zip(block.systems, cells, strict=True)
+    ]
+    heads = ["system", groups.head if groups else "group", *layout.measures]
+    heads.append(f"{block.headline} {level_text(block.level)}")
+    heads += [f"{block.headline} minus {layout.against}"] if layout.against is not None else []
+    return _drawn(_title(block), heads, rows, caption=_caption(block, layout, against), left=2)
+
+
+_SHORT = {"median": "p50 ms", "95th percentile": "p95 ms", "US dollars": "dollars"}
+"""Heads of the page that are too wide for a terminal."""
+
+
+def _generation_tables(made: Sheet) -> Iterator[Table]:
+    """From the widest to the narrowest: the last columns go first, and the caption names them."""
+    heads = [_SHORT.get(column.name, column.name) for column in made.columns]
+    known = [at for at in range(len(heads)) if any(row.cells[at].value != DASH for row in made.rows)]
+    unknown = [head for at, head in enumerate(heads) if at not in known]
+    for shown in range(len(known), 0, -1):
+        kept, hidden = known[:shown], [heads[at] for at in known[shown:]]
+        caption = [
+            "named, tokens, dollars: a turn; ungrounded, repeated: of what was named; repaired, degraded: of calls.",
+            reading.UNGROUNDED_NOTE,
+            f"Not known: {', '.join(unknown)}." if unknown else "",
+            f"Not shown for want of room: {', '.join(hidden)}." if hidden else "",
+        ]
+        rows = [[row.name, *(row.cells[at].value for at in kept)] for row in made.rows]
+        yield _drawn(
+            "Language models", ["system", *(heads[at] for at in kept)], rows, left=1,
+            caption="\n".join(line for line in caption if line),
+        )  # fmt: skip
+
+
+def _drawn(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, left: int) -> Table:
+    """A table whose first `left` columns are words. Only heads and names may wrap: a cut figure is another figure."""
     from rich import box
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(_title(block), style="bold"), caption=Text(_caption(block, layout, against), style="dim"),
+        title=Text(title, style="bold"), caption=Text(caption, style="dim"),
         title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False,
     )  # fmt: skip
-    groups = aligned_groups(block) if layout.aligned else [system.group for system in block.systems]
-    rows = [
-        [clean(system.system), group.rstrip(), *_figures(block, system, layout)]
-        for system, group in zip(block.systems, groups, strict=True)
-    ]
-    heads = ["system", "group", *layout.measures, f"{block.headline} {level_text(block.level)}"]
-    heads += [f"{block.headline} minus {layout.against}"] if layout.against is not None else []
-    table.add_column("system", overflow="fold", min_width=16)
+    table.add_column(clean(heads[0]), overflow="fold", min_width=16)
     for place, head in enumerate(map(clean, heads[1:]), start=1):
-        # Only heads may wrap: a figure that is cut would be another figure.
         widest = max([cell_len(row[place]) for row in rows] + [cell_len(word) for word in head.split()][:1], default=1)
-        table.add_column(Text(head), justify="left" if place == 1 else "right", min_width=widest)
+        table.add_column(Text(head), justify="left" if place < left else "right", min_width=widest)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -132,12 +168,23 @@ def _caption(block: Block, layout: _Layout, against: str | None) -> str:
         hidden.append(f"differences from {clean(against)}")
     lines = [
         f"{reading.counts_sentence(block)}; {block.samples:,} draws.",
-        reading.group_sentence(block) if any(system.group for system in block.systems) else "",
+        groups.sentence if (groups := reading.group_column(block)) is not None else "",
         reading.detectable_sentence(block),
+        reading.cutoff_sentence(block),
         reading.LOWER_BOUND_NOTE if any(system.lower_bound for system in block.systems) else "",
+        *_troubles(block),
         f"Not shown for want of room: {', '.join(hidden)}." if hidden else "",
     ]
     return "\n".join(line for line in lines if line)
+
+
+def _troubles(block: Block) -> list[str]:
+    """A footnote for each kind of trouble with the systems that have it."""
+    names: dict[str, list[str]] = {}
+    for system in block.systems:
+        if (said := reading.trouble(system)) != "":
+            names.setdefault(said, []).append(clean(system.system))
+    return [f"{reading.DAGGER} {', '.join(own)}: {said}." for said, own in names.items()]
 
 
 def _difference(block: Block, system: str, against: str) -> str:

@@ -25,7 +25,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`group` has a space where a letter of the block is missing, so that equal letters stand below one another."""
+    """`group` has spaces, so that equal letters stand below one another."""
 
     name: str
     cells: Sequence[Cell]
@@ -55,25 +55,17 @@ class Sheet:
 def main_sheet(block: Block) -> Sheet:
     """Systems by measures, each figure with its interval."""
     _, marks = reading.notes_of(block)
+    groups = reading.group_column(block, aligned=True)
     rows = [
         Row(
-            system.system,
+            reading.shown_name(system),
             [_main_cell(block, system, measure) for measure in block.measures],
             sorted(marks.get(system.system, ())),
             group,
         )
-        for system, group in zip(block.systems, aligned_groups(block), strict=True)
+        for system, group in zip(block.systems, groups.cells if groups else [""] * len(block.systems), strict=True)
     ]
     return Sheet("figures", [Column(measure) for measure in block.measures], rows)
-
-
-def aligned_groups(block: Block) -> list[str]:
-    """The letters of each system, equal ones below one another; as they are where the alphabet is too short."""
-    groups = [system.group for system in block.systems]
-    letters = sorted(set("".join(groups)))
-    if any("".join(sorted(set(group))) != group for group in groups):
-        return groups
-    return ["".join(letter if letter in group else " " for letter in letters) for group in groups]
 
 
 def _main_cell(block: Block, system: SystemResult, measure: str) -> Cell:
@@ -130,7 +122,7 @@ def beyond_sheet(block: Block) -> Sheet | None:
     return Sheet("beyond accuracy", [Column(name) for name in names], rows)
 
 
-_GENERATION: Sequence[tuple[Column, Callable[[Generation], str]]] = (
+GENERATION: Sequence[tuple[Column, Callable[[Generation], str]]] = (
     (Column("calls"), lambda g: quantity(g.calls)),
     (Column("named", "per turn"), lambda g: quantity(g.named_per_turn, digits=1)),
     (Column("ungrounded", "of named"), lambda g: percent(g.ungrounded)),
@@ -148,11 +140,11 @@ _GENERATION: Sequence[tuple[Column, Callable[[Generation], str]]] = (
 def generation_sheet(block: Block) -> Sheet | None:
     """What the language models did; None if there is none."""
     rows = [
-        Row(system.system, [Cell(text(system.generation)) for _, text in _GENERATION])
+        Row(reading.shown_name(system), [Cell(text(system.generation)) for _, text in GENERATION])
         for system in block.systems
         if system.generation is not None
     ]
-    return Sheet("language models", [column for column, _ in _GENERATION], rows) if rows else None
+    return Sheet("language models", [column for column, _ in GENERATION], rows) if rows else None
 
 
 @dataclass(frozen=True, slots=True)
