@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from rarec.conversations import Example
 from rarec.errors import InputError
-from rarec.evaluate.recorded import Recording, read_recorded, recorded_predictions, recorded_table
+from rarec.evaluate.recorded import Recording, recorded_predictions, recorded_table
 from rarec.types import Conversation, ItemId
 
 
@@ -40,8 +40,13 @@ def ranks_file(path: Path, *rows: tuple[int, int, str, int | None], **fixed: Any
     return path
 
 
-def read(path: Path, *examples: Example, **changes: Any) -> Any:
-    return read_recorded(path, examples, data_set="redial", recording=Recording("m", **changes))
+def read(path: Path, *examples: Example, name: str = "m", kept: bool = False) -> dict[tuple[str, str], int]:
+    """Ranks of one treatment of mentioned items."""
+    found = recorded_predictions(
+        path, examples, data_set="redial", name=name, treatments=("kept",) if kept else ("excluded",)
+    )
+    assert (found.system, found.depth) == (name, 20)
+    return {(example, item): rank for (example, item, _), rank in found.ranks.items()}
 
 
 def test_the_kth_row_of_an_index_belongs_to_the_kth_ground_truth(tmp_path: Path) -> None:
@@ -54,14 +59,13 @@ def test_the_kth_row_of_an_index_belongs_to_the_kth_ground_truth(tmp_path: Path)
         (99, 50, "rec", 5),
     )
     found = read(path, example(7, "a", "b", "c", repeated="b"), example(8, None))
-    assert found.ranks == {("redial_7", "a"): 1, ("redial_7", "b"): 0, ("redial_7", "c"): 3}
-    assert (found.name, found.depth, found.exclude_seen) == ("m", 20, True)
+    assert found == {("redial_7", "a"): 1, ("redial_7", "b"): 0, ("redial_7", "c"): 3}
 
 
 def test_an_item_that_is_annotated_twice_has_its_better_rank(tmp_path: Path) -> None:
     rows = [(0, 1, "rec", 9), (1, 1, "rec", 4), (2, 1, "rec", None), (3, 1, "rec", None)]
     found = read(ranks_file(tmp_path / "r.parquet", *rows), example(1, "a", "a", "a", "b"))
-    assert found.ranks == {("redial_1", "a"): 4, ("redial_1", "b"): 0}
+    assert found == {("redial_1", "a"): 4, ("redial_1", "b"): 0}
 
 
 def test_a_different_number_of_rows_is_refused_with_the_index(tmp_path: Path) -> None:
@@ -78,19 +82,17 @@ def test_a_target_that_is_new_to_one_side_only_is_told_and_keeps_its_rank(
 ) -> None:
     path = ranks_file(tmp_path / "r.parquet", (0, 1, condition, 3))
     recorded = read(path, example(1, "a", repeated=repeated))
-    assert list(recorded.ranks.values()) == [3]
+    assert list(recorded.values()) == [3]
     assert f"the target 'a' is {ours} here, but recorded as '{condition}'" in caplog.text
 
 
 def test_other_recordings_are_not_mixed_in_and_a_missing_one_is_named(tmp_path: Path) -> None:
     path = ranks_file(tmp_path / "r.parquet", (0, 1, "rec", 2), exclude_seen=False, prompt="p2")
-    found = read(path, example(1, "a"), exclude_seen=False, prompt="p2")
-    assert found.ranks == {("redial_1", "a"): 2}
-    assert found.name == "m/p2"
+    assert read(path, example(1, "a"), kept=True, name="m/p2") == {("redial_1", "a"): 2}
     with pytest.raises(InputError, match=r"no rows of Recording\(model='m', .* its models there are \['m'\]"):
         read(path, example(1, "a"))
     with pytest.raises(InputError, match=r"no rows .* for 'inspired'; its models there are \[\]"):
-        read_recorded(path, [], data_set="inspired", recording=Recording("m"))
+        recorded_predictions(path, [], data_set="inspired", name="m")
 
 
 def test_a_rank_beyond_the_recorded_depth_and_a_wrong_file_are_refused(tmp_path: Path) -> None:

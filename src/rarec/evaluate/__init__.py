@@ -10,7 +10,7 @@ from rarec.evaluate.predictions import Answer, Call, Predictions
 from rarec.evaluate.protocols import EvaluationProtocol
 from rarec.evaluate.quick import EvaluateSettings, FlatTable, run_evaluation
 from rarec.evaluate.recipe import Recipe, load_recipe
-from rarec.evaluate.recorded import RecordedRanks, Recording, read_recorded, recorded_predictions
+from rarec.evaluate.recorded import Recording, recorded_predictions
 from rarec.evaluate.results import Block, Results
 from rarec.evaluate.runner import Run, read_run, replay, run_recipe
 from rarec.evaluate.score import Options, score
@@ -38,7 +38,6 @@ __all__ = [
     "Predictions",
     "Progress",
     "Recipe",
-    "RecordedRanks",
     "Recording",
     "Resources",
     "Results",
@@ -54,7 +53,6 @@ __all__ = [
     "ndcg_at",
     "paired_interval",
     "predict",
-    "read_recorded",
     "read_run",
     "recall_at",
     "recorded_predictions",

@@ -64,22 +64,6 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedRanks:
-    """A system of which only ranks are known.
-
-    Attributes:
-        depth: length of the recorded lists; a measure with k > depth cannot be told.
-        ranks: (example id, target) -> 1-based rank, 0 for a miss.
-        exclude_seen: what the run did with mentioned items; it must fit the protocol.
-    """
-
-    name: str
-    depth: int
-    ranks: dict[tuple[str, ItemId], int]
-    exclude_seen: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class RecordedTable:
     """Recorded ranks without examples, one row for each ground truth.
 
@@ -109,14 +93,20 @@ def recorded_predictions(
 ) -> Predictions:
     """The recorded ranks of `examples`' targets, with mentioned items excluded and kept, to the depth of 20.
 
-    Alignment and checks are those of `read_recorded`. Examples of which the recording has no row at all (BAIZE broke
+    Within an index the k-th recorded row belongs to the k-th annotated ground truth (recomputing the ranks of
+    all 139 INSPIRED rows from the recorded titles in that order gives the recorded ranks). Rows whose ground
+    truth is no item are dropped, as they are for every system; an item that is annotated twice has its better
+    rank. Recorded rows of other examples are ignored. Examples of which the recording has no row at all (BAIZE broke
     off before the last batch) count as misses, are named in the log and counted in the note.
 
     Args:
         name: of the system: "gpt-4" for the general prompt, "gpt-4/p2" for another.
         treatments: of mentioned items; those that are not asked for need not be recorded.
     Raises:
-        InputError: as `read_recorded`; or more than a twentieth of the examples have no row.
+        InputError: the file is missing or no such recording is in it; or, naming the first index, an example
+            has not as many rows as ground truths, or more than a twentieth of the examples have none. Where the file
+            calls a target new that we call repeated, or the other way round, it is logged as a warning: which rows
+            count is the protocol's to say.
     """
     ranks: dict[RankKey, int] = {}
     note = ""
@@ -160,29 +150,6 @@ def recorded_table(
         raise InputError(f"{str(path)!r} has the rank {int(ranks.max())!r} for {name!r}, outside 1..{DEPTH}")
     new = np.array([condition == NEW for condition in found["condition"].to_pylist()], np.bool_)
     return RecordedTable(data_set, named.name, ranks, new, np.array(found["index"].to_pylist(), np.int64))
-
-
-def read_recorded(
-    path: str | Path, examples: Sequence[Example], *, data_set: str, recording: Recording, depth: int = DEPTH
-) -> RecordedRanks:
-    """The recorded ranks of `examples`' targets, aligned by the examples' `index`.
-
-    Within an index the k-th recorded row belongs to the k-th annotated ground truth (recomputing the ranks of
-    all 139 INSPIRED rows from the recorded titles in that order gives the recorded ranks). Rows whose ground
-    truth is no item are dropped, as they are for every system; an item that is annotated twice has its better
-    rank. Recorded rows of other examples are ignored.
-
-    Raises:
-        InputError: the file is missing or no such recording is in it; or, naming the first index, an example
-            has not as many rows as ground truths. Where the file calls a target new that we call repeated, or the
-            other way round, it is logged as a warning: which rows count is the protocol's to say.
-    """
-    rows = _rows(_run(_table(path), path, data_set, recording))
-    ranks: dict[tuple[str, ItemId], int] = {}
-    for example in examples:
-        for item, rank in _ranks(path, example, rows.get(example.index, []), depth=depth).items():
-            ranks[example.id, item] = rank
-    return RecordedRanks(recording.name, depth, ranks, recording.exclude_seen)
 
 
 def _ranks(
