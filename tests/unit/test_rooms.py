@@ -36,10 +36,22 @@ ALLOWED: dict[str, set[str]] = {
         "prompt",
         "files",
     },
-    "simulation": {"catalogue", "evaluate", "llm", "prompt"},
+    "simulation": {"catalogue", "evaluate", "files", "llm", "prompt"},
     "training": {"catalogue", "conversations", "embed", "evaluate", "retriever", "ranker", "files"},
     "reward": set(),
     "align": {"background", "candidates", "retriever", "reward", "llm", "prompt", "files", "index"},
+    "alignment": {
+        "align",
+        "conversations",
+        "embed",
+        "evaluate",
+        "files",
+        "llm",
+        "prompt",
+        "ranker",
+        "retriever",
+        "testing",
+    },
     "testing": {"llm", "embed", "catalogue", "conversations", "index", "prompt"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}

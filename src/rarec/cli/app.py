@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from rarec import __version__
+from rarec.cli.align import align
 from rarec.cli.chat import chat
 from rarec.cli.command import EXIT_CODES, set_debug
 from rarec.cli.compare import compare
@@ -58,6 +59,7 @@ app.command("init")(init)
 app.command("import")(import_file)
 app.command("embed")(embed)
 app.command("train")(train)
+app.command("align")(align)
 app.command("chat")(chat)
 app.command("recommend")(recommend)
 app.command("evaluate")(evaluate)

@@ -161,7 +161,8 @@ class DataContext:
     @cached_property
     def embedder(self) -> Embedder:
         """Remembers what it has embedded: items in the cache file, queries in memory."""
-        embedder = self.resources.embedder or embedder_from(self._embedder)
+        given = self.resources.embedder  # an empty cache is falsy
+        embedder = embedder_from(self._embedder) if given is None else given
         # Only documents go to the file; without one there is nothing to keep them in.
         path = self.resources.cache or Path(":memory:")
         return CachedEmbedder(embedder, path, queries=QUERIES)

@@ -39,6 +39,7 @@ class RunConfig(_Part):
         level: of the intervals.
         slices: whether figures of parts of the rows are told too.
         against: a system that every other is compared with on all measures.
+        highlight: at most six systems that the page colours in its plots; by default those of the highest figures.
         depth: how long lists are kept; at least as long as the measures ask.
         protocols: one table each: ``new-targets`` or ``all-targets``, and ``/per-turn``, ``/corpus``, ``/seen-kept``
             or ``/seen-excluded`` after it.
@@ -52,6 +53,7 @@ class RunConfig(_Part):
     samples: int = Field(default=_USUAL.samples, ge=1)
     level: float = Field(default=_USUAL.level, gt=0, lt=1)
     against: str | None = None
+    highlight: tuple[str, ...] = Field(default=(), max_length=6)
     slices: bool = True
     depth: int = Field(default=100, ge=1, le=1000)
     protocols: tuple[str, ...] = Field(default=("new-targets",), min_length=1)

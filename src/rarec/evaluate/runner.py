@@ -95,6 +95,8 @@ def run_recipe(
     blocks = scored(recipe, data_sets, progress=resources.progress)
     older = tuple(sorted(parts.older)) if isinstance(parts, PartFiles) else ()
     meta = _meta(config, older)
+    if recipe.run.highlight:
+        meta["highlight"] = list(recipe.run.highlight)
     if folder is not None:
         meta["files"] = _digests(folder.root, recipe)
     results = Results(blocks=blocks, meta=meta)
@@ -115,9 +117,14 @@ def finish(root: Path, results: Results, *, page: bool = True, against: str | No
         from rarec.evaluate.reports.html import write_html
 
         try:
-            known = any(system.system == against for block in results.blocks for system in block.systems)
-            title = str(results.meta.get("name", ""))
-            write_html(results, root / REPORT, title=title, reference=against if known else None)
+            shown = {system.system for block in results.blocks for system in block.systems}
+            write_html(
+                results,
+                root / REPORT,
+                title=str(results.meta.get("name", "")),
+                reference=against if against in shown else None,
+                coloured=[name for name in results.meta.get("highlight", ()) if name in shown],
+            )
         except MissingExtra as error:
             log.warning("no %s is written: %s", REPORT, error)
     results.write(root / METRICS)

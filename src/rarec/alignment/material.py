@@ -1,0 +1,222 @@
+"""What a run is made of: the bundle, the catalogue, the turns and the judge."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rarec.align.turns import LearningTurn, Stock, TokenisedTurn, TurnData, turn_data
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, SimulatedJudge, identity
+from rarec.conversations import Example
+from rarec.embed.cache import CachedEmbedder
+from rarec.embed.factory import embedder_from
+from rarec.embed.protocol import Embedder
+from rarec.errors import InputError, SettingsError
+from rarec.evaluate.context import DataContext
+from rarec.evaluate.context import Resources as DataResources
+from rarec.evaluate.item_vectors import item_vectors
+from rarec.evaluate.recipe import DataSetConfig
+from rarec.llm.http import KEY_VARIABLE, HttpLLM
+from rarec.llm.protocol import LLM
+from rarec.retriever.bundle import load_retriever
+from rarec.retriever.data import ItemTable
+from rarec.retriever.features import PopularityScale
+from rarec.retriever.model import Retriever
+from rarec.types import Conversation, Item
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[str, int, int, str], None]
+"""Called with (stage, done, total, what to show beside the bar)."""
+OTHERS = 20_000
+"""Items of the corpus beside the catalogue that may be drawn as negatives."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """All that a run reads.
+
+    Attributes:
+        learn: turns to learn from.
+        tune, report: tuning turns that the best weights are chosen on, and others, of other dialogues, for figures.
+        texts: embeddings of the catalogue's items, shape (items, d).
+        left_out: turns without a new item of the catalogue.
+        content: a hash of turns, items, embedder and weights.
+    """
+
+    bundle: Path
+    embedder: Embedder
+    stock: Stock
+    data: TurnData
+    learn: tuple[TokenisedTurn, ...]
+    tune: tuple[TokenisedTurn, ...]
+    report: tuple[TokenisedTurn, ...]
+    texts: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    left_out: int
+    content: str
+
+    def retriever(self) -> Retriever:
+        """The weights that are started from; a new object each time."""
+        return load_retriever(self.bundle, embedder=self.embedder.name)
+
+
+def gather(
+    recipe: AlignRecipe, *, bundle: Path, cache: Path, embedder: Embedder | None = None, tell: OnProgress
+) -> Material:
+    """Read everything.
+
+    Args:
+        cache: file that keeps embeddings of items and messages.
+        embedder: instead of the recipe's.
+    Raises:
+        InputError: no such data set or split, a damaged file, or nothing to learn from.
+        BundleError: the bundle is damaged or of another embedder.
+    """
+    plain = embedder_from(recipe.embedder) if embedder is None else embedder
+    cached = CachedEmbedder(plain, cache, keep_queries=True)
+    context = DataContext(
+        DataSetConfig(
+            name=recipe.data.name,
+            folder=recipe.data.folder,
+            split=recipe.data.training,
+            training=recipe.data.training,
+            tuning=recipe.data.tuning,
+            layout=recipe.data.layout,
+        ),
+        DataResources(embedder=plain, cache=cache, progress=lambda stage, done, total: tell(stage, done, total, "")),
+    )
+    load_retriever(bundle, embedder=cached.name)  # before the long part
+    catalogue = context.catalogue("data-set")
+    stock = _stock(recipe, context)
+    learn, lost = _turns(context.examples, recipe, recipe.data.training_turns)
+    tuning, lost_too = _turns(context.tuning, recipe, recipe.data.tuning_turns)
+    if not learn or not tuning:
+        raise InputError(
+            f"{recipe.data.name!r} has {len(learn)} turns to learn from and {len(tuning)} to tune on that recommend a "
+            f"new item of the catalogue, {lost + lost_too} others were left out; link the mentions, check the ids"
+        )
+    data = turn_data(
+        [*learn, *(replace(t, id=f"{recipe.data.tuning}/{t.id}") for t in tuning)],
+        stock,
+        lambda texts: cached.embed(texts, kind="query", progress=lambda d, t: tell("embed messages", d, t, "")),
+    )
+    tune, report = _halves(data.turns[len(learn) :])
+    return Material(
+        bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors, lost + lost_too,
+        _content(data, stock, cached.name, bundle),
+    )  # fmt: skip
+
+
+def as_served(conversation: Conversation) -> Conversation:
+    """Without the sentiments of its mentions, which a linker does not know."""
+    turns = tuple(
+        replace(
+            t, mentions=None if t.mentions is None else tuple(replace(m, sentiment="mentioned") for m in t.mentions)
+        )
+        for t in conversation.turns
+    )
+    return replace(conversation, turns=turns)
+
+
+def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
+    """The black box that the recipe names.
+
+    Raises:
+        SettingsError: the variable of an endpoint's key is not set.
+        BundleError: the bundle has no ranker, or a damaged one.
+    """
+    config = recipe.judge
+    if isinstance(config, EndpointJudge):
+        key = os.environ.get(config.api_key_env, "")
+        if not key and config.api_key_env != KEY_VARIABLE:
+            # The client would fall back on the usual variable, and one provider's key would go to another.
+            raise SettingsError(f"the environment variable {config.api_key_env!r} of {config.model!r} is not set")
+        return HttpLLM(config.model, base_url=config.base_url or None, api_key=key or None)
+    if isinstance(config, SimulatedJudge):
+        from rarec.testing.judges import PRESETS, World
+
+        items = material.stock.items
+        world = World.of(items, kinds=config.kinds, people=config.people, vectors=material.texts)
+        return PRESETS[config.preset](world, seed=config.seed, latency_s=config.latency_s)
+    from rarec.ranker.local import LocalRanker
+
+    rows = {item.id: row for row, item in enumerate(material.stock.items)}
+
+    def texts(asked: Sequence[Item]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        return material.texts[[rows[item.id] for item in asked]]
+
+    return LocalRanker.load(material.bundle, material.embedder, texts)
+
+
+def _stock(recipe: AlignRecipe, context: DataContext) -> Stock:
+    """The catalogue, and items of the corpus behind it if negatives are drawn there."""
+    items = context.catalogue("data-set").items
+    vectors = context.catalogue("data-set").vectors
+    scale = PopularityScale(context.popularity)
+    others: list[Item] = []
+    if recipe.loop.negatives:
+        known = {item.id for item in items}
+        rest = [item for item in context.corpus if item.id not in known and item.text]
+        others = sorted(rest, key=lambda item: _place(item.id))[:OTHERS]
+        more = item_vectors(others, context.embedder, layout=context.layout, stored=context.embeddings)
+        vectors = np.concatenate([vectors, more])
+    return Stock(tuple(items), ItemTable.of([*items, *others], vectors, scale=scale))
+
+
+def _turns(examples: Sequence[Example], recipe: AlignRecipe, most: int | None) -> tuple[list[LearningTurn], int]:
+    """Turns that recommend something new, by a hash of their dialogue; and how many do not."""
+    turns = [
+        LearningTurn(
+            example.id,
+            example.dialogue,
+            example.conversation if recipe.data.sentiments else as_served(example.conversation),
+            truth,
+        )
+        for example in examples
+        if (truth := tuple(item for item in example.targets if item not in _named(example)))
+    ]
+    lost = len(examples) - len(turns)
+    if most is not None:
+        turns = sorted(turns, key=lambda turn: (_place(turn.dialogue), turn.id))[:most]
+    return turns, lost
+
+
+def _named(example: Example) -> set[str]:
+    return {*example.repeated, *example.context_items, *(m.item for m in example.conversation.mentions())}
+
+
+def _halves(turns: Sequence[TokenisedTurn]) -> tuple[tuple[TokenisedTurn, ...], tuple[TokenisedTurn, ...]]:
+    """By dialogue, each in the order of a hash, so that the first of them are a fair part. One dialogue serves both."""
+    ordered = sorted(turns, key=lambda turn: (_place(turn.turn.dialogue), turn.turn.id))
+    dialogues = list(dict.fromkeys(turn.turn.dialogue for turn in ordered))
+    if len(dialogues) < 2:
+        return tuple(ordered), tuple(ordered)
+    first = set(dialogues[::2])
+    return (
+        tuple(turn for turn in ordered if turn.turn.dialogue in first),
+        tuple(turn for turn in ordered if turn.turn.dialogue not in first),
+    )
+
+
+def _place(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+
+
+def _content(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
+    turns = [
+        [
+            turn.turn.id,
+            list(turn.turn.truth),
+            [[t.role, t.text, [[m.item, m.sentiment] for m in t.mentions or ()]] for t in turn.turn.conversation.turns],
+        ]
+        for turn in data.turns
+    ]
+    items = [[i.id, i.title, i.text, i.year, i.popularity] for i in stock.items]
+    weights = hashlib.sha256((bundle / "retriever.safetensors").read_bytes()).hexdigest()
+    return identity(turns, items, list(stock.table.rows)[len(stock) :], embedder, weights)

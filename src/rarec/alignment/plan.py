@@ -1,0 +1,130 @@
+"""What a run would ask and cost, before anything is asked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rarec.align.measuring import best_lists
+from rarec.align.scorer import Scorer
+from rarec.align.stepping import epoch_steps
+from rarec.align.turns import TokenisedTurn
+from rarec.alignment.material import Material
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge
+from rarec.llm.budget import Prices, Spend, most_of
+from rarec.prompt import ranking_request
+from rarec.types import Candidate, CompletionRequest, RankingTask
+
+_SAMPLE = 24
+_BYTES_A_TOKEN = 4.0
+_TOKENS_A_RANK = 4
+_REPLY_TOKENS = 60
+_PROCESS_BYTES = 500 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class AlignPlan:
+    """Of all seeds of a recipe, if none stops early and nothing is on disk.
+
+    Attributes:
+        turns: that are learned from; `left_out` recommend nothing new.
+        learning, validation, report: calls.
+        tokens: about, at four bytes a token; `tokens_most` is what a budget must set aside for the longest call seen,
+            for all calls.
+        usd, usd_most: None without prices.
+        memory_bytes: about, at its peak.
+    """
+
+    turns: int
+    left_out: int
+    tuning: int
+    reporting: int
+    items: int
+    epochs: float
+    learning: int
+    validation: int
+    report: int
+    tokens: int
+    tokens_most: int
+    usd: float | None
+    usd_most: float | None
+    memory_bytes: int
+
+    @property
+    def calls(self) -> int:
+        """In all."""
+        return self.learning + self.validation + self.report
+
+
+def plan_of(recipe: AlignRecipe, material: Material) -> AlignPlan:
+    """Count calls exactly, and estimate tokens from the prompts of a few turns.
+
+    Raises:
+        InputError: the catalogue has fewer items than a set.
+    """
+    loop, sets, seeds = recipe.loop, recipe.sets, len(recipe.seeds)
+    per_epoch, turns = epoch_steps(len(material.learn), loop.batch), len(material.learn)
+    epochs, rest = divmod(loop.iterations, per_epoch)
+    visited = epochs * turns + min(rest * loop.batch, turns)
+    asks = recipe.learner.asks or bool(getattr(recipe.learner, "watch", False))
+    learning = seeds * visited * sets.groups if asks else 0
+    validations = 1 + math.ceil(loop.iterations / loop.validate_every)
+    validation = seeds * validations * min(loop.judged_turns, len(material.tune))
+    report = seeds * 2 * min(recipe.data.report_turns, len(material.report))
+    calls = learning + validation + report
+    about, most = _of_a_call(recipe, material)
+    return AlignPlan(
+        turns=turns,
+        left_out=material.left_out,
+        tuning=len(material.tune),
+        reporting=min(recipe.data.report_turns, len(material.report)),
+        items=len(material.stock),
+        epochs=loop.iterations / per_epoch,
+        learning=learning,
+        validation=validation,
+        report=report,
+        tokens=calls * about.tokens,
+        tokens_most=calls * most.tokens,
+        usd=None if prices_of(recipe) is None else calls * about.usd,
+        usd_most=None if prices_of(recipe) is None else calls * most.usd,
+        memory_bytes=_memory(recipe, material),
+    )
+
+
+def prices_of(recipe: AlignRecipe) -> Prices | None:
+    """Of the judge."""
+    if not isinstance(recipe.judge, EndpointJudge) or recipe.judge.prices is None:
+        return None
+    return Prices(recipe.judge.prices.input, recipe.judge.prices.output)
+
+
+def _of_a_call(recipe: AlignRecipe, material: Material) -> tuple[Spend, Spend]:
+    """The mean call of a few turns, about; and the longest, at most."""
+    prices, chosen = prices_of(recipe), material.learn[:: max(1, len(material.learn) // _SAMPLE)][:_SAMPLE]
+    requests = _requests(recipe, material, chosen)
+    read = sum(len(m.content.encode("utf-8", "surrogatepass")) for r in requests for m in r.messages)
+    tokens = round(read / len(requests) / _BYTES_A_TOKEN)
+    written = _TOKENS_A_RANK * min(recipe.sets.ranked, recipe.sets.n) + _REPLY_TOKENS
+    return Spend.of_call(tokens, written, prices), max((most_of(r, prices) for r in requests), key=lambda s: s.tokens)
+
+
+def _requests(recipe: AlignRecipe, material: Material, turns: tuple[TokenisedTurn, ...]) -> list[CompletionRequest]:
+    settings = recipe.rollouts(0)
+    items = {item.id: item for item in material.stock.items}
+    scorer = Scorer(material.retriever(), material.stock, material.data.messages)
+    requests: list[CompletionRequest] = []
+    for turn, own in zip(turns, best_lists(scorer, turns, settings.n), strict=True):
+        candidates = tuple(Candidate(items[i], score) for i, score in own)
+        task = RankingTask(turn.turn.conversation, turn.mentioned, candidates, min(settings.ranked, settings.n))
+        requests.append(ranking_request(task, template=settings.template, max_tokens=settings.max_tokens))
+    return requests
+
+
+def _memory(recipe: AlignRecipe, material: Material) -> int:
+    """Weights, gradients, two moments, the reference and the best; the tables; and what a step keeps."""
+    model = material.retriever()
+    weights = sum(p.numel() * 4 for p in model.parameters()) * 6
+    table, messages = (t.numel() * 4 for t in (material.stock.table.features, material.data.messages))
+    rows = len(material.stock) + recipe.loop.negatives
+    step = rows * (model.config.item_hidden * 4 + material.stock.table.features.shape[1] * 4) * 4
+    return _PROCESS_BYTES + weights + table + messages + step + recipe.loop.batch * rows * 8 * 8

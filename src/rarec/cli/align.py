@@ -1,0 +1,129 @@
+"""`rarec align`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rarec.cli.command import Interrupted, command
+from rarec.cli.console import out
+from rarec.cli.evaluation import RUNS
+from rarec.cli.progress import staged
+
+if TYPE_CHECKING:
+    from rarec.alignment import AlignRecipe
+    from rarec.alignment.plan import AlignPlan
+
+
+@command
+def align(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe (TOML), see recipes/align_inspired.toml.")],
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Of the run. Default: runs/ and the recipe's name.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be asked and what it would cost; ask nothing.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Train anew from the ledgers of a finished run, without the judge.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", envvar="RAREC_DATA", help="Data folder. Default: as the recipe says."),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="To start from, where the recipe names none. Default: the shipped one."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keeps embeddings, for several runs. Default: in the run's folder."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of torch. Default: as many as there are cores.")
+    ] = None,
+) -> None:
+    """Align a retriever with a judge: it learns to offer what the language model can use.
+
+    Every iteration draws candidate sets from the retriever as it is, has them ranked, and takes a step. The folder
+    holds a ledger of all that was asked and answered, a log, TensorBoard scalars, and the aligned bundle. After Ctrl-C
+    or a crash the same command goes on without paying twice.
+
+    Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
+    """
+    import torch
+
+    from rarec.alignment import Resources, load_align_recipe
+    from rarec.alignment import align as run_alignment
+    from rarec.alignment.run import plan
+    from rarec.assembly import default_bundle
+    from rarec.errors import InputError
+
+    if dry_run and replay:
+        raise InputError("--dry-run and --replay do not go together: a replay asks nothing")
+    settings = load_align_recipe(recipe, data=data)
+    folder = out_folder or RUNS / settings.name
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with staged(unit="done") as tell:
+            resources = Resources(bundle=bundle or default_bundle(), cache=cache, progress=tell)
+            if dry_run:
+                planned = plan(settings, out=folder, resources=resources)
+            else:
+                result = run_alignment(settings, out=folder, resources=resources, replay=replay)
+    except KeyboardInterrupt:
+        raise Interrupted(f"What was answered is in {folder}; run the same command again to go on.") from None
+    finally:
+        torch.set_num_threads(before)
+    if dry_run:
+        _show_plan(planned, settings)
+        return
+    _show_figures(result.figures)
+    if result.equal is not None:
+        out().print("The weights are equal bit for bit." if result.equal else "The weights are NOT those of the run.")
+        if not result.equal:
+            raise typer.Exit(1)
+    out().print(f"Wrote {', '.join(map(str, result.bundles))}.")
+
+
+def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
+    from rich.table import Table
+
+    table = Table("", "", title=f"What {recipe.name} would ask at most", title_justify="left", show_header=False)
+    calls = f"{plan.calls:,} = {plan.learning:,} to learn + {plan.validation:,} to validate + {plan.report:,} to report"
+    rows = [
+        ("turns to learn from", f"{plan.turns:,} ({plan.left_out:,} others recommend nothing new)"),
+        ("tuning turns", f"{plan.tuning:,} to choose weights, {plan.reporting:,} for figures"),
+        ("items", f"{plan.items:,}"),
+        ("iterations", f"{recipe.loop.iterations:,} of {recipe.loop.batch} turns, {plan.epochs:.1f} epochs"),
+        ("seeds", str(len(recipe.seeds))),
+        ("calls", calls),
+        ("tokens, about", f"{plan.tokens:,}"),
+        ("tokens, at most", f"{plan.tokens_most:,}"),
+        ("money, about", "no prices" if plan.usd is None else f"{plan.usd:,.2f} USD"),
+        ("money, at most", "no prices" if plan.usd_most is None else f"{plan.usd_most:,.2f} USD"),
+        ("memory, about", f"{plan.memory_bytes / 2**20:,.0f} MiB"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    out().print(table)
+    ceiling = recipe.budget.calls
+    if ceiling is not None and ceiling < plan.calls:
+        out().print(f"The budget allows {ceiling:,} calls: the run would stop there, and go on with a larger one.")
+
+
+def _show_figures(figures: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    for seed, found in figures["seeds"].items():
+        title = f"Seed {seed}: {found['best']} of {found['iterations']} iterations, on {found['on']}"
+        table = Table("NDCG@10", "before", "after", "gain", "95 %", title=title, title_justify="left")
+        for name in ("after the judge", "alone", "truth in candidates"):
+            part = found[name]
+            interval = f"[{part['low']:+.4f}, {part['high']:+.4f}]"
+            table.add_row(name, f"{part['before']:.4f}", f"{part['after']:.4f}", f"{part['gain']:+.4f}", interval)
+        out().print(table)

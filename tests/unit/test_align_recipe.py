@@ -1,0 +1,91 @@
+"""Recipes of alignment: wrong ones are refused with all that is wrong, and two that differ are two runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rarec.alignment.recipe import load_align_recipe, parse_align_recipe
+from rarec.errors import SettingsError
+
+GOOD: dict[str, Any] = {
+    "data": {"name": "jsonl", "folder": "x"},
+    "judge": {"kind": "simulated", "preset": "era-lover"},
+}
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def parse(**more: Any) -> Any:
+    return parse_align_recipe({**GOOD, **more}, source="r.toml")
+
+
+@pytest.mark.parametrize("name", ["align_inspired.toml", "align_own.toml"])
+def test_the_committed_recipes_can_be_read(name: str) -> None:
+    recipe = load_align_recipe(RECIPES / name)
+    assert recipe.name == name.removesuffix(".toml")
+    assert recipe.data.folder.is_absolute()
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(
+            learner={"name": "grpo", "clip": -1, "beta": 3},
+            data={"name": "redial", "tuning": "test_a", "colour": 1},
+            reward={"ndgc@10": 1.0},
+            loop={"iterations": 0},
+            judge={"kind": "simulated", "preset": "nobody"},
+            seeds=[1, 1],
+        )
+    text = str(caught.value)
+    for part in ("clip", "beta", "test split", "colour", "ndgc@10", "iterations", "nobody", "era-lover", "seeds"):
+        assert part in text
+    assert "'r.toml'" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"loop": {"proposal": 5}}, "sets of sets.n = 10"),
+        ({"loop": {"seed": 3}}, "set by seeds"),
+        ({"budget": {"usd": 1.0}}, "needs the prices"),
+        ({"data": {"name": "x", "training": "valid"}}, "the same split"),
+        ({"learner": {"name": "ppo"}}, "'dpo'"),
+        ({"format": 2}, "update rarec"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        parse(**more)
+
+
+def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot read"):
+        load_align_recipe(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("a = [")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        load_align_recipe(tmp_path / "bad.toml")
+
+
+def test_a_data_folder_takes_the_place_of_the_recipes_but_not_of_an_own_data_set(tmp_path: Path) -> None:
+    text = '[data]\nname = "{}"\nfolder = "here"\n[judge]\nkind = "local"\n'
+    (tmp_path / "a.toml").write_text(text.format("inspired"))
+    (tmp_path / "b.toml").write_text(text.format("mine"))
+    other = tmp_path / "there"
+    assert load_align_recipe(tmp_path / "a.toml", data=other).data.folder == other
+    assert load_align_recipe(tmp_path / "b.toml", data=other).data.folder == tmp_path / "here"
+
+
+def test_only_what_decides_the_weights_names_a_run() -> None:
+    same = [parse(seeds=[1]), parse(name="other"), parse(budget={"calls": 3}), parse(loop={"iterations": 7})]
+    same.append(parse(data={"name": "jsonl", "folder": "y", "report_turns": 3}))
+    assert all(recipe.deciding() == parse().deciding() for recipe in same)
+    others = [
+        parse(learner={"name": "dpo"}),
+        parse(sets={"n": 20}),
+        parse(loop={"learning_rate": 0.5}),
+        parse(judge={"kind": "simulated", "preset": "era-lover", "seed": 1}),
+        parse(reward={"recall@5": 1.0}),
+    ]
+    assert all(recipe.deciding() != parse().deciding() for recipe in others)
