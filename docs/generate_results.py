@@ -3,8 +3,7 @@
 metrics.json is the one that `rarec evaluate` leaves in the folder of a run. Given its path as an argument, it is first
 copied here without what the tables do not need: slices and recall curves of protocols other than new-targets.
 Only what stands between the two marks of a document is written; the prose around them is kept.
-tests/unit/test_docs_results.py checks that neither is stale. While there is no metrics.json, README's tables come from
-the two older files beside it.
+tests/unit/test_docs_results.py checks that neither is stale.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from rarec.evaluate.reports.markdown import escaped, markdown_generation, markdown_notes, markdown_table
 from rarec.evaluate.reports.reading import group_column
@@ -26,7 +24,10 @@ START, END = "<!-- results: python docs/generate_results.py -->", "<!-- end of r
 NEW_PAGE = f"# Results\n\n{START}\n{END}\n"
 # README keeps a selection; docs/results.md has every row.
 PROTOCOL = "new-targets"
-SYSTEMS = ("popularity", "co-occurrence", "embedding-similarity", "retriever", "retriever+ranker", "gpt-4")
+SYSTEMS = (
+    "popularity", "bm25", "embedding-similarity", "co-occurrence", "item-knn", "ease", "sasrec", "retriever",
+    "retriever+ranker", "gpt-4", "retriever+ranker & item-knn, learned",
+)  # fmt: skip
 MEASURES = ("R@1", "R@5", "R@10", "R@20", "R@50", "N@10")
 
 
@@ -87,43 +88,12 @@ def replaced(document: str, content: str) -> str:
 def documents() -> dict[Path, str]:
     """What every generated document should be."""
     readme = README.read_text(encoding="utf-8")
-    if not METRICS.exists():
-        return {README: replaced(readme, older_tables())}
     results = Results.read(METRICS)
     page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else NEW_PAGE
     return {
         README: replaced(readme, short_tables(results, systems=SYSTEMS)),
         PAGE: replaced(page, full_tables(results)),
     }
-
-
-OLDER = {"redial_test_a": "ReDial, half `a` of the test", "inspired_test_a": "INSPIRED, half `a` of the test"}
-
-
-def older_tables() -> str:
-    folder = METRICS.parent
-    return "\n\n".join(
-        _older(title, json.loads((folder / f"{name}.json").read_text())) for name, title in OLDER.items()
-    )
-
-
-def _older(title: str, result: dict[str, Any]) -> str:
-    rows = result["rows"]
-    lines = [
-        f"**{title}** ({rows[0]['n']:,} rows, {result['meta']['date'][:10]}):",
-        "",
-        "| system | " + " | ".join(MEASURES) + " | N@10 95 % |",
-        "|---|" + "---|" * (len(MEASURES) + 1),
-    ]
-    for row in rows:
-        low, high = row["ci"]["N@10"]
-        cells = " | ".join(_figure(row[measure]) for measure in MEASURES)
-        lines.append(f"| {row['system']} | {cells} | [{_figure(low)}, {_figure(high)}] |")
-    return "\n".join(lines)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}".removeprefix("0")
 
 
 if __name__ == "__main__":
