@@ -7,14 +7,15 @@ import secrets
 import sqlite3
 import threading
 import time
+import tomllib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from rarec.errors import StoreError
+from rarec.errors import SettingsError, StoreError
 
 
 @contextmanager
@@ -202,3 +203,17 @@ def _ends_within_a_line(path: Path) -> bool:
             return False
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
+
+
+def read_recipe_toml(path: Path) -> dict[str, Any]:
+    """The values of a recipe's file.
+
+    Raises:
+        SettingsError: the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the recipe {str(path)!r}: {error.strerror}; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the recipe {str(path)!r} is not valid TOML: {error}") from error

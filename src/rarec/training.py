@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from rarec.embed.minilm import MiniLMEmbedder
 from rarec.embed.protocol import Embedder
 from rarec.errors import BundleError, InputError, SettingsError, StoreError
 from rarec.evaluate.bootstrap import paired_interval
-from rarec.files import write_text
+from rarec.files import read_recipe_toml, write_text
 from rarec.ranker.model import Ranker, RankerConfig
 from rarec.ranker.tasks import RankingTasks, recommending_turns
 from rarec.ranker.train import ChooseTarget, Example, RankerTrainingConfig, gains_at_10, order_of
@@ -98,11 +97,7 @@ def load_recipe(path: Path | None) -> TrainingRecipe:
     if path is None:
         return TrainingRecipe()
     try:
-        return TrainingRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
-    except OSError as error:
-        raise SettingsError(f"cannot read the recipe {str(path)!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the recipe {str(path)!r} is not valid TOML: {error}") from error
+        return TrainingRecipe.model_validate(read_recipe_toml(path))
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
         raise SettingsError(f"the recipe {str(path)!r} has wrong values:\n" + "\n".join(lines)) from error

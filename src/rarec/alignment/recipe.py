@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +17,7 @@ from rarec.conversations.data_sets import DATA_SETS
 from rarec.embed.factory import EmbedderSettings
 from rarec.errors import RarecError, SettingsError
 from rarec.evaluate.system_configs import LLMConfig
+from rarec.files import read_recipe_toml
 
 FORMAT: Final = 1
 
@@ -219,12 +219,7 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
             are listed.
     """
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingsError(f"cannot read the recipe {str(path)!r}: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the recipe {str(path)!r} is not valid TOML: {error}") from error
+    values = read_recipe_toml(path)
     recipe = parse_align_recipe(values, source=str(path))
     base = path.resolve().parent
     own = recipe.data.name not in DATA_SETS or recipe.data.name == "jsonl"

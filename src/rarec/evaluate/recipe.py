@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -16,6 +15,7 @@ from rarec.evaluate.complaints import complaints
 from rarec.evaluate.protocols import EvaluationProtocol
 from rarec.evaluate.score import Options, measure_parts
 from rarec.evaluate.system_configs import Name, SystemConfig
+from rarec.files import read_recipe_toml
 
 FORMAT: Final = 1
 _USUAL = Options()
@@ -186,12 +186,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
             are listed.
     """
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingsError(f"cannot read the recipe {str(path)!r}: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the recipe {str(path)!r} is not valid TOML: {error}") from error
+    values = read_recipe_toml(path)
     recipe = parse_recipe(values, source=str(path))
     named = recipe.run.model_copy(update={"name": recipe.run.name or path.stem})
     return _placed(recipe.model_copy(update={"run": named}), path.parent, None if data is None else Path(data))

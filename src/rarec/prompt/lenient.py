@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from rarec.prompt.strings import StringDecoder
 
@@ -99,3 +100,16 @@ def _scalar(token: str) -> object:
         return float(token) if len(token) <= 32 else None
     except ValueError:
         return None
+
+
+def flat(entries: list[object]) -> Iterator[object]:
+    """Entries in order, those of nested lists too; without recursion, since nesting may be deep."""
+    stack: list[Iterator[object]] = [iter(entries)]
+    while stack:
+        for entry in stack[-1]:
+            if isinstance(entry, list):
+                stack.append(iter(entry))
+                break
+            yield entry
+        else:
+            stack.pop()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rarec.errors import InputError
-from rarec.prompt.lenient import read_value
+from rarec.prompt.lenient import flat, read_value
 from rarec.prompt.text import one_line, whole_characters
 from rarec.types import ParseReport
 
@@ -89,7 +89,7 @@ def parse(text: str, *, offered: int, n: int) -> ParsedAnswer:
         raise InputError(f"n must be between 1 and the {offered} candidates offered, got {n!r}")
     found = _strict(text) or _embedded(text[:_MAX_CHARS]) or _plain(text[:_MAX_CHARS])
     tally = _Tally(offered, exact=not any(isinstance(entry, list) for entry in found.entries))
-    for entry in _flat(found.entries):
+    for entry in flat(found.entries):
         _count(entry, tally)
     order = tally.order[:n]
     missing = n - len(order)
@@ -133,7 +133,7 @@ def _strict(text: str) -> _Found | None:
 def _from_value(value: object) -> _Found | None:
     """A ranking from JSON of another shape than asked: other names, no reply, wrapped in another object."""
     if isinstance(value, list):
-        return _Found(value) if any(_number(entry) is not None for entry in _flat(value)) else None
+        return _Found(value) if any(_number(entry) is not None for entry in flat(value)) else None
     queue = [value]
     for level in queue:
         if not isinstance(level, dict):
@@ -171,7 +171,7 @@ def _embedded(text: str) -> _Found | None:
     if best:
         return best
     for value in _values(text, _LIST):
-        if isinstance(value, list) and sum(_number(entry) is not None for entry in _flat(value)) >= 2:
+        if isinstance(value, list) and sum(_number(entry) is not None for entry in flat(value)) >= 2:
             return _Found(value, _prose(text))
     return None
 
@@ -209,19 +209,6 @@ def _prose(text: str) -> str:
     stripped = text.strip()
     is_code = stripped.startswith(("{", "```")) or (_LIST.match(stripped) and not _BRACKETED.match(stripped))
     return "" if is_code or not any(map(str.isalpha, stripped)) else stripped
-
-
-def _flat(entries: list[object]) -> Iterator[object]:
-    """Entries in order, those of nested lists too; without recursion, since nesting may be deep."""
-    stack: list[Iterator[object]] = [iter(entries)]
-    while stack:
-        for entry in stack[-1]:
-            if isinstance(entry, list):
-                stack.append(iter(entry))
-                break
-            yield entry
-        else:
-            stack.pop()
 
 
 def _count(entry: object, tally: _Tally) -> None:

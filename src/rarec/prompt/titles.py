@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rarec.errors import InputError
-from rarec.prompt.lenient import read_value
+from rarec.prompt.lenient import flat, read_value
 from rarec.prompt.text import one_line
 
 _LIST_KEYS = ("recommendations", "recommended", "titles", "items", "ranking", "results", "list")
@@ -79,7 +79,7 @@ def parse_titles(text: str, *, n: int) -> ParsedTitles:
         entries = _embedded(text[:_MAX_CHARS])
     if entries is None:
         entries = _written(text[:_MAX_CHARS])
-    titles = [named for place, entry in enumerate(_flat(entries), start=1) if (named := _named(entry, place))]
+    titles = [named for place, entry in enumerate(flat(entries), start=1) if (named := _named(entry, place))]
     return ParsedTitles(tuple(titles[:n]), malformed=not clean or len(titles) > n)
 
 
@@ -115,7 +115,7 @@ def _entries(value: object) -> list[object] | None:
     """The first list in a value, outer ones first and known names before others, that names something."""
     queue = [value]
     for level in queue:
-        if isinstance(level, list) and any(_named(entry, place) for place, entry in enumerate(_flat(level), start=1)):
+        if isinstance(level, list) and any(_named(entry, place) for place, entry in enumerate(flat(level), start=1)):
             return level
         if isinstance(level, dict):
             known = [level[key] for key in _LIST_KEYS if key in level]
@@ -185,19 +185,6 @@ _WAYS: tuple[Callable[[list[str]], list[str]], ...] = (
     _listed,
     _short_lines,
 )
-
-
-def _flat(entries: list[object]) -> Iterator[object]:
-    """Entries in order, those of nested lists too; without recursion, since nesting may be deep."""
-    stack: list[Iterator[object]] = [iter(entries)]
-    while stack:
-        for entry in stack[-1]:
-            if isinstance(entry, list):
-                stack.append(iter(entry))
-                break
-            yield entry
-        else:
-            stack.pop()
 
 
 def _named(entry: object, place: int) -> NamedTitle | None:
