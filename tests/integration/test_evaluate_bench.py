@@ -26,7 +26,7 @@ from rarec.evaluate.runner import Run
 from rarec.testing import FakeOpenAIServer, HashEmbedder, Reply
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
-runner = CliRunner(env={"COLUMNS": "200"})
+runner = CliRunner(env={"COLUMNS": "200", "RAREC_DATA": None})  # recipes name their own folders
 CHEESES = 24
 TESTS = 70
 """More than four portions of a generating system."""

@@ -108,3 +108,8 @@ def test_letters_for_many_systems_do_not_take_for_ever() -> None:
     found = letters(names, apart)  # inserting the pairs one after the other runs into the time limit
     for a, b in combinations(names, 2):
         assert bool(set(found[a]) & set(found[b])) == ((a, b) not in apart and (b, a) not in apart)
+
+
+def test_values_next_to_nothing_have_an_interval_too() -> None:
+    low, high = interval(np.array([2.2e-311, 0.0]), [0, 1], generator=np.random.default_rng(0), samples=10)
+    assert 0 <= low <= high < 1e-300

@@ -14,6 +14,8 @@ from rarec.errors import InputError
 Floats = NDArray[np.float64]
 Clusters = Sequence[str] | Sequence[int] | NDArray[np.int64]
 _CELLS = 1 << 22
+_LEAST_EXPONENT = -1000
+"""Of the unit of sums: smaller ones cannot be divided by; what is lost is below any measure."""
 
 
 class ClusterBootstrap:
@@ -77,7 +79,7 @@ class ClusterBootstrap:
         """
         sums = np.stack([np.bincount(self._codes, column, self._count) for column in columns.T], axis=1)
         _, exponents = np.frexp(np.abs(sums).max(axis=0) * self._count)
-        unit = np.ldexp(1.0, exponents - 52)
+        unit = np.ldexp(1.0, np.maximum(exponents - 52, _LEAST_EXPONENT))
         drawn: Floats = self._weights @ (np.round(sums / unit) * unit)
         return drawn
 
