@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rarec.catalogue import load_layout
 from rarec.catalogue.sources.corpus import corpus_items
-from rarec.conversations import DIALOGUE_SETS, data_set_catalogue, read_ml1m, read_split
+from rarec.conversations import DIALOGUE_SETS, data_set_catalogue, held_back, read_ml1m, read_split
 from rarec.conversations import Interactions as Person
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
@@ -55,6 +55,8 @@ class TrainingRecipe(BaseModel):
         pretrain, finetune, ranker: settings of each stage and its training loop.
         visits: data set -> how often an epoch of fine-tuning visits each of its conversations; 1 if not named.
         user_weight: weight of what users mention first themselves, as further targets of fine-tuning.
+        held_back: share of the training conversations that neither the retriever nor the ranker sees, so that
+            alignment can learn from turns that they do not know by heart; see `rarec.conversations.held_back`.
         folds: retrievers trained for the ranker's candidates, each on all conversations but its fold.
         fold_epochs: epochs of each of them.
         candidates: how many items the ranker learns to choose among.
@@ -70,6 +72,7 @@ class TrainingRecipe(BaseModel):
     finetune_loop: TrainerConfig = TrainerConfig(epochs=10, learning_rate=1.5e-3, patience=3)
     visits: dict[str, int] = Field(default_factory=lambda: {"inspired": 3})
     user_weight: float = Field(default=0.3, ge=0)
+    held_back: float = Field(default=0.0, ge=0, lt=1)
     folds: int = Field(default=2, ge=2)
     fold_epochs: int = Field(default=6, gt=0)
     candidates: int = Field(default=50, gt=1)
@@ -78,7 +81,7 @@ class TrainingRecipe(BaseModel):
 
 
 _PRETRAIN = {"seed", "retriever", "pretrain", "pretrain_loop"}
-_FINETUNE = _PRETRAIN | {"visits", "user_weight", "finetune", "finetune_loop"}
+_FINETUNE = _PRETRAIN | {"visits", "user_weight", "held_back", "finetune", "finetune_loop"}
 _HANGS_ON = {
     "pretrain": _PRETRAIN,
     "finetune": _FINETUNE,
@@ -224,7 +227,10 @@ class _Finetuning:
         self._stage, self._recipe, self._tell = stage, stage.recipe, stage.tell
         self._corpus, self._embedder = corpus, embedder
         self._training = [
-            (c, self._recipe.visits.get(name, 1)) for name in DIALOGUE_SETS for c in read_split(data, name, "train")
+            (c, self._recipe.visits.get(name, 1))
+            for name in DIALOGUE_SETS
+            for c in read_split(data, name, "train")
+            if not held_back(c.id, self._recipe.held_back)
         ]
         # Labels that were given after a dialogue are not there when serving, so no figure may see them.
         self._valid = {name: [as_served(c) for c in read_split(data, name, "valid")] for name in DIALOGUE_SETS}

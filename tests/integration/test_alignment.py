@@ -19,10 +19,11 @@ import torch
 from rarec.align.checkpoint import digest
 from rarec.align.journal import read_log
 from rarec.alignment import AlignRecipe, AlignResult, Resources, align
+from rarec.alignment.material import gather
 from rarec.alignment.recipe import parse_align_recipe
 from rarec.alignment.run import plan
 from rarec.catalogue import load_layout
-from rarec.conversations import write_jsonl
+from rarec.conversations import held_back, write_jsonl
 from rarec.errors import BudgetExceeded, InputError, LLMRefused, LLMUnavailable, StoreError
 from rarec.llm.protocol import LLM, OnText
 from rarec.retriever.bundle import load_retriever, save_retriever
@@ -252,6 +253,23 @@ def test_a_catalogue_that_is_smaller_than_a_set_is_refused(folder: Path, tmp_pat
         run(folder, tmp_path / "a", recipe(folder, sets={"n": 401}, loop={"proposal": 500}))
     with pytest.raises(InputError, match="leaves 39"):  # all but one item may be mentioned
         run(folder, tmp_path / "b", recipe(folder, sets={"n": 400}, loop={"proposal": 400}))
+
+
+def test_only_what_was_held_back_is_learned_from_and_figures_may_be_of_a_split_of_their_own(
+    tmp_path: Path, folder: Path, domain: SecondDomain
+) -> None:
+    splits = {"train": domain.train[:40], "valid": domain.valid[:20], "test": domain.test[:15]}
+    write_jsonl(tmp_path / "data", items=domain.items, splits=splits)
+    data = {"name": "games", "folder": str(tmp_path / "data"), "report": "test", "held_back": 0.4}
+    what = recipe(folder, data=data)
+    given = gather(what, bundle=folder / "bundle", cache=folder / "c.sqlite", embedder=EMBEDDER, tell=lambda *_: None)
+    kept = {c.id for c in domain.train[:40] if held_back(c.id, 0.4)}
+    assert 0 < len(kept) < 40
+    assert {turn.turn.dialogue for turn in given.learn} == kept
+    assert {turn.turn.dialogue for turn in given.tune} == {c.id for c in domain.valid[:20]}
+    assert {turn.turn.dialogue for turn in given.report} == {c.id for c in domain.test[:15]}
+    with pytest.raises(InputError, match="no split 'dev'"):
+        run(folder, tmp_path / "run", recipe(folder, data={**data, "report": "dev"}))
 
 
 def test_turns_that_recommend_nothing_new_are_left_out(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:

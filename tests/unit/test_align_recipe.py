@@ -51,6 +51,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ({"loop": {"seed": 3}}, "set by seeds"),
         ({"budget": {"usd": 1.0}}, "needs the prices"),
         ({"data": {"name": "x", "training": "valid"}}, "the same split"),
+        ({"data": {"name": "x", "report": "valid"}}, "say nothing"),
+        ({"data": {"name": "x", "held_back": 0.0}}, "held_back"),
         ({"learner": {"name": "ppo"}}, "'dpo'"),
         ({"format": 2}, "update rarec"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 
 from rarec.align.turns import LearningTurn, Stock, TokenisedTurn, TurnData, turn_data
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, SimulatedJudge, identity
-from rarec.conversations import Example
+from rarec.conversations import Example, held_back
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
@@ -44,7 +44,8 @@ class Material:
 
     Attributes:
         learn: turns to learn from.
-        tune, report: tuning turns that the best weights are chosen on, and others, of other dialogues, for figures.
+        tune, report: tuning turns that the best weights are chosen on, and others, of other dialogues or of the
+            report split, for figures.
         texts: embeddings of the catalogue's items, shape (items, d).
         left_out: turns without a new item of the catalogue.
         content: a hash of turns, items, embedder and weights.
@@ -94,21 +95,32 @@ def gather(
     load_retriever(bundle, embedder=cached.name)  # before the long part
     catalogue = context.catalogue("data-set")
     stock = _stock(recipe, context)
-    learn, lost = _turns(context.examples, recipe, recipe.data.training_turns)
+    share = recipe.data.held_back
+    examples = [e for e in context.examples if share is None or held_back(e.dialogue, share)]
+    learn, lost = _turns(examples, recipe, recipe.data.training_turns)
     tuning, lost_too = _turns(context.tuning, recipe, recipe.data.tuning_turns)
+    others, unused = _turns(context.of_split(recipe.data.report), recipe, None) if recipe.data.report else ([], 0)
+    if recipe.data.report and not others:
+        raise InputError(f"{recipe.data.report!r} of {recipe.data.name!r} has no turn with a new item; name another")
     if not learn or not tuning:
         raise InputError(
             f"{recipe.data.name!r} has {len(learn)} turns to learn from and {len(tuning)} to tune on that recommend a "
             f"new item of the catalogue, {lost + lost_too} others were left out; link the mentions, check the ids"
         )
     data = turn_data(
-        [*learn, *(replace(t, id=f"{recipe.data.tuning}/{t.id}") for t in tuning)],
+        [
+            *learn,
+            *(replace(t, id=f"{recipe.data.tuning}/{t.id}") for t in tuning),
+            *(replace(t, id=f"{recipe.data.report}/{t.id}") for t in others),
+        ],
         stock,
         lambda texts: cached.embed(texts, kind="query", progress=lambda d, t: tell("embed messages", d, t, "")),
     )
-    tune, report = _halves(data.turns[len(learn) :])
+    chosen_on, rest = data.turns[len(learn) : len(learn) + len(tuning)], data.turns[len(learn) + len(tuning) :]
+    tune, report = (_in_fair_order(chosen_on), _in_fair_order(rest)) if rest else _halves(chosen_on)
     return Material(
-        bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors, lost + lost_too,
+        bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors,
+        lost + lost_too + unused,
         _content(data, stock, cached.name, bundle),
     )  # fmt: skip
 
@@ -191,12 +203,17 @@ def _named(example: Example) -> set[str]:
     return {*example.repeated, *example.context_items, *(m.item for m in example.conversation.mentions())}
 
 
+def _in_fair_order(turns: Sequence[TokenisedTurn]) -> tuple[TokenisedTurn, ...]:
+    """By a hash of the dialogue, so that the first of them are a fair part."""
+    return tuple(sorted(turns, key=lambda turn: (_place(turn.turn.dialogue), turn.turn.id)))
+
+
 def _halves(turns: Sequence[TokenisedTurn]) -> tuple[tuple[TokenisedTurn, ...], tuple[TokenisedTurn, ...]]:
-    """By dialogue, each in the order of a hash, so that the first of them are a fair part. One dialogue serves both."""
-    ordered = sorted(turns, key=lambda turn: (_place(turn.turn.dialogue), turn.turn.id))
+    """By dialogue, each in the order of a hash. One dialogue serves both."""
+    ordered = _in_fair_order(turns)
     dialogues = list(dict.fromkeys(turn.turn.dialogue for turn in ordered))
     if len(dialogues) < 2:
-        return tuple(ordered), tuple(ordered)
+        return ordered, ordered
     first = set(dialogues[::2])
     return (
         tuple(turn for turn in ordered if turn.turn.dialogue in first),

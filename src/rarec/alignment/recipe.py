@@ -33,9 +33,13 @@ class DataConfig(_Part):
         name: one of `rarec.conversations.DATA_SETS`, or any name for a data set of the own format.
         folder: where it lies; relative to the recipe's folder.
         training: the split that is learned from.
-        tuning: the split that the best weights are chosen on, and on whose other turns the figures are measured.
+        tuning: the split that the best weights are chosen on.
+        report: the split on which the figures before and after are measured; empty takes the dialogues of the tuning
+            split that choose no weights, half of them. A test split may stand here and only here.
+        held_back: share of the training conversations that the bundle's own training held back, see
+            `rarec.conversations.held_back`; only these are learned from. None takes all, also those that it knows.
         training_turns, tuning_turns: at most so many turns, chosen by a hash of the dialogue's id; None takes all.
-        report_turns: tuning turns, of other dialogues than those, on which the figures before and after are measured.
+        report_turns: at most so many turns for the figures.
         sentiments: keep annotated sentiments of mentions; when serving, a linker knows none.
         layout: how items are written for the embedder, see `rarec.evaluate.recipe.DataSetConfig`.
     """
@@ -44,6 +48,8 @@ class DataConfig(_Part):
     folder: Path = Path()
     training: str = "train"
     tuning: str = "valid"
+    report: str = ""
+    held_back: float | None = Field(default=None, gt=0, le=1)
     training_turns: int | None = Field(default=None, ge=1)
     tuning_turns: int | None = Field(default=None, ge=2)
     report_turns: int = Field(default=400, ge=1)
@@ -61,6 +67,8 @@ class DataConfig(_Part):
     def _are_different(self) -> DataConfig:
         if self.training == self.tuning:
             raise ValueError("training and tuning are the same split; the best weights would be those that remember it")
+        if self.report in (self.training, self.tuning):
+            raise ValueError(f"figures on {self.report!r}, which is learned from or chosen on, say nothing; name another")
         return self
 
 

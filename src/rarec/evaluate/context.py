@@ -125,14 +125,15 @@ class DataContext:
         """The turns to predict."""
         if self.config.examples is not None:
             return read_examples(self.config.examples, catalogue_items=self.items)
-        return self._of_split(self.config.split)
+        return self.of_split(self.config.split)
 
     @cached_property
     def tuning(self) -> list[Example]:
         """The turns that weights may be tuned on. Raises InputError if there is no such split."""
-        return self._of_split(self.config.tuning)
+        return self.of_split(self.config.tuning)
 
-    def _of_split(self, split: str) -> list[Example]:
+    def of_split(self, split: str) -> list[Example]:
+        """The turns of any split. Raises InputError if there is no such split."""
         examples = self.source.examples(split)
         ids = self.catalogue("data-set").ids
         if outside := [example.id for example in examples if not ids.issuperset(example.targets)]:
