@@ -68,7 +68,9 @@ class DataConfig(_Part):
         if self.training == self.tuning:
             raise ValueError("training and tuning are the same split; the best weights would be those that remember it")
         if self.report in (self.training, self.tuning):
-            raise ValueError(f"figures on {self.report!r}, which is learned from or chosen on, say nothing; name another")
+            raise ValueError(
+                f"{self.report!r} is learned from or chosen on, and figures on it say nothing; name another"
+            )
         return self
 
 
