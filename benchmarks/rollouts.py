@@ -74,7 +74,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One collection from nothing, then the same from the answers and from the ledger."""
     given = tasks(options)
     settings = RolloutSettings(
-        n=options.n, groups=options.groups, concurrency=options.in_flight, deadline_s=60 * options.latency
+        n=options.n, groups=options.groups, concurrency=options.in_flight, deadline_s=60 * (options.latency or 1.0)
     )
 
     def run(ledger: str) -> tuple[float, float]:
@@ -99,8 +99,8 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {
         "rollouts": rollouts,
         "per_second": rollouts / asked_s,
-        "ideal_per_second": rollouts / ideal_s,
-        "ratio": ideal_s / asked_s,
+        "ideal_per_second": rollouts / ideal_s if ideal_s else None,
+        "ratio": ideal_s / asked_s if ideal_s else None,
         "cpu_ms_per_rollout": 1000 * asked_cpu_s / rollouts,
         "cached_per_second": rollouts / cached_s,
         "replayed_per_second": rollouts / replayed_s,
@@ -116,7 +116,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=20)
     parser.add_argument("--proposal", type=int, default=200)
     parser.add_argument("--in-flight", type=int, default=256)
-    parser.add_argument("--latency", type=float, default=1.0, help="seconds")
+    parser.add_argument("--latency", type=float, default=1.0, help="seconds; with 0 it is our own work alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -127,9 +127,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = measured(options, Path(folder))
     print(f"{options.in_flight} in flight, {options.latency:g} s a call, sets of {options.n}, {os.cpu_count()} cores")
+    ideal = f" of {found['ideal_per_second']:.1f}, ratio {found['ratio']:.3f}" if options.latency else ""
     print(
-        f"{found['rollouts']:,} rollouts: {found['per_second']:.1f} a second of {found['ideal_per_second']:.1f}, "
-        f"ratio {found['ratio']:.3f}, {found['cpu_ms_per_rollout']:.2f} ms of processor each"
+        f"{found['rollouts']:,} rollouts: {found['per_second']:.1f} a second{ideal}, "
+        f"{found['cpu_ms_per_rollout']:.2f} ms of processor each"
     )
     print(
         f"from answers on disk {found['cached_per_second']:,.0f} a second, from the ledger "

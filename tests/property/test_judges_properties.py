@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rarec.catalogue.folding import folded_words
 from rarec.prompt import parse
 from rarec.testing.judges import (
     MALFORMED,
@@ -119,6 +120,26 @@ def test_without_noise_a_score_hangs_on_neither_company_nor_place(task: RankingT
     whole = scores(taste, task)
     for item, score in scores(taste, other).items():
         assert score == whole[item]
+
+
+WORDS = st.sampled_from(("sea", "seas", "deep", "Über", "one", "1"))
+PHRASES = st.lists(WORDS, max_size=3).map(" ".join)
+
+
+@LIMITED
+@given(st.lists(PHRASES, max_size=4), st.lists(PHRASES, max_size=4))
+def test_asked_counts_the_values_whose_words_were_said_in_a_row(said: list[str], values: list[str]) -> None:
+    item = Item(ItemId("a"), "A", attributes={"tags": tuple(values)})
+    talk = Conversation(tuple(Turn("user", text, ()) for text in said))
+    found = Asked().values(Reading(RankingTask(talk, {}, (Candidate(item, 0.0),), 1), Memory.of(())))
+    spoken = [word for text in said for word in folded_words(text)]
+    count = 0
+    for value in values:
+        words = folded_words(value)
+        forms = [words, [*words[:-1], words[-1] + "s"]] if words else []
+        runs = [spoken[start : start + len(words)] for start in range(len(spoken))]
+        count += any(form in runs for form in forms)
+    assert found.tolist() == [1.0 - 0.5**count]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)

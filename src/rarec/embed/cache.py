@@ -85,8 +85,7 @@ class CachedEmbedder:
         first: dict[str, int] = {}
         places = [first.setdefault(text, len(first)) for text in clean]
         different = list(first)
-        keep = kind == "document" or self._keep_queries
-        rows = self._kept(different, kind, progress) if keep else self._asked(different, progress)
+        rows = self._kept(different, kind, progress) if kind == "document" else self._asked(different, progress)
         return rows if len(different) == len(clean) else rows[places]
 
     def import_vectors(self, texts: Sequence[str], vectors: NDArray[np.floating]) -> int:
@@ -157,7 +156,10 @@ class CachedEmbedder:
                 self._recent.move_to_end(text)
         missing = [text for text in texts if text not in known]
         if missing:
-            fresh = self._embedder.embed(missing, kind="query", progress=progress)
+            if self._keep_queries:
+                fresh = self._kept(missing, "query", progress)
+            else:
+                fresh = self._embedder.embed(missing, kind="query", progress=progress)
             known.update(zip(missing, fresh, strict=True))
             with self._lock:
                 for text in missing[-self._queries :] if self._queries else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -189,12 +190,16 @@ def _describe(item: Item, limits: Limits) -> str:
     parts = [label(item, title_chars=limits.title_chars)]
     if limits.attributes and limits.values:
         shown = [(name, values) for name, values in item.attributes.items() if values][: limits.attributes]
-        for name, values in shown:
-            listed = ", ".join(one_line(v, limit=limits.value_chars) for v in values[: limits.values])
-            parts.append(f"{one_line(name, limit=40)}: {listed}")
+        parts += [_attribute(name, tuple(values[: limits.values]), limits.value_chars) for name, values in shown]
     if text := one_line(item.text, limit=limits.text_chars):
         parts.append(text)
     return " | ".join(parts)
+
+
+@lru_cache(maxsize=20_000)
+def _attribute(name: str, values: tuple[str, ...], value_chars: int) -> str:
+    listed = ", ".join(one_line(value, limit=value_chars) for value in values)
+    return f"{one_line(name, limit=40)}: {listed}"
 
 
 def _preferences(task: RankingTask, template: TextsTemplate) -> str:

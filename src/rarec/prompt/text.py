@@ -37,6 +37,11 @@ def middle_cut(text: str, *, limit: int) -> str:
     """As `one_line`, but a long text loses its middle: people put the wish at either end of a message."""
     if len(text) > 8 * limit + 16:
         text = f"{text[: 4 * limit]} {text[-4 * limit :]}"
+    return _middle_cut(text, limit)
+
+
+@lru_cache(maxsize=1_000)  # a conversation is shown once to count its characters, and with many sets of candidates
+def _middle_cut(text: str, limit: int) -> str:
     plain = _plain(text)
     if len(plain) <= limit:
         return plain

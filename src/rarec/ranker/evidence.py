@@ -15,6 +15,7 @@ _MESSAGES = 20
 _LONGEST_VALUE = 5
 _SHORTEST_FORM = 3
 _SHORTEST_PLURAL = 5
+_KEPT_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,15 @@ def fold(text: str) -> str:
 
 def ngrams(text: str, longest: int = _LONGEST_VALUE) -> frozenset[str]:
     """All runs of up to `longest` words of a text, folded."""
+    return (_kept_ngrams if len(text) <= _KEPT_CHARACTERS else _ngrams)(text, longest)
+
+
+def _ngrams(text: str, longest: int) -> frozenset[str]:
     words = _WORD.findall(text.casefold())
     return frozenset(" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1))
+
+
+_kept_ngrams = lru_cache(maxsize=1024)(_ngrams)  # one conversation is ranked again and again
 
 
 @lru_cache(maxsize=65536)
@@ -85,7 +93,7 @@ def _forms(value: str) -> tuple[str, ...]:
 
 def asked_for(value: str, words: frozenset[str]) -> bool:
     """Whether a value, or its plural, is among the n-grams; short values and bare numbers never are."""
-    return any(form in words for form in _forms(value))
+    return not words.isdisjoint(_forms(value))
 
 
 def pairs(item: Item) -> tuple[tuple[str, str], ...]:
@@ -95,11 +103,17 @@ def pairs(item: Item) -> tuple[tuple[str, str], ...]:
 
 def shared(item: Item, others: Sequence[Item]) -> tuple[tuple[str, str, Item], ...]:
     """Pairs that an item has in common with others, with the first of them: (attribute, value, other)."""
-    owner: dict[tuple[str, str], Item] = {}
-    for other in others:
-        for pair in pairs(other):
-            owner.setdefault(pair, other)
+    owner = owners(others)
     return tuple((*pair, owner[pair]) for pair in pairs(item) if pair in owner)
+
+
+def owners(items: Sequence[Item]) -> dict[tuple[str, str], Item]:
+    """Each pair of some items, with the first of them that has it."""
+    owner: dict[tuple[str, str], Item] = {}
+    for item in items:
+        for pair in pairs(item):
+            owner.setdefault(pair, item)
+    return owner
 
 
 def rarity(candidates: Sequence[Candidate]) -> dict[tuple[str, str], float]:

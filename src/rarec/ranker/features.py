@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.embed.protocol import Embedder
-from rarec.ranker.evidence import Evidence, asked_for, ngrams, pairs, rarity, shared
+from rarec.ranker.evidence import Evidence, asked_for, ngrams, owners, pairs, rarity
 from rarec.retriever.sequence import message_text
 from rarec.types import Conversation, Item, RankingTask
 
@@ -112,14 +112,15 @@ def _lexical(task: RankingTask, evidence: Evidence, items: Sequence[Item]) -> li
     own = [pairs(item) for item in items]
     titles = ngrams(" ".join(i.title for i in evidence.mentioned), 1) - _STOP
     asked = [[p for p in ps if asked_for(p[1], evidence.words)] for ps in own]
-    common = [shared(item, evidence.welcome) for item in items]
-    bad = [shared(item, evidence.disliked) for item in items]
+    welcome, disliked = owners(evidence.welcome), owners(evidence.disliked)
+    common = [[p for p in ps if p in welcome] for ps in own]
+    bad = [[p for p in ps if p in disliked] for ps in own]
     words = [ngrams(item.title, 1) - _STOP for item in items]
     columns: list[list[float]] = [
         [float(np.log1p(len(a))) for a in asked],
         [_sum(rare, a) for a in asked],
         [float(np.log1p(len(c))) for c in common],
-        [_sum(rare, [(name, value) for name, value, _ in c]) for c in common],
+        [_sum(rare, c) for c in common],
         [float(np.log1p(len(b))) for b in bad],
         [len(w & titles) / max(1, len(w)) for w in words],
     ]

@@ -59,7 +59,7 @@ class Words:
 
     def values(self, reading: Reading) -> Floats:
         own = reading.rows[reading.remembered]
-        return reading.spread(reading.memory.match(own, set(reading.said.split())))
+        return reading.spread(reading.memory.match(own, reading.words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,18 @@ class Asked:
     attributes: tuple[str, ...] | None = None
 
     def values(self, reading: Reading) -> Floats:
-        named = [sum(_named(v, reading.said) for v in _values(i, self.attributes)) for i in reading.items]
+        named = [self._named(item, reading) for item in reading.items]
         return 1.0 - 0.5 ** np.array(named, dtype=np.float64)
+
+    def _named(self, item: Item, reading: Reading) -> int:
+        """How many values of the item the user names, in the singular or the plural."""
+        said, words, count = reading.said, reading.words, 0
+        for name in item.attributes if self.attributes is None else self.attributes:
+            for starts, one, many in _forms(tuple(item.attributes.get(name, ()))):
+                # Most values begin with a word that nobody said: the text is searched for the others only.
+                if not words.isdisjoint(starts) and (one in said or many in said):
+                    count += 1
+        return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +205,8 @@ def _values(item: Item, attributes: tuple[str, ...] | None) -> list[tuple[str, s
     return [(name, value) for name in names for value in item.attributes.get(name, ())]
 
 
-def _named(pair: tuple[str, str], said: str) -> bool:
-    form = _folded(pair[1])
-    return bool(form) and (f" {form} " in said or f" {form}s " in said)
-
-
 @lru_cache(maxsize=65536)
-def _folded(value: str) -> str:
-    return " ".join(folded_words(value))
+def _forms(values: tuple[str, ...]) -> tuple[tuple[tuple[str, str], str, str], ...]:
+    """Of each value that has words: how its first word may begin in what was said, and its singular and plural."""
+    forms = [words for value in values if (words := folded_words(value))]
+    return tuple(((w[0], w[0] + "s"), f" {' '.join(w)} ", f" {' '.join(w)}s ") for w in forms)

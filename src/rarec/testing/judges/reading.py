@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Reading:
     Attributes:
         felt: the mentioned items of the task in order, each once, with the last feeling that was shown (see FEELING).
         said: the user's words as they are compared, joined by and between single spaces, without linked titles.
+        words: the same, each once.
         rows: of the candidates in the memory, or UNKNOWN, shape (m,).
     """
 
@@ -48,6 +49,10 @@ class Reading:
         return _said(self.task.conversation)
 
     @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(self.said.split())
+
+    @cached_property
     def rows(self) -> Rows:
         return self.memory.rows_of(self.items)
 
@@ -64,8 +69,13 @@ class Reading:
 
 
 def _said(conversation: Conversation) -> str:
-    words = [w for turn in conversation.turns if turn.role == "user" for w in words_of(_without_titles(turn)).folded]
-    return f" {' '.join(words)} "
+    texts = [_folded(_without_titles(turn)) for turn in conversation.turns if turn.role == "user"]
+    return f" {' '.join(text for text in texts if text)} "
+
+
+@lru_cache(maxsize=1024)  # a judge is asked about the same conversation again and again
+def _folded(text: str) -> str:
+    return " ".join(words_of(text).folded)
 
 
 def _without_titles(turn: Turn) -> str:

@@ -80,9 +80,10 @@ class Taste:
         for part in self.parts:
             total += part.weight * part.values(reading)
         ids = [str(item.id) for item in reading.items]
-        if self.whim or self.guess:
-            said = said_key(reading.task.conversation)
+        said = said_key(reading.task.conversation) if self.whim or self.guess else ""
+        if self.whim:
             total += self.whim * _gumbels("whim", seed, said, ids)
+        if self.guess:
             total += self.guess * _gumbels("guess", seed, said, ids) * (reading.rows == UNKNOWN)
         if self.noise:
             total += self.noise * _gumbels("noise", seed, request, ids)
