@@ -93,7 +93,7 @@ def gather(
     )
     load_retriever(bundle, embedder=cached.name)  # before the long part
     catalogue = context.catalogue("data-set")
-    stock = _stock(recipe, context)
+    stock = stock_of(recipe, context)
     learn, lost = _turns(context.examples, recipe, recipe.data.training_turns)
     tuning, lost_too = _turns(context.tuning, recipe, recipe.data.tuning_turns)
     if not learn or not tuning:
@@ -106,10 +106,10 @@ def gather(
         stock,
         lambda texts: cached.embed(texts, kind="query", progress=lambda d, t: tell("embed messages", d, t, "")),
     )
-    tune, report = _halves(data.turns[len(learn) :])
+    tune, report = halves(data.turns[len(learn) :])
     return Material(
         bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors, lost + lost_too,
-        _content(data, stock, cached.name, bundle),
+        content_of(data, stock, cached.name, bundle),
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
     return LocalRanker.load(material.bundle, material.embedder, texts)
 
 
-def _stock(recipe: AlignRecipe, context: DataContext) -> Stock:
+def stock_of(recipe: AlignRecipe, context: DataContext) -> Stock:
     """The catalogue, and items of the corpus behind it if negatives are drawn there."""
     items = context.catalogue("data-set").items
     vectors = context.catalogue("data-set").vectors
@@ -191,7 +191,7 @@ def _named(example: Example) -> set[str]:
     return {*example.repeated, *example.context_items, *(m.item for m in example.conversation.mentions())}
 
 
-def _halves(turns: Sequence[TokenisedTurn]) -> tuple[tuple[TokenisedTurn, ...], tuple[TokenisedTurn, ...]]:
+def halves(turns: Sequence[TokenisedTurn]) -> tuple[tuple[TokenisedTurn, ...], tuple[TokenisedTurn, ...]]:
     """By dialogue, each in the order of a hash, so that the first of them are a fair part. One dialogue serves both."""
     ordered = sorted(turns, key=lambda turn: (_place(turn.turn.dialogue), turn.turn.id))
     dialogues = list(dict.fromkeys(turn.turn.dialogue for turn in ordered))
@@ -208,7 +208,8 @@ def _place(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
-def _content(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
+def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
+    """A hash of turns, items, embedder and weights."""
     turns = [
         [
             turn.turn.id,
