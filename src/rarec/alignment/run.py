@@ -189,6 +189,8 @@ class _Seed:
 
     def _figures(self, loop: AlignmentLoop, outcome: Outcome, llm: Metered | None) -> dict[str, Any]:
         turns = self._material.report[: self._recipe.data.report_turns]
+        # First: measuring asks, and what is asked counts among the calls.
+        measured = self._of_judge(loop, turns, llm) if self._people is None else _of_people(self._people, loop, turns)
         split = "held-out conversations" if self._people is not None else repr(self._recipe.data.tuning)
         return {
             "iterations": outcome.iterations,
@@ -202,7 +204,7 @@ class _Seed:
             "on": f"{len(turns)} turns of {split} whose dialogues chose no weights"
             if self._material.report != self._material.tune
             else f"{len(turns)} turns of {split} that chose the weights too",
-            **(self._of_judge(loop, turns, llm) if self._people is None else _of_people(self._people, loop, turns)),
+            **measured,
         }
 
     def _of_judge(
