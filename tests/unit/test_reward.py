@@ -9,6 +9,7 @@ from rarec.reward import (
     REWARDS,
     Feedback,
     agreement,
+    grades,
     leave_one_out_credits,
     mrr,
     ndcg,
@@ -73,6 +74,17 @@ def test_agreement_by_hand() -> None:
     # pairs ab .5, ac 1, ad 1, bc .5, bd 1.5, cd 2: of 6.5 the order b a c d loses ac (1) and bc (.5)
     assert agreement(["b", "a", "c", "d"], feedback) == pytest.approx(5 / 6.5)
     assert agreement(["x", "c", "y"], feedback) == pytest.approx((1 + 0.5 + 2 + 0.5 * 3) / 6.5)
+
+
+def test_clicks_lower_down_count_for_more_but_never_more_than_a_like() -> None:
+    feedback = Feedback(("a", "b", "c", "d"), clicked=frozenset("abd"), liked=frozenset("a"), refused=frozenset("c"))
+    assert grades(feedback) == (1.0, 0.5, -1.0, 0.5)
+    assert grades(feedback, eta=0.5) == (1.0, pytest.approx(0.5 * 2**0.5), -1.0, 1.0)
+    assert grades(feedback, places=(1, 1, 2, 3), eta=0.5) == (1.0, 0.5, -1.0, pytest.approx(0.5 * 3**0.5))
+    assert grades(feedback, places=(1, 10**400, 2, 3), eta=1e300) == (1.0, 1.0, -1.0, 1.0)
+    for wrong in ({"eta": -1.0}, {"eta": math.nan}, {"places": (1, 2)}, {"places": (0, 1, 2, 3)}):
+        with pytest.raises(InputError, match=r"eta|places"):
+            grades(feedback, **wrong)
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,22 @@ class Proposed:
     mass: Tensor
 
 
-def proposed(scores: Tensor, turns: Sequence[TokenisedTurn], *, m: int, n: int, temperature: float) -> Proposed:
+def proposed(
+    scores: Tensor,
+    turns: Sequence[TokenisedTurn],
+    *,
+    m: int,
+    n: int,
+    temperature: float,
+    wanted: Tensor | None = None,
+) -> Proposed:
     """The m best items of each turn that were not mentioned, fewer where a turn of the batch has fewer.
 
     Args:
         scores: of the whole catalogue, shape (B, items).
         n: how many a set needs.
+        wanted: that must be among them, not mentioned, bool, shape (B, items); proposals are wider by the most that a
+            turn of the batch wants.
     Raises:
         InputError: a turn has fewer than n.
     """
@@ -50,8 +60,22 @@ def proposed(scores: Tensor, turns: Sequence[TokenisedTurn], *, m: int, n: int, 
             f"turn {turns[row].turn.id!r} leaves {int(able[row])} items of a catalogue of {scores.shape[1]}, but a set "
             f"has n = {n}; lower n"
         )
-    found = propose(without(scores, mask), min(m, int(able.min())), temperature=temperature)
+    width = min(m, int(able.min()))
+    if wanted is not None:
+        return _with(wanted, without(scores, mask), width, able, temperature)
+    found = propose(without(scores, mask), width, temperature=temperature)
     return Proposed(found.items, found.mass)
+
+
+def _with(wanted: Tensor, allowed: Tensor, width: int, able: Tensor, temperature: float) -> Proposed:
+    """The best `width` items of each turn and those that are wanted, made equally many by further ones."""
+    most = int(wanted.sum(-1).max())
+    # In a tiny catalogue a turn may leave fewer than another one wants: mentioned items then fill its places up.
+    width = max(min(width + most, int(able.min())), most)
+    rows = allowed.masked_fill(wanted, torch.finfo(allowed.dtype).max).topk(width, dim=-1).indices
+    logits = allowed / temperature
+    mass = (logits.gather(1, rows).logsumexp(-1) - logits.logsumexp(-1)).exp().clamp(max=1.0)
+    return Proposed(rows, mass)
 
 
 def best_first(rows: Tensor, scores: Tensor) -> Tensor:
@@ -81,12 +105,19 @@ def rollout_tasks(turns: Sequence[TokenisedTurn], rows: Tensor, scores: Tensor, 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rolled:
-    """Rollouts as tensors, see `learners.JudgedBatch`."""
+    """Rollouts as tensors, see `learners.JudgedBatch`.
+
+    Attributes:
+        sizes: how many of the places of a turn's sets count, where turns differ in it, shape (B,); None is all.
+        weights: by which credits were multiplied already, shape (B, G); None if by nothing.
+    """
 
     sets: Tensor
     rewards: Tensor
     valid: Tensor
     credits: Tensor
+    sizes: Tensor | None = None
+    weights: Tensor | None = None
 
     @staticmethod
     def none(rows: int) -> Rolled:

@@ -23,6 +23,7 @@ from rarec.align.measuring import Examiner, Measured, measure_alone
 from rarec.align.rollout import RolloutProgress, RolloutReward, RolloutSettings
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.settings import LoopSettings
+from rarec.align.source import RolloutSource
 from rarec.align.stepping import Stepper, Watch
 from rarec.align.turns import Stock, TokenisedTurn, TurnData
 from rarec.errors import InputError
@@ -63,6 +64,7 @@ class Lesson:
         data: all turns, with their messages.
         learn, tune: those that are learned from, and those on which the best weights are chosen.
         identity: a hash of everything that decides the weights, but the number of iterations.
+        source: gives rewarded sets and figures; None asks a judge about sets that the policy draws.
     """
 
     stock: Stock
@@ -74,6 +76,7 @@ class Lesson:
     rollouts: RolloutSettings
     loop: LoopSettings
     identity: str
+    source: RolloutSource | None = None
 
     def __post_init__(self) -> None:
         if not self.learn:
@@ -91,7 +94,7 @@ class Outcome:
     Attributes:
         iterations: that were done.
         best: how many were done before the best weights, which the model has now.
-        validated: NDCG@10 after the judge, by the number of iterations before.
+        validated: NDCG@10 after the judge, or the score of the lesson's source, by the number of iterations before.
         stopped: why.
     """
 
@@ -170,6 +173,16 @@ class AlignmentLoop:
         return patience is not None and state.since_best() >= patience
 
     def _validate(self, state: RunState, journal: Journal, tell: OnLoop) -> None:
+        if self.lesson.source is None:
+            self._ask(state, journal, tell)
+        else:
+            found = self.lesson.source.examine(self.scorer, self.lesson.tune)
+            state.judge(found.score, self.model)
+            journal.write({"kind": "validation", "iteration": state.done, **found.facts, "calls": 0, "usd": 0.0})
+        if state.done == 0:
+            self._keeper.write(state)
+
+    def _ask(self, state: RunState, journal: Journal, tell: OnLoop) -> None:
         found = self.examiner.measure(
             self.scorer,
             self.judged_turns(),
@@ -182,8 +195,6 @@ class AlignmentLoop:
         state.judge(mean(found.judged), self.model)
         state.spent += found.spend
         journal.write(_validation(state, alone, found))
-        if state.done == 0:
-            self._keeper.write(state)
 
     def _tell_rollouts(self, tell: OnLoop, done: int, stage: str, rollouts: RolloutProgress) -> None:
         tell(LoopProgress(done, self.lesson.loop.iterations, stage, rollouts))

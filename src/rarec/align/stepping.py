@@ -22,6 +22,7 @@ from rarec.align.position import position_bias, truth_entered
 from rarec.align.rollout import Rollout, RolloutProgress
 from rarec.align.rollouts import collect
 from rarec.align.scorer import Scored, Scorer, seen_mask, truth_mask
+from rarec.align.sized import loss_by_size
 from rarec.align.turns import TokenisedTurn
 from rarec.errors import InputError
 from rarec.llm.budget import Spend
@@ -81,6 +82,7 @@ class Stepper:
     ) -> None:
         self._scorer, self._reference, self._optimiser = scorer, reference, optimiser
         self._lesson, self._ledger = lesson, ledger
+        self._source = lesson.source if lesson.learner.asks else None
         self._reference_vectors = reference.project()
         self._asks = lesson.learner.asks or bool(getattr(lesson.learner, "watch", False))
 
@@ -97,9 +99,9 @@ class Stepper:
         facts: dict[str, float | int | str | None] = {
             "iteration": at,
             "learner": str(getattr(self._lesson.learner, "name", "")),
-            "policy": self._lesson.loop.policy,
+            "policy": self._lesson.loop.policy if self._source is None else self._source.policy,
             **this.facts,
-            **_of_rollouts(rollouts, rolled),
+            **(_of_rollouts(rollouts, rolled) if self._source is None else self._source.facts(rolled)),
             **learned,
             **{f"seconds {name}": round(value, 4) for name, value in watch.seconds.items()},
             **_spent(state.spent, watch.last),
@@ -113,7 +115,12 @@ class Stepper:
         facts = self._refresh(state, queries, turns)
         assert state.vectors is not None
         found = proposed(
-            queries @ state.vectors.T, turns, m=settings.proposal, n=rollouts.n, temperature=rollouts.temperature
+            queries @ state.vectors.T,
+            turns,
+            m=settings.proposal,
+            n=rollouts.n,
+            temperature=rollouts.temperature,
+            wanted=None if self._source is None else self._source.wanted(turns, len(self._lesson.stock)),
         )
         if settings.refresh_every == 1:
             state.vectors = None  # the next iteration makes its own
@@ -161,6 +168,8 @@ class Stepper:
     def _rolled(self, this: _Round, at: int, llm: Metered | None, watch: Watch) -> tuple[Rolled, Sequence[Rollout]]:
         if not self._asks:
             return Rolled.none(len(this.turns)), ()
+        if self._source is not None:
+            return self._source.rolled(this.turns, this.rows, this.scored.of(this.rows).detach()), ()
         tasks = rollout_tasks(this.turns, this.rows, this.scored.of(this.rows), stock=self._lesson.stock)
         rollouts = collect(
             tasks,
@@ -181,19 +190,18 @@ class Stepper:
                 hiding = _generator(settings.seed, at, 1 + inner) if learner.as_finetuning else None
                 scored = self._scorer.forward(this.turns, self._in_play(this.rows, this.others), hiding=hiding)
             nll = self._nll(this, scored) if learner.needs_nll() else None
-            learned = learner.loss(
-                JudgedBatch(
-                    scored.of(this.rows).double(),
-                    this.reference,
-                    rolled.sets,
-                    rolled.rewards,
-                    rolled.valid,
-                    rolled.credits,
-                    self._lesson.rollouts.temperature,
-                    nll,
-                    old,
-                )
+            judged = JudgedBatch(
+                scored.of(this.rows).double(),
+                this.reference,
+                rolled.sets,
+                rolled.rewards,
+                rolled.valid,
+                rolled.credits,
+                self._lesson.rollouts.temperature,
+                nll,
+                old,
             )
+            learned = loss_by_size(learner, judged, rolled.sizes)
             old = learned.log_probs if old is None else old
             facts = self._descend(learned, nll, at * settings.inner_steps + inner)
         return facts

@@ -44,13 +44,13 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class LearningTurn:
-    """One turn whose recommendation is known.
+    """One turn whose recommendation is known, or on which there is feedback.
 
     Attributes:
         id: unique among the turns of a split.
         dialogue: it comes from; intervals are by dialogue.
         conversation: what was said before, mentions linked.
-        truth: what was recommended, in the catalogue and not mentioned before; not empty.
+        truth: what was recommended, in the catalogue and not mentioned before; empty only where feedback teaches.
     """
 
     id: str
@@ -91,9 +91,11 @@ class TurnData:
         return TurnData(tuple(turns), self.messages)
 
 
-def turn_data(turns: Sequence[LearningTurn], stock: Stock, embed: Embed) -> TurnData:
+def turn_data(turns: Sequence[LearningTurn], stock: Stock, embed: Embed, *, need_truth: bool = True) -> TurnData:
     """Tokenise turns, each on its own; items without a row in the stock's table are passed over.
 
+    Args:
+        need_truth: refuse turns without truth.
     Raises:
         InputError: an id comes twice, or a turn has no truth, one outside the catalogue, or one that is mentioned.
     """
@@ -103,7 +105,7 @@ def turn_data(turns: Sequence[LearningTurn], stock: Stock, embed: Embed) -> Turn
     result: list[TokenisedTurn] = []
     for turn in turns:
         mentioned = {m.item: known[m.item] for m in turn.conversation.mentions() if m.item in known}
-        _check(turn, mentioned, known, seen_ids)
+        _check(turn, mentioned, known, seen_ids, need_truth=need_truth)
         columns = [c for event in conversation_events(turn.conversation) if (c := _column(event, rows, texts))]
         result.append(
             TokenisedTurn(
@@ -132,11 +134,18 @@ def _column(event: Event, rows: Mapping[ItemId, int], texts: dict[str, int]) -> 
     return event.kind, event.role, event.sentiment, row
 
 
-def _check(turn: LearningTurn, mentioned: Mapping[ItemId, Item], known: Mapping[ItemId, Item], ids: set[str]) -> None:
+def _check(
+    turn: LearningTurn,
+    mentioned: Mapping[ItemId, Item],
+    known: Mapping[ItemId, Item],
+    ids: set[str],
+    *,
+    need_truth: bool,
+) -> None:
     if turn.id in ids:
         raise InputError(f"turn {turn.id!r} comes twice; give every turn an id of its own")
     ids.add(turn.id)
-    if not turn.truth:
+    if need_truth and not turn.truth:
         raise InputError(f"turn {turn.id!r} has no truth, so no ranking has a reward; leave such turns out")
     for item in turn.truth:
         if item not in known or item in mentioned:

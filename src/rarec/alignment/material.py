@@ -94,7 +94,7 @@ def gather(
     )
     load_retriever(bundle, embedder=cached.name)  # before the long part
     catalogue = context.catalogue("data-set")
-    stock = _stock(recipe, context)
+    stock = stock_of(recipe, context)
     share = recipe.data.held_back
     examples = [e for e in context.examples if share is None or held_back(e.dialogue, share)]
     learn, lost = _turns(examples, recipe, recipe.data.training_turns)
@@ -117,11 +117,11 @@ def gather(
         lambda texts: cached.embed(texts, kind="query", progress=lambda d, t: tell("embed messages", d, t, "")),
     )
     chosen_on, rest = data.turns[len(learn) : len(learn) + len(tuning)], data.turns[len(learn) + len(tuning) :]
-    tune, report = (_in_fair_order(chosen_on), _in_fair_order(rest)) if rest else _halves(chosen_on)
+    tune, report = (in_fair_order(chosen_on), in_fair_order(rest)) if rest else halves(chosen_on)
     return Material(
         bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors,
         lost + lost_too + unused,
-        _content(data, stock, cached.name, bundle),
+        content_of(data, stock, cached.name, bundle),
     )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
     return LocalRanker.load(material.bundle, material.embedder, texts)
 
 
-def _stock(recipe: AlignRecipe, context: DataContext) -> Stock:
+def stock_of(recipe: AlignRecipe, context: DataContext) -> Stock:
     """The catalogue, and items of the corpus behind it if negatives are drawn there."""
     items = context.catalogue("data-set").items
     vectors = context.catalogue("data-set").vectors
@@ -203,14 +203,14 @@ def _named(example: Example) -> set[str]:
     return {*example.repeated, *example.context_items, *(m.item for m in example.conversation.mentions())}
 
 
-def _in_fair_order(turns: Sequence[TokenisedTurn]) -> tuple[TokenisedTurn, ...]:
+def in_fair_order(turns: Sequence[TokenisedTurn]) -> tuple[TokenisedTurn, ...]:
     """By a hash of the dialogue, so that the first of them are a fair part."""
     return tuple(sorted(turns, key=lambda turn: (_place(turn.turn.dialogue), turn.turn.id)))
 
 
-def _halves(turns: Sequence[TokenisedTurn]) -> tuple[tuple[TokenisedTurn, ...], tuple[TokenisedTurn, ...]]:
+def halves(turns: Sequence[TokenisedTurn]) -> tuple[tuple[TokenisedTurn, ...], tuple[TokenisedTurn, ...]]:
     """By dialogue, each in the order of a hash. One dialogue serves both."""
-    ordered = _in_fair_order(turns)
+    ordered = in_fair_order(turns)
     dialogues = list(dict.fromkeys(turn.turn.dialogue for turn in ordered))
     if len(dialogues) < 2:
         return ordered, ordered
@@ -225,7 +225,8 @@ def _place(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
-def _content(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
+def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
+    """A hash of turns, items, embedder and weights."""
     turns = [
         [
             turn.turn.id,

@@ -10,7 +10,7 @@ from rarec.align.scorer import Scorer
 from rarec.align.stepping import epoch_steps
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material
-from rarec.alignment.recipe import AlignRecipe, EndpointJudge
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge
 from rarec.llm.budget import Prices, Spend, most_of
 from rarec.prompt import ranking_request
 from rarec.types import Candidate, CompletionRequest, RankingTask
@@ -25,6 +25,8 @@ _PROCESS_BYTES = 500 << 20
 @dataclass(frozen=True, slots=True)
 class AlignPlan:
     """Of all seeds of a recipe, if none stops early and nothing is on disk.
+
+    Feedback of people asks nothing: all calls are 0.
 
     Attributes:
         turns: that are learned from; `left_out` recommend nothing new.
@@ -71,8 +73,10 @@ def plan_of(recipe: AlignRecipe, material: Material) -> AlignPlan:
     validations = 1 + math.ceil(loop.iterations / loop.validate_every)
     validation = seeds * validations * min(loop.judged_turns, len(material.tune))
     report = seeds * 2 * min(recipe.data.report_turns, len(material.report))
+    if isinstance(recipe.judge, PeopleJudge):
+        learning = validation = report = 0
     calls = learning + validation + report
-    about, most = _of_a_call(recipe, material)
+    about, most = _of_a_call(recipe, material) if calls else (Spend(), Spend())
     return AlignPlan(
         turns=turns,
         left_out=material.left_out,

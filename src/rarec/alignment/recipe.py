@@ -111,7 +111,29 @@ class EndpointJudge(LLMConfig):
     kind: Literal["endpoint"] = "endpoint"
 
 
-Judge = Annotated[LocalJudge | SimulatedJudge | EndpointJudge, Field(discriminator="kind")]
+class PeopleJudge(_Part):
+    """What people did with what they were shown; nobody is asked. See docs/feedback.md.
+
+    Attributes:
+        events: file of feedback events; relative to the recipe's folder.
+        holdout: share of the conversations, by a hash of their ids, on which weights are chosen and figures measured.
+        eta: how fast attention falls with the place shown; clicks lower down then count for more, see
+            `rarec.reward.grades`. 0 takes all clicks alike.
+        importance_clip: weight each set by how probable the policy makes it now against when it was logged, at most
+            this; needs ``log_prob`` in the events, and ca-pg or top1-pg. None weights none.
+    """
+
+    kind: Literal["people"] = "people"
+    events: Path
+    holdout: float = Field(default=0.3, gt=0, lt=1)
+    eta: float = Field(default=0.0, ge=0, le=4)
+    importance_clip: float | None = Field(default=None, gt=0)
+
+
+SINGLE_SET_LEARNERS: Final = ("ca-pg", "top1-pg")
+"""Learners that give each item its own credit, so that one shown set says something; mult-dpo with credits, too."""
+
+Judge = Annotated[LocalJudge | SimulatedJudge | EndpointJudge | PeopleJudge, Field(discriminator="kind")]
 
 
 class SetsConfig(_Part):
@@ -175,7 +197,9 @@ class AlignRecipe(_Part):
     @model_validator(mode="after")
     def _fits_together(self) -> AlignRecipe:
         wrong: list[str] = []
-        if self.loop.proposal < self.sets.n:
+        if isinstance(self.judge, PeopleJudge):
+            wrong += self._wrong_with_people(self.judge)
+        elif self.loop.proposal < self.sets.n:
             wrong.append(f"loop.proposal = {self.loop.proposal} items cannot give sets of sets.n = {self.sets.n}")
         if self.loop.seed:
             wrong.append("loop.seed is set by seeds; leave it out")
@@ -185,8 +209,29 @@ class AlignRecipe(_Part):
             raise ValueError("; ".join(wrong))
         return self
 
+    def _wrong_with_people(self, judge: PeopleJudge) -> list[str]:
+        """What has no meaning, or another, where shown sets come from a log."""
+        single = self.learner.name in SINGLE_SET_LEARNERS
+        told = _changed("data", self.data, ("training", "tuning", "training_turns", "tuning_turns"))
+        told += _changed("sets", self.sets, ("n", "groups", "ranked", "template", "max_degraded"))
+        told += _changed("learner", self.learner, ("centre", "scale", "watch") if single else ("watch",))
+        told += [name for name in ("reward", "budget") if _changed("", self, (name,))]
+        wrong = []
+        if told:
+            wrong.append(f"{', '.join(told)}: has no meaning with feedback of people; leave it out")
+        if self.learner.name == "reward-weighted-nll":
+            wrong.append("reward-weighted-nll needs rewards of at least 0, and a refusal is worth less; use another")
+        if judge.importance_clip is not None and not single:
+            wrong.append(
+                f"judge.importance_clip weights the gradients of {' and '.join(SINGLE_SET_LEARNERS)} only, not of "
+                f"{self.learner.name}; leave it out"
+            )
+        return wrong
+
     def rollouts(self, seed: int) -> RolloutSettings:
         """As the loop wants them."""
+        if isinstance(self.judge, PeopleJudge):  # nothing is drawn, whatever the size of sets
+            return RolloutSettings(n=1, groups=1, temperature=self.sets.temperature, seed=seed)
         asked = self.judge if isinstance(self.judge, EndpointJudge) else None
         return RolloutSettings(
             n=self.sets.n,
@@ -208,7 +253,7 @@ class AlignRecipe(_Part):
         document["loop"] = self.loop.model_dump(exclude={"iterations", "patience", "seed"})
         for name in ("folder", "report_turns"):
             document["data"].pop(name)
-        for name in ("prices", "concurrency", "deadline_s", "api_key_env", "latency_s"):
+        for name in ("prices", "concurrency", "deadline_s", "api_key_env", "latency_s", "events"):
             document["judge"].pop(name, None)
         return document
 
@@ -234,11 +279,15 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
     base = path.resolve().parent
     own = recipe.data.name not in DATA_SETS or recipe.data.name == "jsonl"
     folder = (base / recipe.data.folder if data is None or own else data).resolve()
+    judge = recipe.judge
+    if isinstance(judge, PeopleJudge):
+        judge = judge.model_copy(update={"events": (base / judge.events).resolve()})
     return recipe.model_copy(
         update={
             "name": recipe.name or path.stem,
             "bundle": None if recipe.bundle is None else (base / recipe.bundle).resolve(),
             "data": recipe.data.model_copy(update={"folder": folder}),
+            "judge": judge,
         }
     )
 
@@ -255,6 +304,16 @@ def parse_align_recipe(values: Mapping[str, Any], *, source: str) -> AlignRecipe
     except ValidationError as error:
         lines = [_complaint(e["loc"], e["msg"], e["input"]) for e in error.errors()]
         raise SettingsError(f"the recipe {source!r} has wrong values:\n" + "\n".join(lines)) from None
+
+
+def _changed(table: str, part: BaseModel, names: tuple[str, ...]) -> list[str]:
+    """Those fields, where there are such, that are not as they are by default."""
+    fields = type(part).model_fields
+    return [
+        f"{table}.{name}"
+        for name in names
+        if name in fields and getattr(part, name) != fields[name].get_default(call_default_factory=True)
+    ]
 
 
 def _complaint(place: tuple[int | str, ...], message: str, value: object) -> str:

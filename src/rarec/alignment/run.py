@@ -18,12 +18,15 @@ from rarec.align.measuring import MEASURE, Measured, measure_alone
 from rarec.align.rollout import RolloutReward
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
+from rarec.alignment.figures import figure_names, figure_rows
 from rarec.alignment.material import Material, OnProgress, gather, judge_of
+from rarec.alignment.people import People, compared_parts, gather_people, learner_for_people, people_card
 from rarec.alignment.plan import AlignPlan, plan_of, prices_of
-from rarec.alignment.recipe import AlignRecipe, EndpointJudge, identity
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge, identity
 from rarec.embed.protocol import Embedder
 from rarec.errors import StoreError
 from rarec.evaluate.bootstrap import paired_interval
+from rarec.feedback import FeedbackEvent
 from rarec.files import write_text
 from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
@@ -45,6 +48,8 @@ class Resources:
         bundle: that is started from, where the recipe names none.
         cache: file of embeddings; None keeps them in the run's folder.
         embedder, judge: instead of those that the recipe names; give one judge to all calls for a folder.
+        events: instead of those of a recipe that learns from people, e.g. rows of a database; the same ones to all
+            calls for a folder.
         progress: see `OnProgress`.
     """
 
@@ -52,6 +57,7 @@ class Resources:
     cache: Path | None = None
     embedder: Embedder | None = None
     judge: LLM | None = None
+    events: Sequence[FeedbackEvent] | None = None
     progress: OnProgress | None = None
 
 
@@ -72,7 +78,7 @@ class AlignResult:
 
 def plan(recipe: AlignRecipe, *, out: Path, resources: Resources) -> AlignPlan:
     """What `align` would ask. Only embeddings are made and kept. Raises as `align` does."""
-    return plan_of(recipe, _gathered(recipe, out, resources))
+    return plan_of(recipe, _gathered(recipe, out, resources)[0])
 
 
 def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool = False) -> AlignResult:
@@ -84,13 +90,13 @@ def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool 
     Raises:
         RarecError: see `AlignmentLoop.run`, `gather` and `judge_of`.
     """
-    material = _gathered(recipe, out, resources)
-    llm = None if replay else _metered(recipe, material, out, resources)
+    material, people = _gathered(recipe, out, resources)
+    llm = None if replay or people is not None else _metered(recipe, material, out, resources)
     figures: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "measure": MEASURE, "seeds": {}}
     before = _read_figures(out / FIGURES) if replay else {}
     bundles: list[Path] = []
     for seed in recipe.seeds:
-        run = _Seed(recipe, material, out / f"seed-{seed}", seed, resources)
+        run = _Seed(recipe, material, out / f"seed-{seed}", seed, resources, people)
         figures["seeds"][str(seed)] = run.run(llm, replay=replay)
         bundles.append(run.folder / BUNDLE)
     figures["mean of seeds"] = _mean_of(figures["seeds"])
@@ -100,15 +106,15 @@ def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool 
     return AlignResult(figures, tuple(bundles))
 
 
-def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> Material:
+def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> tuple[Material, People | None]:
     _make(out)
-    return gather(
-        recipe,
-        bundle=recipe.bundle or resources.bundle,
-        cache=resources.cache or out / "embeddings.sqlite",
-        embedder=resources.embedder,
-        tell=resources.progress or (lambda *_: None),
-    )
+    bundle, cache = recipe.bundle or resources.bundle, resources.cache or out / "embeddings.sqlite"
+    embedder, tell = resources.embedder, resources.progress or (lambda *_: None)
+    if isinstance(recipe.judge, PeopleJudge):
+        return gather_people(
+            recipe, recipe.judge, bundle=bundle, cache=cache, embedder=embedder, events=resources.events, tell=tell
+        )
+    return gather(recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell), None
 
 
 def _metered(recipe: AlignRecipe, material: Material, out: Path, resources: Resources) -> Metered:
@@ -123,8 +129,17 @@ def _metered(recipe: AlignRecipe, material: Material, out: Path, resources: Reso
 class _Seed:
     """One seed of a run."""
 
-    def __init__(self, recipe: AlignRecipe, material: Material, folder: Path, seed: int, resources: Resources) -> None:
+    def __init__(
+        self,
+        recipe: AlignRecipe,
+        material: Material,
+        folder: Path,
+        seed: int,
+        resources: Resources,
+        people: People | None = None,
+    ) -> None:
         self._recipe, self._material, self._seed, self._resources = recipe, material, seed, resources
+        self._people = people
         self.folder = folder
         self._identity = identity(recipe.deciding(), material.content, seed)
 
@@ -148,11 +163,12 @@ class _Seed:
             data=material.data,
             learn=material.learn,
             tune=material.tune,
-            learner=recipe.learner,
+            learner=recipe.learner if self._people is None else learner_for_people(recipe.learner),
             reward=RolloutReward.of(recipe.reward),
             rollouts=recipe.rollouts(self._seed),
             loop=recipe.loop.model_copy(update={"seed": self._seed}),
             identity=self._identity,
+            source=None if self._people is None else self._people.sets,
         )
 
     def _told(self, at: LoopProgress) -> None:
@@ -167,14 +183,15 @@ class _Seed:
             self._resources.progress(f"{stage}: {asked}", done.done, done.total, ", ".join(parts))
             return
         parts = [] if at.reward is None else [f"reward {at.reward:.4f}"]
-        parts += [] if at.score is None else [f"N@10 after the judge {at.score:.4f}"]
+        scored = "N@10 after the judge" if self._people is None else "N@10 and agreement, mean"
+        parts += [] if at.score is None else [f"{scored} {at.score:.4f}"]
         self._resources.progress(stage, at.done, at.iterations, ", ".join(parts))
 
     def _figures(self, loop: AlignmentLoop, outcome: Outcome, llm: Metered | None) -> dict[str, Any]:
         turns = self._material.report[: self._recipe.data.report_turns]
-        with reproducible():
-            before = self._measured(loop, loop.reference, turns, llm, "before")
-            after = self._measured(loop, loop.scorer, turns, llm, "after")
+        # First: measuring asks, and what is asked counts among the calls.
+        measured = self._of_judge(loop, turns, llm) if self._people is None else _of_people(self._people, loop, turns)
+        split = "held-out conversations" if self._people is not None else repr(self._recipe.data.tuning)
         return {
             "iterations": outcome.iterations,
             "best": outcome.best,
@@ -184,9 +201,19 @@ class _Seed:
             "calls": loop.ledger.spent.calls,
             "tokens": loop.ledger.spent.tokens,
             "usd": loop.ledger.spent.usd,
-            "on": f"{len(turns)} turns of {self._recipe.data.tuning!r} whose dialogues chose no weights"
+            "on": f"{len(turns)} turns of {split} whose dialogues chose no weights"
             if self._material.report != self._material.tune
-            else f"{len(turns)} turns of {self._recipe.data.tuning!r} that chose the weights too",
+            else f"{len(turns)} turns of {split} that chose the weights too",
+            **measured,
+        }
+
+    def _of_judge(
+        self, loop: AlignmentLoop, turns: Sequence[TokenisedTurn], llm: Metered | None
+    ) -> dict[str, dict[str, float]]:
+        with reproducible():
+            before = self._measured(loop, loop.reference, turns, llm, "before")
+            after = self._measured(loop, loop.scorer, turns, llm, "after")
+        return {
             "after the judge": _compared(after.judged, before.judged, turns),
             "alone": _compared(after.alone, before.alone, turns),
             "truth in candidates": _compared(after.held, before.held, turns),
@@ -205,17 +232,14 @@ class _Seed:
         save_retriever(folder, loop.model, embedder=self._material.embedder.name, training=training)
         for path in sorted(self._material.bundle.glob("ranker.*")):
             shutil.copyfile(path, folder / path.name)  # it reads texts, not the retriever's vectors
-        write_text(folder / CARD, card(self._recipe, figures, self._material))
+        write_text(folder / CARD, card(self._recipe, figures, self._material, self._people))
 
 
-def card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material) -> str:
+def card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material, people: People | None = None) -> str:
     """The text that goes with the weights."""
+    if people is not None:
+        return people_card(recipe, figures, material, people)
     learner = recipe.learner.name
-    rows = "\n".join(
-        f"| {name} | {part['before']:.4f} | {part['after']:.4f} | [{part['low']:+.4f}, {part['high']:+.4f}] |"
-        for name in ("after the judge", "alone", "truth in candidates")
-        for part in (figures[name],)
-    )
     return f"""# Model card
 
 A retriever for the embedder `{material.embedder.name}`, aligned with `{learner}` to the judge `{_judge_name(recipe)}`,
@@ -232,8 +256,14 @@ bootstrap by dialogue at 95 %):
 
 | figure | before | after | gain |
 | --- | --- | --- | --- |
-{rows}
+{figure_rows(figures)}
 """
+
+
+def _of_people(people: People, loop: AlignmentLoop, turns: Sequence[TokenisedTurn]) -> dict[str, dict[str, float]]:
+    with reproducible():
+        before, after = (people.sets.measure(scorer, turns) for scorer in (loop.reference, loop.scorer))
+    return {name: _compared(last, first, own) for name, last, first, own in compared_parts(before, after, turns)}
 
 
 def _judge_name(recipe: AlignRecipe) -> str:
@@ -262,7 +292,7 @@ def _mean_of(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, floa
             key: float(np.mean([figures[name][key] for figures in seeds.values()]))
             for key in ("before", "after", "gain")
         }
-        for name in ("after the judge", "alone", "truth in candidates")
+        for name in figure_names(next(iter(seeds.values())))
     }
 
 

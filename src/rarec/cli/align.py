@@ -48,9 +48,10 @@ def align(
 ) -> None:
     """Align a retriever with a judge: it learns to offer what the language model can use.
 
-    Every iteration draws candidate sets from the retriever as it is, has them ranked, and takes a step. The folder
-    holds a ledger of all that was asked and answered, a log, TensorBoard scalars, and the aligned bundle. After Ctrl-C
-    or a crash the same command goes on without paying twice.
+    Every iteration draws candidate sets from the retriever as it is, has them ranked, and takes a step. With kind =
+    "people" the sets are those that people saw, the reward is what they did, and nothing is asked. The folder holds a
+    ledger of all that was asked and answered, a log, TensorBoard scalars, and the aligned bundle. After Ctrl-C or a
+    crash the same command goes on without paying twice.
 
     Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
     """
@@ -94,10 +95,13 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
     from rich.table import Table
 
     table = Table("", "", title=f"What {recipe.name} would ask at most", title_justify="left", show_header=False)
+    people = recipe.judge.kind == "people"
+    left_out = "events left out" if people else "others recommend nothing new"
+    held_out = "held-out turns" if people else "tuning turns"
     calls = f"{plan.calls:,} = {plan.learning:,} to learn + {plan.validation:,} to validate + {plan.report:,} to report"
     rows = [
-        ("turns to learn from", f"{plan.turns:,} ({plan.left_out:,} others recommend nothing new)"),
-        ("tuning turns", f"{plan.tuning:,} to choose weights, {plan.reporting:,} for figures"),
+        ("turns to learn from", f"{plan.turns:,} ({plan.left_out:,} {left_out})"),
+        (held_out, f"{plan.tuning:,} to choose weights, {plan.reporting:,} for figures"),
         ("items", f"{plan.items:,}"),
         ("iterations", f"{recipe.loop.iterations:,} of {recipe.loop.batch} turns, {plan.epochs:.1f} epochs"),
         ("seeds", str(len(recipe.seeds))),
@@ -119,10 +123,13 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
 def _show_figures(figures: Mapping[str, Any]) -> None:
     from rich.table import Table
 
+    from rarec.alignment.figures import figure_names
+
     for seed, found in figures["seeds"].items():
         title = f"Seed {seed}: {found['best']} of {found['iterations']} iterations, on {found['on']}"
-        table = Table("NDCG@10", "before", "after", "gain", "95 %", title=title, title_justify="left")
-        for name in ("after the judge", "alone", "truth in candidates"):
+        what = "figure" if "agreement" in found else "NDCG@10"
+        table = Table(what, "before", "after", "gain", "95 %", title=title, title_justify="left")
+        for name in figure_names(found):
             part = found[name]
             interval = f"[{part['low']:+.4f}, {part['high']:+.4f}]"
             table.add_row(name, f"{part['before']:.4f}", f"{part['after']:.4f}", f"{part['gain']:+.4f}", interval)

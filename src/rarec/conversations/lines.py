@@ -147,19 +147,31 @@ class FirstLines:
             raise record.error(field, f"{name!r} is already that of {record.unit} {line}")
 
 
-def json_records(path: str | Path, *, progress: Progress | None = None) -> Iterator[Record]:
+def json_records(
+    path: str | Path, *, progress: Progress | None = None, on_torn: Callable[[int], None] | None = None
+) -> Iterator[Record]:
     """The objects of a JSONL file in order, one at a time; blank lines are skipped.
 
     Args:
         progress: called about every 64 kB.
+        on_torn: called with the number of a last line that has no end and is no object, as a kill leaves it; the line
+            is then passed over. None takes it for a wrong line like any other.
     Raises:
         InputError: there is no such file, the archive is cut short or damaged, or a line is not an object.
         MissingExtra: the file is .zst and zstandard is not installed.
     """
     path = Path(path)
-    for number, line in enumerate(_lines(path, progress), start=1):
-        if line.strip():
-            yield Record(path, number, _parsed(path, number, line))
+    for number, (line, ended) in enumerate(_lines(path, progress), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = _parsed(path, number, line)
+        except InputError:
+            if ended or on_torn is None:
+                raise
+            on_torn(number)
+            return
+        yield Record(path, number, value)
 
 
 def json_table(path: Path) -> dict[str, str]:
@@ -190,7 +202,7 @@ def text_lines(path: str | Path, *, progress: Progress | None = None) -> Iterato
         MissingExtra: the file is .zst and zstandard is not installed.
     """
     path = Path(path)
-    for number, line in enumerate(_lines(path, progress), start=1):
+    for number, (line, _) in enumerate(_lines(path, progress), start=1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -214,7 +226,8 @@ def _parsed(path: Path, number: int, line: bytes) -> Mapping[str, object]:
     return value
 
 
-def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
+def _lines(path: Path, progress: Progress | None) -> Iterator[tuple[bytes, bool]]:
+    """Each line without its end, and whether it had one."""
     begun: list[bytes] = []  # pieces of a line without its end; joined once, or a long line would take squared time
     try:
         with path.open("rb") as file:
@@ -225,15 +238,15 @@ def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
                 first, *lines = chunk.split(b"\n")
                 begun.append(first)
                 if lines:
-                    yield b"".join(begun)
-                    yield from lines[:-1]
+                    yield b"".join(begun), True
+                    yield from ((line, True) for line in lines[:-1])
                     begun = [lines[-1]]
     except FileNotFoundError:
         raise InputError(f"no file {str(path)!r}; check the path") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot read {str(path)!r}: {error}; is the file complete?") from error
     if rest := b"".join(begun):
-        yield rest
+        yield rest, False
 
 
 def _chunks(path: Path, file: BinaryIO) -> Iterator[bytes]:

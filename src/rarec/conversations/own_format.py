@@ -96,12 +96,18 @@ def read_jsonl(
     """
     lines: dict[str, int] = {}
     for record in json_records(path, progress=progress):
-        record.only(("id", "turns"))
-        name = record.name("id")
+        conversation = conversation_of(record, items=items)
+        name = conversation.id
         if name in lines:
             raise record.error("id", f"{name!r} is already that of line {lines[name]}")
         lines[name] = record.line
-        yield Conversation(tuple(_turn(turn, items) for turn in record.records("turns")), id=name)
+        yield conversation
+
+
+def conversation_of(record: Record, *, items: Collection[ItemId] | None = None) -> Conversation:
+    """The conversation that one object of the own format holds. Args, Raises: as `read_jsonl`."""
+    record.only(("id", "turns"))
+    return Conversation(tuple(_turn(turn, items) for turn in record.records("turns")), id=record.name("id"))
 
 
 def _turn(record: Record, items: Collection[ItemId] | None) -> Turn:

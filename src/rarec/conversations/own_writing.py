@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +85,31 @@ def _conversation_documents(conversations: Iterable[Conversation], known: set[It
         if not conversation.id.strip() or conversation.id in seen:
             raise InputError(f"the conversation id {conversation.id!r} is empty or comes twice; give each its own")
         seen.add(conversation.id)
-        where = f"of the conversation {conversation.id!r}"
-        turns = [_turn(turn, known, f"turn {at} {where}") for at, turn in enumerate(conversation.turns)]
-        yield {"id": conversation.id, "turns": turns}
+        yield conversation_document(conversation, items=known)
 
 
-def _turn(turn: Turn, known: set[ItemId], where: str) -> dict[str, Any]:
+def conversation_document(conversation: Conversation, *, items: Collection[ItemId] | None = None) -> dict[str, Any]:
+    """A conversation as an object of the own format; `own_format.conversation_of` reads it back.
+
+    Args:
+        items: the ids that mentions may name; None allows all.
+    Raises:
+        InputError: a mention names another item, or has a span outside its text.
+    """
+    where = f"of the conversation {conversation.id!r}"
+    turns = [_turn(turn, items, f"turn {at} {where}") for at, turn in enumerate(conversation.turns)]
+    return {"id": conversation.id, "turns": turns}
+
+
+def _turn(turn: Turn, known: Collection[ItemId] | None, where: str) -> dict[str, Any]:
     document: dict[str, Any] = {"role": turn.role, "text": turn.text}
     if turn.mentions is not None:
         document["mentions"] = [_mention(mention, turn.text, known, where) for mention in turn.mentions]
     return document
 
 
-def _mention(mention: Mention, text: str, known: set[ItemId], where: str) -> dict[str, Any]:
-    if mention.item not in known:
+def _mention(mention: Mention, text: str, known: Collection[ItemId] | None, where: str) -> dict[str, Any]:
+    if known is not None and mention.item not in known:
         raise InputError(f"{where} mentions {mention.item!r}, which is not among the items; add it")
     document: dict[str, Any] = {"item": mention.item}
     if mention.sentiment != "mentioned":

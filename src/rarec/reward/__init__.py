@@ -1,7 +1,7 @@
 """What a ranking is worth: plain functions, ranking x truth -> float. Nothing here knows how a ranking was made."""
 
 from rarec.reward.credit import leave_one_out_credits, ndcg_credits
-from rarec.reward.feedback import Feedback, agreement
+from rarec.reward.feedback import Feedback, agreement, grades
 from rarec.reward.ranking import Reward, mrr, ndcg, recall
 from rarec.reward.registry import REWARDS, reward_named, weighted_sum
 
@@ -10,6 +10,7 @@ __all__ = [
     "Feedback",
     "Reward",
     "agreement",
+    "grades",
     "leave_one_out_credits",
     "mrr",
     "ndcg",
