@@ -35,7 +35,7 @@ def batch(scores: Tensor, *, rewards: Tensor | None = None) -> JudgedBatch:
     sets = sample_sets(scores.detach(), N, groups=GROUPS, generator=generator)
     if rewards is None:
         rewards = torch.rand(ROWS, GROUPS, generator=generator, dtype=torch.float64)
-    credits = rewards[..., None] * torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    credits = rewards[..., None] * torch.tensor([1.0, 0.0, -0.5], dtype=torch.float64)
     return JudgedBatch(
         scores=scores,
         reference=torch.linspace(-1, 1, ROWS * ITEMS, dtype=torch.float64).view(ROWS, ITEMS),
@@ -105,6 +105,16 @@ def test_an_item_with_credit_goes_up(learner: BaseLearner) -> None:
     assert (down[1:] == 0).all()
 
 
+def test_an_item_that_made_no_difference_is_neither_good_nor_bad() -> None:
+    given = batch(scores())
+    found = gradient(MultDPO(pairs="credits"), given)
+    for row in range(ROWS):
+        middle = set(given.sets[row, :, 1].tolist())
+        credited = set(given.sets[row, :, [0, 2]].flatten().tolist())
+        assert all(found[row, item] == 0 for item in middle - credited)
+        assert any(found[row, item] != 0 for item in credited)
+
+
 @pytest.mark.parametrize("learner", REWARDED, ids=lambda learner: type(learner).__name__)
 def test_sets_without_an_answer_play_no_part(learner: BaseLearner) -> None:
     """Which items such a set holds, and what number stands in its place, changes nothing."""
@@ -117,8 +127,6 @@ def test_sets_without_an_answer_play_no_part(learner: BaseLearner) -> None:
     sets = given.sets.clone()
     sets[0, 1], sets[1, 0] = torch.tensor([9, 10, 11]), torch.tensor([0, 5, 7])
     other = replace(one, sets=sets, rewards=torch.where(valid, given.rewards, 0.9))
-    if isinstance(learner, MultDPO) and learner.pairs == "credits":
-        learner = MultDPO()  # an item that was drawn and had no credit is a negative one by design
     found = gradient(learner, one)
     assert torch.equal(found, gradient(learner, other))
     assert found.isfinite().all()

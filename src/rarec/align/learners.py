@@ -15,6 +15,9 @@ from rarec.align.inclusion import log_inclusion
 from rarec.align.policy import multinomial_set_log_prob, ordered_log_prob
 from rarec.align.unordered import set_log_prob
 
+_NO_CREDIT = 1e-9
+"""Below this a sum of credits is a rounding error."""
+
 SetLogProb = Literal["ordered", "unordered", "multinomial"]
 """Of the draws in their order; of the set in any order; of as many draws with replacement."""
 
@@ -122,7 +125,8 @@ class MultDPO(_Rewarded):
 
     Attributes:
         pairs: ``sets`` takes the items that only one of the best and the worst set has; ``credits`` those of all the
-            turn's sets whose credits add up to more than 0 against the other drawn ones.
+            turn's sets whose credits add up to more than 0 against those whose credits add up to less. Items that made
+            no difference play no part: with them as negatives it learned the truth and nothing of the judge.
     """
 
     name: Literal["mult-dpo"] = "mult-dpo"
@@ -148,11 +152,9 @@ class MultDPO(_Rewarded):
         return positive & pairs.mask[:, None], negative & pairs.mask[:, None]
 
     def _of_credits(self, batch: JudgedBatch) -> tuple[Tensor, Tensor]:
-        total, drawn = (torch.zeros_like(batch.reference) for _ in range(2))
         flat = batch.sets.flatten(1)
-        total = total.scatter_add(1, flat, batch.credits.flatten(1))
-        drawn = drawn.scatter(1, flat, 1.0) > 0
-        return drawn & (total > 0), drawn & (total <= 0) & (batch.credits != 0).any(-1).any(-1)[:, None]
+        total = torch.zeros_like(batch.reference).scatter_add(1, flat, batch.credits.flatten(1))
+        return total > _NO_CREDIT, total < -_NO_CREDIT
 
 
 class GRPO(_Rewarded):
