@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rarec.evaluate.reports import reading
-from rarec.evaluate.reports.wording import money, number, percent, quantity, signed, signed_span, span
 from rarec.evaluate.results import Band, Block, Figure, Generation, Pair, SystemResult
+from rarec.pages.wording import money, number, percent, quantity, signed, signed_span, span
 
 
 @dataclass(frozen=True, slots=True)
