@@ -11,6 +11,7 @@ from rarec.errors import InputError
 from rarec.evaluate.reports import reading, views
 from rarec.evaluate.results import Block, Results
 from rarec.files import write_text
+from rarec.pages.sheets import Sheet, flattened
 from rarec.pages.templates import environment, need_matplotlib
 from rarec.pages.wording import clean, level_text
 
@@ -56,7 +57,7 @@ def page(results: Results, *, title: str = "", reference: str | None = None, col
     return template.render(
         heading=heading,
         date=str(meta.pop("date", "")),
-        facts=views.flattened(meta),
+        facts=flattened(meta),
         blocks=pages,
         contents=_contents(pages),
         ungrounded=reading.UNGROUNDED_NOTE,
@@ -78,7 +79,7 @@ class BlockPage:
     anchor: str
     block: Block
     counts: str
-    main: views.Sheet
+    main: Sheet
     notes: Sequence[str]
     groups: reading.GroupColumn | None
     detectable: str
@@ -91,11 +92,11 @@ class BlockPage:
     panels: Sequence[Drawing]
     legend: Sequence[LegendEntry]
     grey: int
-    beyond: views.Sheet | None
-    generation: views.Sheet | None
+    beyond: Sheet | None
+    generation: Sheet | None
     latency: Drawing | None
     cost: Drawing | None
-    bands: Sequence[views.Sheet]
+    bands: Sequence[Sheet]
     pairs: Sequence[views.PairRow]
 
 
