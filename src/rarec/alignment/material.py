@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, SettingsError
 from rarec.evaluate.context import DataContext
 from rarec.evaluate.context import Resources as DataResources
+from rarec.evaluate.gold import mention_counts
 from rarec.evaluate.item_vectors import item_vectors
 from rarec.evaluate.recipe import DataSetConfig
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
@@ -28,7 +29,7 @@ from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import ItemTable
 from rarec.retriever.features import PopularityScale
 from rarec.retriever.model import Retriever
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Material:
         texts: embeddings of the catalogue's items, shape (items, d).
         left_out: turns without a new item of the catalogue.
         content: a hash of turns, items, embedder and weights.
+        mentioned: item -> how many conversations of the training split mention it; others have none.
     """
 
     bundle: Path
@@ -60,6 +62,7 @@ class Material:
     texts: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     left_out: int
     content: str
+    mentioned: Mapping[ItemId, int] = field(default_factory=dict[ItemId, int])
 
     def retriever(self) -> Retriever:
         """The weights that are started from; a new object each time."""
@@ -109,7 +112,7 @@ def gather(
     tune, report = _halves(data.turns[len(learn) :])
     return Material(
         bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors, lost + lost_too,
-        _content(data, stock, cached.name, bundle),
+        _content(data, stock, cached.name, bundle), mention_counts(context.training),
     )  # fmt: skip
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from rarec.align.checkpoint import digest
 from rarec.align.ledger import Ledger
@@ -18,12 +17,15 @@ from rarec.align.measuring import MEASURE, Measured, measure_alone
 from rarec.align.rollout import RolloutReward
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
+from rarec.alignment.comparing import FIGURES_OF, compared, deviation
 from rarec.alignment.material import Material, OnProgress, gather, judge_of
 from rarec.alignment.plan import AlignPlan, plan_of, prices_of
+from rarec.alignment.reading import FIGURES, seed_folder
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, identity
+from rarec.alignment.report_turns import report_turns, write_report_turns
+from rarec.alignment.turn_results import TurnResult, turn_results, write_turn_results
 from rarec.embed.protocol import Embedder
 from rarec.errors import StoreError
-from rarec.evaluate.bootstrap import paired_interval
 from rarec.files import write_text
 from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
@@ -31,7 +33,6 @@ from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
 from rarec.retriever.bundle import CARD, save_retriever
 
-FIGURES = "figures.json"
 LEDGER = "ledger.jsonl"
 BUNDLE = "bundle"
 REPLAY = "replay"
@@ -79,23 +80,33 @@ def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool 
     """Align the bundle once for each seed; called again, it goes on where it was.
 
     Args:
-        out: folder of the run, made if needed: a folder for each seed with ledger, log, checkpoint and bundle.
+        out: folder of the run, made if needed: a folder for each seed with ledger, log, checkpoint, bundle and the
+            results of the report turns; see `reading.read_run`.
         replay: train anew from the ledgers, without the judge, into a folder ``replay`` of each seed.
     Raises:
         RarecError: see `AlignmentLoop.run`, `gather` and `judge_of`.
     """
     material = _gathered(recipe, out, resources)
     llm = None if replay else _metered(recipe, material, out, resources)
-    figures: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "measure": MEASURE, "seeds": {}}
     before = _read_figures(out / FIGURES) if replay else {}
+    figures: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "measure": MEASURE,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "judge": before.get("judge", "") if llm is None else llm.name,
+        "seeds": {},
+    }
     bundles: list[Path] = []
+    results: list[tuple[TurnResult, ...]] = []
     for seed in recipe.seeds:
-        run = _Seed(recipe, material, out / f"seed-{seed}", seed, resources)
+        run = _Seed(recipe, material, seed_folder(out, seed), seed, resources)
         figures["seeds"][str(seed)] = run.run(llm, replay=replay)
+        results.append(run.results)
         bundles.append(run.folder / BUNDLE)
-    figures["mean of seeds"] = _mean_of(figures["seeds"])
+    figures["mean of seeds"] = _mean_of(results)
     if replay:
         return AlignResult(figures, tuple(bundles), _same(figures, before))
+    write_report_turns(out, report_turns(material, _reported(recipe, material), results))
     write_text(out / FIGURES, json.dumps(figures, indent=2) + "\n")
     return AlignResult(figures, tuple(bundles))
 
@@ -126,10 +137,12 @@ class _Seed:
     def __init__(self, recipe: AlignRecipe, material: Material, folder: Path, seed: int, resources: Resources) -> None:
         self._recipe, self._material, self._seed, self._resources = recipe, material, seed, resources
         self.folder = folder
+        self.results: tuple[TurnResult, ...] = ()
+        """Of the report turns, after a run."""
         self._identity = identity(recipe.deciding(), material.content, seed)
 
     def run(self, llm: Metered | None, *, replay: bool) -> dict[str, Any]:
-        """Train, measure and write the bundle; the figures."""
+        """Train, measure, and write the turns' results and the bundle; the figures."""
         ledger = Ledger(self.folder / LEDGER, recipe=self._identity)
         if replay:
             self.folder = self.folder / REPLAY
@@ -171,10 +184,13 @@ class _Seed:
         self._resources.progress(stage, at.done, at.iterations, ", ".join(parts))
 
     def _figures(self, loop: AlignmentLoop, outcome: Outcome, llm: Metered | None) -> dict[str, Any]:
-        turns = self._material.report[: self._recipe.data.report_turns]
+        turns = _reported(self._recipe, self._material)
         with reproducible():
             before = self._measured(loop, loop.reference, turns, llm, "before")
             after = self._measured(loop, loop.scorer, turns, llm, "after")
+        self.results = turn_results(turns, before, after)
+        write_turn_results(self.folder, self.results)
+        held_out = self._material.report != self._material.tune
         return {
             "iterations": outcome.iterations,
             "best": outcome.best,
@@ -184,12 +200,11 @@ class _Seed:
             "calls": loop.ledger.spent.calls,
             "tokens": loop.ledger.spent.tokens,
             "usd": loop.ledger.spent.usd,
+            "held out": held_out,
             "on": f"{len(turns)} turns of {self._recipe.data.tuning!r} whose dialogues chose no weights"
-            if self._material.report != self._material.tune
+            if held_out
             else f"{len(turns)} turns of {self._recipe.data.tuning!r} that chose the weights too",
-            "after the judge": _compared(after.judged, before.judged, turns),
-            "alone": _compared(after.alone, before.alone, turns),
-            "truth in candidates": _compared(after.held, before.held, turns),
+            **{name: asdict(compared([self.results], name)) for name in FIGURES_OF},
         }
 
     def _measured(
@@ -213,7 +228,7 @@ def card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material) ->
     learner = recipe.learner.name
     rows = "\n".join(
         f"| {name} | {part['before']:.4f} | {part['after']:.4f} | [{part['low']:+.4f}, {part['high']:+.4f}] |"
-        for name in ("after the judge", "alone", "truth in candidates")
+        for name in FIGURES_OF
         for part in (figures[name],)
     )
     return f"""# Model card
@@ -241,28 +256,19 @@ def _judge_name(recipe: AlignRecipe) -> str:
     return str(getattr(judge, "preset", None) or getattr(judge, "model", None) or "local-ranker")
 
 
-def _compared(after: Sequence[float], before: Sequence[float], turns: Sequence[TokenisedTurn]) -> dict[str, float]:
-    a, b = np.asarray(after, np.float64), np.asarray(before, np.float64)
-    dialogues = [turn.turn.dialogue for turn in turns]
-    low, high = paired_interval(a, b, dialogues, generator=np.random.default_rng(0))
-    first, last = float(b.mean()), float(a.mean())
-    return {
-        "before": first,
-        "after": last,
-        "gain": last - first,
-        "relative": (last - first) / first if first else 0.0,
-        "low": low,
-        "high": high,
-    }
+def _reported(recipe: AlignRecipe, material: Material) -> tuple[TokenisedTurn, ...]:
+    return material.report[: recipe.data.report_turns]
 
 
-def _mean_of(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def _mean_of(seeds: Sequence[Sequence[TurnResult]]) -> dict[str, dict[str, Any]]:
+    """Turn by turn; ``between seeds`` is the standard deviation of their gains."""
     return {
         name: {
-            key: float(np.mean([figures[name][key] for figures in seeds.values()]))
-            for key in ("before", "after", "gain")
+            **asdict(compared(seeds, name)),
+            "seeds": len(seeds),
+            "between seeds": deviation([compared([results], name).gain for results in seeds]),
         }
-        for name in ("after the judge", "alone", "truth in candidates")
+        for name in FIGURES_OF
     }
 
 
