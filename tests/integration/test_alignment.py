@@ -139,11 +139,14 @@ def test_a_broken_run_goes_on_to_the_same_weights_and_asks_nothing_twice(
     assert weights(found) == weights(expected)
     assert first + last.asked == whole.asked
     assert found.figures["seeds"]["0"] == expected.figures["seeds"]["0"]
+    kept = [(tmp_path / name / "seed-0" / "turns.jsonl").read_bytes() for name in ("broken", "whole")]
+    assert kept[0] == kept[1]
     own, theirs = (list(read_log(tmp_path / name / "seed-0" / "log.jsonl")) for name in ("broken", "whole"))
     assert [strip(line) for line in own] == [strip(line) for line in theirs]
 
     replayed = run(folder, tmp_path / "whole", what, replay=True)
     assert replayed.equal is True
+    assert (tmp_path / "whole" / "seed-0" / "replay" / "turns.jsonl").read_bytes() == kept[1]
     assert weights(run(folder, tmp_path / "whole", what, judge=Refusing())) == weights(expected)  # it is all there
 
 

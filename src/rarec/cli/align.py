@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rarec.cli.command import Interrupted, command
-from rarec.cli.console import out
+from rarec.cli.console import err, out
 from rarec.cli.evaluation import RUNS
 from rarec.cli.progress import staged
 
@@ -30,6 +31,9 @@ def align(
     replay: Annotated[
         bool, typer.Option("--replay", help="Train anew from the ledgers of a finished run, without the judge.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the page of a finished run again, from its files alone.")
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", envvar="RAREC_DATA", help="Data folder. Default: as the recipe says."),
@@ -49,8 +53,9 @@ def align(
     """Align a retriever with a judge: it learns to offer what the language model can use.
 
     Every iteration draws candidate sets from the retriever as it is, has them ranked, and takes a step. The folder
-    holds a ledger of all that was asked and answered, a log, TensorBoard scalars, and the aligned bundle. After Ctrl-C
-    or a crash the same command goes on without paying twice.
+    holds a ledger of all that was asked and answered, a log, TensorBoard scalars, the aligned bundle, what was served
+    at every report turn before and after, and a page that shows all of it, report.html. After Ctrl-C or a crash the
+    same command goes on without paying twice.
 
     Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
     """
@@ -62,10 +67,15 @@ def align(
     from rarec.assembly import default_bundle
     from rarec.errors import InputError
 
-    if dry_run and replay:
-        raise InputError("--dry-run and --replay do not go together: a replay asks nothing")
+    if dry_run + replay + report > 1:
+        raise InputError("--dry-run, --replay and --report do not go together; give one of them")
     settings = load_align_recipe(recipe, data=data)
     folder = out_folder or RUNS / settings.name
+    if report:
+        from rarec.alignment.report import write_report
+
+        out().print(f"Wrote {write_report(folder)}.")
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -88,6 +98,19 @@ def align(
         if not result.equal:
             raise typer.Exit(1)
     out().print(f"Wrote {', '.join(map(str, result.bundles))}.")
+    if not replay:
+        _write_page(folder)
+
+
+def _write_page(folder: Path) -> None:
+    """Without the packages of the page there is only a remark: the run is finished, and --report makes up for it."""
+    from rarec.alignment.report import write_report
+    from rarec.errors import MissingExtra
+
+    try:
+        out().print(f"Open {write_report(folder)}.")
+    except MissingExtra as error:
+        err().print(f"No page is written: {error}; then run the same command with --report.")
 
 
 def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
@@ -119,11 +142,20 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
 def _show_figures(figures: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    for seed, found in figures["seeds"].items():
+    from rarec.alignment.comparing import FIGURES_OF, JUDGED, Comparison
+    from rarec.alignment.verdicts import cautions, verdict
+
+    seeds, means = figures["seeds"], figures["mean of seeds"]
+    for seed, found in seeds.items():
         title = f"Seed {seed}: {found['best']} of {found['iterations']} iterations, on {found['on']}"
         table = Table("NDCG@10", "before", "after", "gain", "95 %", title=title, title_justify="left")
-        for name in ("after the judge", "alone", "truth in candidates"):
+        for name in FIGURES_OF:
             part = found[name]
             interval = f"[{part['low']:+.4f}, {part['high']:+.4f}]"
             table.add_row(name, f"{part['before']:.4f}", f"{part['after']:.4f}", f"{part['gain']:+.4f}", interval)
         out().print(table)
+    whole = Comparison(**{field.name: means[JUDGED][field.name] for field in fields(Comparison)})
+    sentence = verdict(JUDGED, whole)
+    out().print(sentence if len(seeds) == 1 else f"Mean of {len(seeds)} seeds. {sentence}")
+    for caution in cautions(list(seeds.values())):
+        out().print(caution)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PX = 72
 """matplotlib counts in inches and points; with this resolution a point is a CSS pixel of the drawing."""
 TOP = 26
-_WIDE, _NAME, _ROW = 540, 32, 20
+WIDE = 540
+_NAME, _ROW = 32, 20
 
 
 def axes_of(width: float, height: float, *, left: float, bottom: float, right: float = 10) -> tuple[Canvas, Axes]:
@@ -42,11 +43,11 @@ def tick_text(value: float, *, digits: int) -> str:
     return "0" if not round(value, 6) else f"{value:.{digits}f}".removeprefix("0")
 
 
-def rows_of(names: Sequence[str], *, right: float, above: int = 0) -> tuple[Canvas, Axes]:
+def rows_of(names: Sequence[str], *, right: float, above: int = 0, width: float = WIDE) -> tuple[Canvas, Axes]:
     """Axes with one line a name, the first on top, and room for lines above it."""
     shown = [shortened(clean(name), _NAME) for name in names]
     left = 14 + 5.7 * max(map(len, shown))
-    figure, axes = axes_of(_WIDE, TOP + 30 + _ROW * (len(names) + above), left=left, bottom=30, right=right)
+    figure, axes = axes_of(width, TOP + 30 + _ROW * (len(names) + above), left=left, bottom=30, right=right)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), shown, parse_math=False, color=INK)
     axes.spines["left"].set_visible(False)
