@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "ranker": {"embed", "retriever", "llm", "files", "prompt"},
     "assembly": {"settings", "catalogue", "embed", "retriever", "index", "llm", "ranker", "files"},
     "background": set(),
+    "pages": set(),
     "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},
     "evaluate": {
         "background",
@@ -35,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         "llm",
         "prompt",
         "files",
+        "pages",
     },
     "simulation": {"catalogue", "evaluate", "files", "llm", "prompt"},
     "training": {"catalogue", "conversations", "embed", "evaluate", "retriever", "ranker", "files"},
@@ -49,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
         "feedback",
         "files",
         "llm",
+        "pages",
         "prompt",
         "ranker",
         "retriever",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from rarec.conversations import Example, held_back
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
-from rarec.errors import InputError, SettingsError
+from rarec.errors import BundleError, InputError, SettingsError
 from rarec.evaluate.context import DataContext
 from rarec.evaluate.context import Resources as DataResources
+from rarec.evaluate.gold import mention_counts
 from rarec.evaluate.item_vectors import item_vectors
 from rarec.evaluate.recipe import DataSetConfig
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
@@ -28,7 +29,7 @@ from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import ItemTable
 from rarec.retriever.features import PopularityScale
 from rarec.retriever.model import Retriever
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Material:
         texts: embeddings of the catalogue's items, shape (items, d).
         left_out: turns without a new item of the catalogue.
         content: a hash of turns, items, embedder and weights.
+        mentioned: item -> how many training conversations mention it; others have none.
+        origin: see `origin_of`.
     """
 
     bundle: Path
@@ -61,6 +64,26 @@ class Material:
     texts: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     left_out: int
     content: str
+    mentioned: Mapping[ItemId, int]
+    origin: Mapping[str, object]
+
+    def check_fits(self, recipe: AlignRecipe, *, bundle: Path, embedder: str) -> None:
+        """Refuse a run that `gather` would give another material.
+
+        Raises:
+            InputError: the recipe's data, the bundle or the embedder is another; all that differs is named.
+            BundleError: the bundle cannot be read.
+        """
+        wanted = origin_of(recipe, bundle, embedder)
+        other = [
+            f"{name} is {value!r} and was {self.origin.get(name)!r}"
+            for name, value in wanted.items()
+            if self.origin.get(name) != value
+        ]
+        if other:
+            raise InputError(
+                f"the material is not of this run: {'; '.join(other)}. Gather it for this recipe, or leave it out"
+            )
 
     def retriever(self) -> Retriever:
         """The weights that are started from; a new object each time."""
@@ -120,8 +143,8 @@ def gather(
     tune, report = (in_fair_order(chosen_on), in_fair_order(rest)) if rest else halves(chosen_on)
     return Material(
         bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors,
-        lost + lost_too + unused,
-        content_of(data, stock, cached.name, bundle),
+        lost + lost_too + unused, content_of(data, stock, cached.name, bundle), mention_counts(context.training),
+        origin_of(recipe, bundle, cached.name),
     )  # fmt: skip
 
 
@@ -225,6 +248,22 @@ def _place(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
+def origin_of(recipe: AlignRecipe, bundle: Path, embedder: str) -> dict[str, object]:
+    """What a material hangs on: equal ones are gathered alike, as long as the data set's files stay as they are.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+    """
+    data = recipe.data.model_dump(mode="json", exclude={"report_turns"})
+    return {
+        **{f"data.{name}": value for name, value in data.items()},
+        "whether loop.negatives are drawn": recipe.loop.negatives > 0,
+        "the embedder": embedder,
+        "the bundle": str(bundle.resolve()),
+        "the sha256 of its weights": _weights_of(bundle),
+    }
+
+
 def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
     """A hash of turns, items, embedder and weights."""
     turns = [
@@ -236,5 +275,12 @@ def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str
         for turn in data.turns
     ]
     items = [[i.id, i.title, i.text, i.year, i.popularity] for i in stock.items]
-    weights = hashlib.sha256((bundle / "retriever.safetensors").read_bytes()).hexdigest()
-    return identity(turns, items, list(stock.table.rows)[len(stock) :], embedder, weights)
+    return identity(turns, items, list(stock.table.rows)[len(stock) :], embedder, _weights_of(bundle))
+
+
+def _weights_of(bundle: Path) -> str:
+    path = bundle / "retriever.safetensors"
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleError(f"cannot read {str(path)!r}: {error.strerror}; name a folder that has it") from error

@@ -212,7 +212,9 @@ class AlignRecipe(_Part):
     def _wrong_with_people(self, judge: PeopleJudge) -> list[str]:
         """What has no meaning, or another, where shown sets come from a log."""
         single = self.learner.name in SINGLE_SET_LEARNERS
-        told = _changed("data", self.data, ("training", "tuning", "training_turns", "tuning_turns"))
+        told = _changed(
+            "data", self.data, ("training", "tuning", "report", "held_back", "training_turns", "tuning_turns")
+        )
         told += _changed("sets", self.sets, ("n", "groups", "ranked", "template", "max_degraded"))
         told += _changed("learner", self.learner, ("centre", "scale", "watch") if single else ("watch",))
         told += [name for name in ("reward", "budget") if _changed("", self, (name,))]
