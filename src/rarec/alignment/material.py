@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rarec.align.turns import LearningTurn, Stock, TokenisedTurn, TurnData, turn_data
-from rarec.alignment.recipe import AlignRecipe, EndpointJudge, SimulatedJudge, identity
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, LocalJudge, RecordedConfig, SimulatedJudge, identity
+from rarec.alignment.recorded import RecordedJudge, RecordedLists, read_recorded
 from rarec.conversations import Example
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
@@ -47,7 +48,8 @@ class Material:
         tune, report: tuning turns that the best weights are chosen on, and others, of other dialogues, for figures.
         texts: embeddings of the catalogue's items, shape (items, d).
         left_out: turns without a new item of the catalogue.
-        content: a hash of turns, items, embedder and weights.
+        content: a hash of turns, items, embedder and weights, and of recorded lists.
+        recorded: lists of its turns, where the recipe names a file of them.
     """
 
     bundle: Path
@@ -60,6 +62,7 @@ class Material:
     texts: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     left_out: int
     content: str
+    recorded: RecordedLists | None = None
 
     def retriever(self) -> Retriever:
         """The weights that are started from; a new object each time."""
@@ -107,9 +110,11 @@ def gather(
         lambda texts: cached.embed(texts, kind="query", progress=lambda d, t: tell("embed messages", d, t, "")),
     )
     tune, report = _halves(data.turns[len(learn) :])
+    recorded = _recorded(recipe, context, learn, tuning)
+    content = _content(data, stock, cached.name, bundle)
     return Material(
         bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors, lost + lost_too,
-        _content(data, stock, cached.name, bundle),
+        content if recorded is None else identity(content, recorded.sha256), recorded,
     )  # fmt: skip
 
 
@@ -138,6 +143,15 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
             # The client would fall back on the usual variable, and one provider's key would go to another.
             raise SettingsError(f"the environment variable {config.api_key_env!r} of {config.model!r} is not set")
         return HttpLLM(config.model, base_url=config.base_url or None, api_key=key or None)
+    if isinstance(config, RecordedConfig):
+        assert material.recorded is not None
+        behind = None if config.behind is None else _in_process(config.behind, material)
+        return RecordedJudge(material.recorded, weight=config.weight, behind=behind)
+    return _in_process(config, material)
+
+
+def _in_process(config: LocalJudge | SimulatedJudge, material: Material) -> LLM:
+    """A judge that reads the task. Raises as `judge_of`."""
     if isinstance(config, SimulatedJudge):
         from rarec.testing.judges import PRESETS, World
 
@@ -152,6 +166,28 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
         return material.texts[[rows[item.id] for item in asked]]
 
     return LocalRanker.load(material.bundle, material.embedder, texts)
+
+
+def _recorded(
+    recipe: AlignRecipe, context: DataContext, learn: Sequence[LearningTurn], tuning: Sequence[LearningTurn]
+) -> RecordedLists | None:
+    """The lists of the turns, if the judge is made of some. Raises InputError also if an id is in both splits."""
+    if not isinstance(recipe.judge, RecordedConfig):
+        return None
+    examples = {turn.id: turn for turn in learn} | {turn.id: turn for turn in tuning}
+    if both := {turn.id for turn in learn} & {turn.id for turn in tuning}:
+        raise InputError(
+            f"{min(both)!r} is an example of {recipe.data.training!r} and of {recipe.data.tuning!r}, so its recorded "
+            "list could be of either; give the conversations of one of them other ids"
+        )
+    source = context.source
+    return read_recorded(
+        recipe.judge.lists,
+        examples,
+        passed_over={example.id for example in (*context.examples, *context.tuning)},
+        tests=lambda: {s: {e.id for e in source.examples(s)} for s in source.splits() if s.startswith("test")},
+        items=context.catalogue("data-set").ids,
+    )
 
 
 def _stock(recipe: AlignRecipe, context: DataContext) -> Stock:

@@ -101,7 +101,22 @@ class EndpointJudge(LLMConfig):
     kind: Literal["endpoint"] = "endpoint"
 
 
-Judge = Annotated[LocalJudge | SimulatedJudge | EndpointJudge, Field(discriminator="kind")]
+class RecordedConfig(_Part):
+    """Recorded lists of the turns, blended with another signal; see `rarec.alignment.recorded`.
+
+    Attributes:
+        lists: file of ``{"example": id, "items": [ids, best first]}`` lines; relative to the recipe's folder.
+        weight: of the list; the other signal has 1.
+        behind: the other signal; None takes the order of the candidates' scores.
+    """
+
+    kind: Literal["recorded"] = "recorded"
+    lists: Path
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    behind: Annotated[LocalJudge | SimulatedJudge, Field(discriminator="kind")] | None = None
+
+
+Judge = Annotated[LocalJudge | SimulatedJudge | EndpointJudge | RecordedConfig, Field(discriminator="kind")]
 
 
 class SetsConfig(_Part):
@@ -200,6 +215,9 @@ class AlignRecipe(_Part):
             document["data"].pop(name)
         for name in ("prices", "concurrency", "deadline_s", "api_key_env", "latency_s"):
             document["judge"].pop(name, None)
+        if isinstance(self.judge, RecordedConfig):  # what the file holds decides; its hash is in the run's material
+            document["judge"].pop("lists")
+            (document["judge"]["behind"] or {}).pop("latency_s", None)
         return document
 
 
@@ -224,8 +242,12 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
     base = path.resolve().parent
     own = recipe.data.name not in DATA_SETS or recipe.data.name == "jsonl"
     folder = (base / recipe.data.folder if data is None or own else data).resolve()
+    judge = recipe.judge
+    if isinstance(judge, RecordedConfig):
+        judge = judge.model_copy(update={"lists": (base / judge.lists).resolve()})
     return recipe.model_copy(
         update={
+            "judge": judge,
             "name": recipe.name or path.stem,
             "bundle": None if recipe.bundle is None else (base / recipe.bundle).resolve(),
             "data": recipe.data.model_copy(update={"folder": folder}),

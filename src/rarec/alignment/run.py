@@ -20,7 +20,7 @@ from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material, OnProgress, gather, judge_of
 from rarec.alignment.plan import AlignPlan, plan_of, prices_of
-from rarec.alignment.recipe import AlignRecipe, EndpointJudge, identity
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, RecordedConfig, identity
 from rarec.embed.protocol import Embedder
 from rarec.errors import StoreError
 from rarec.evaluate.bootstrap import paired_interval
@@ -238,6 +238,8 @@ bootstrap by dialogue at 95 %):
 
 def _judge_name(recipe: AlignRecipe) -> str:
     judge = recipe.judge
+    if isinstance(judge, RecordedConfig):
+        return f"recorded lists of {judge.lists.name}"
     return str(getattr(judge, "preset", None) or getattr(judge, "model", None) or "local-ranker")
 
 
