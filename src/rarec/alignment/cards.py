@@ -8,7 +8,7 @@ from typing import Any
 from rarec.alignment.figures import figures_named
 from rarec.alignment.material import Material
 from rarec.alignment.people import People
-from rarec.alignment.recipe import AlignRecipe
+from rarec.alignment.recipe import AlignRecipe, RecordedConfig
 
 
 def card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material, people: People | None = None) -> str:
@@ -64,6 +64,8 @@ by conversation at 95 %):
 
 def _judge_name(recipe: AlignRecipe) -> str:
     judge = recipe.judge
+    if isinstance(judge, RecordedConfig):
+        return f"recorded lists of {judge.lists.name}"
     return str(getattr(judge, "preset", None) or getattr(judge, "model", None) or "local-ranker")
 
 
