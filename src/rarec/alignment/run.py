@@ -29,7 +29,7 @@ from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
-from rarec.retriever.bundle import CARD, save_retriever
+from rarec.retriever.bundle import CARD, read_manifest, save_retriever
 
 FIGURES = "figures.json"
 LEDGER = "ledger.jsonl"
@@ -202,6 +202,9 @@ class _Seed:
     def _write_bundle(self, loop: AlignmentLoop, figures: dict[str, Any]) -> None:
         folder = self.folder / BUNDLE
         training = {"aligned": self._recipe.model_dump(mode="json"), "seed": self._seed, "figures": figures}
+        # For the promotion gate, which counts no turn that any of these weights were fitted to or chosen on.
+        training["chosen_on"] = sorted({turn.turn.dialogue for turn in self._material.tune})
+        training["started_from"] = read_manifest(self._material.bundle, "retriever").training
         save_retriever(folder, loop.model, embedder=self._material.embedder.name, training=training)
         for path in sorted(self._material.bundle.glob("ranker.*")):
             shutil.copyfile(path, folder / path.name)  # it reads texts, not the retriever's vectors
