@@ -42,7 +42,7 @@ from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
-from rarec.retriever.bundle import CARD, save_retriever
+from rarec.retriever.bundle import CARD, read_manifest, save_retriever
 
 LEDGER = "ledger.jsonl"
 BUNDLE = "bundle"
@@ -262,6 +262,11 @@ class _Seed:
     def _write_bundle(self, loop: AlignmentLoop, figures: dict[str, Any]) -> None:
         folder = self.folder / BUNDLE
         training = {"aligned": self._recipe.model_dump(mode="json"), "seed": self._seed, "figures": figures}
+        # For the promotion gate, which counts no turn that any of these weights were fitted to or chosen on.
+        training["chosen_on"] = _dialogues(self._material.tune)
+        if self._people is not None:  # no split says which these are
+            training["learned_from"] = _dialogues(self._material.learn)
+        training["started_from"] = read_manifest(self._material.bundle, "retriever").training
         save_retriever(folder, loop.model, embedder=self._material.embedder.name, training=training)
         for path in sorted(self._material.bundle.glob("ranker.*")):
             shutil.copyfile(path, folder / path.name)  # it reads texts, not the retriever's vectors
@@ -281,6 +286,10 @@ def _learned_from(recipe: AlignRecipe, material: Material, people: People | None
 
 def _reported(recipe: AlignRecipe, material: Material) -> tuple[TokenisedTurn, ...]:
     return material.report[: recipe.data.report_turns]
+
+
+def _dialogues(turns: Sequence[TokenisedTurn]) -> list[str]:
+    return sorted({turn.turn.dialogue for turn in turns})
 
 
 def _mean_of(seeds: Sequence[Sequence[TurnResult]]) -> dict[str, dict[str, Any]]:
