@@ -227,10 +227,12 @@ def main() -> int:
     for items in options.items:
         rows += measured(items, options)
         show([row for row in rows if row["items"] == items])
-    if options.json:
-        settings = {name: value for name, value in vars(options).items() if name != "json"}
-        meta = settings | {"cores": os.cpu_count(), "torch": torch.__version__, "date": time.strftime("%Y-%m-%d")}
-        options.json.write_text(json.dumps({"rows": rows, "meta": meta}, indent=1) + "\n", encoding="utf-8")
+        if options.json:  # after each catalogue: a large one takes minutes
+            settings = {name: value for name, value in vars(options).items() if name != "json"}
+            load = os.getloadavg()[0]
+            meta = settings | {"cores": os.cpu_count(), "load": load, "torch": torch.__version__}
+            meta["date"] = time.strftime("%Y-%m-%d")
+            options.json.write_text(json.dumps({"rows": rows, "meta": meta}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

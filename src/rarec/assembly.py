@@ -177,9 +177,10 @@ def open_engine(
         embedder = opened.enter_context(
             CachedEmbedder(embedder_from(settings.embedder), paths.embeddings, chunk=EMBED_CHUNK)
         )
-        model = load_retriever(paths.bundle, embedder=embedder.name)
+        bundle = paths.bundle  # once: another may be promoted between the two lines that read it
+        model = load_retriever(bundle, embedder=embedder.name)
         engine = Engine(catalogue, embedder, model, progress=progress)
-        chosen = llm if llm is not None else llm_from(settings.llm, engine, paths.bundle)
+        chosen = llm if llm is not None else llm_from(settings.llm, engine, bundle)
         opened.pop_all()
     return engine, settings, chosen
 
@@ -231,14 +232,14 @@ def create_store(path: Path, *, layout: str = "generic", bundle: Path | None = N
     paths = StorePaths(path)
     if paths.catalogue.exists():
         raise StoreError(f"there is a store at {str(path)!r} already; choose another folder, or delete that one")
-    source = bundle or default_bundle()
+    source, target = bundle or default_bundle(), paths.bundle
     if not (source / "retriever.json").is_file():
         raise InputError(f"{str(source)!r} is not a bundle folder; train one with: rarec train")
     chosen = load_layout(layout)  # before anything is written
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if not (paths.bundle.exists() and source.samefile(paths.bundle)):
-            shutil.copytree(source, paths.bundle, dirs_exist_ok=True)
+        if not (target.exists() and source.samefile(target)):
+            shutil.copytree(source, target, dirs_exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make a store at {str(path)!r}: {error.strerror or error}") from error
     if not paths.settings.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sqlite3
@@ -51,6 +52,21 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically; see `atomic_write`."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def place_folder(folder: Path, target: Path) -> None:
+    """Rename a finished folder to a name that is free, durably.
+
+    Raises:
+        StoreError: the name is taken, or the folder around it cannot be written.
+    """
+    try:
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, "it exists already")
+        folder.rename(target)
+        _fsync_folder(target.parent)
+    except OSError as error:
+        raise StoreError(f"cannot make {str(target)!r}: {error.strerror or error}; choose another folder") from error
 
 
 def _fsync_folder(folder: Path) -> None:

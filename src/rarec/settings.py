@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rarec.embed.factory import EmbedderSettings
 from rarec.errors import SettingsError
+from rarec.live import read_live
 
 PREFIX = "RAREC_"
 """``RAREC_LLM__MODEL=gpt-4o`` sets ``[llm] model``."""
@@ -99,7 +100,12 @@ class StorePaths:
 
     @property
     def bundle(self) -> Path:
-        return self.root / "bundle"
+        """The live one; read it once for everything that must be of one bundle. Raises StoreError as `read_live`."""
+        return self.root / read_live(self.root).live
+
+    @property
+    def promotion(self) -> Path:
+        return self.root / "promotion"
 
 
 def load_settings(

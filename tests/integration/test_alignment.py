@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,9 @@ import torch
 
 from rarec.align.checkpoint import digest
 from rarec.align.journal import read_log
-from rarec.alignment import AlignRecipe, AlignResult, Resources, align
-from rarec.alignment.material import gather
+from rarec.alignment import AlignRecipe, AlignResult, Material, Resources, align, gather
 from rarec.alignment.recipe import parse_align_recipe
+from rarec.alignment.report_turns import read_report_turns
 from rarec.alignment.run import plan
 from rarec.catalogue import load_layout
 from rarec.conversations import held_back, write_jsonl
@@ -140,11 +141,14 @@ def test_a_broken_run_goes_on_to_the_same_weights_and_asks_nothing_twice(
     assert weights(found) == weights(expected)
     assert first + last.asked == whole.asked
     assert found.figures["seeds"]["0"] == expected.figures["seeds"]["0"]
+    kept = [(tmp_path / name / "seed-0" / "turns.jsonl").read_bytes() for name in ("broken", "whole")]
+    assert kept[0] == kept[1]
     own, theirs = (list(read_log(tmp_path / name / "seed-0" / "log.jsonl")) for name in ("broken", "whole"))
     assert [strip(line) for line in own] == [strip(line) for line in theirs]
 
     replayed = run(folder, tmp_path / "whole", what, replay=True)
     assert replayed.equal is True
+    assert (tmp_path / "whole" / "seed-0" / "replay" / "turns.jsonl").read_bytes() == kept[1]
     assert weights(run(folder, tmp_path / "whole", what, judge=Refusing())) == weights(expected)  # it is all there
 
 
@@ -270,6 +274,63 @@ def test_only_what_was_held_back_is_learned_from_and_figures_may_be_of_a_split_o
     assert {turn.turn.dialogue for turn in given.report} == {c.id for c in domain.test[:15]}
     with pytest.raises(InputError, match="no split 'dev'"):
         run(folder, tmp_path / "run", recipe(folder, data={**data, "report": "dev"}))
+    for report, split in (("test", "test"), ("", "valid")):
+        figures = run(folder, tmp_path / split, recipe(folder, data={**data, "report": report})).figures["seeds"]["0"]
+        turns = figures["after the judge"]["turns"]
+        assert figures["on"] == f"{turns} turns of '{split}' whose dialogues chose no weights"
+        assert figures["held out"] is True
+        assert {turn.gold.id.partition("/")[0] for turn in read_report_turns(tmp_path / split).turns} == {split}
+
+
+@pytest.fixture
+def material(folder: Path) -> Material:
+    bundle, cache = folder / "bundle", folder / "cache.sqlite"
+    return gather(recipe(folder), bundle=bundle, cache=cache, embedder=EMBEDDER, tell=lambda *_: None)
+
+
+def test_runs_that_are_given_their_material_do_not_read_the_data(
+    folder: Path, tmp_path: Path, material: Material
+) -> None:
+    """A run of two iterations goes on to four, and another learner has its turn, without the data set."""
+    first, what, other = recipe(folder, loop={"iterations": 2}), recipe(folder), recipe(folder, "dpo")
+    run(folder, tmp_path / "run", first)
+    expected = [run(folder, tmp_path / name, one) for name, one in (("a", what), ("b", other))]
+    moved = shutil.move(folder / "data", folder / "moved")
+    try:
+        given = Resources(bundle=folder / "bundle", cache=tmp_path / "no.sqlite", embedder=EMBEDDER, material=material)
+        found = [align(one, out=tmp_path / name, resources=given) for name, one in (("run", what), ("c", other))]
+        assert plan(what, out=tmp_path / "run", resources=given).turns == len(material.learn)
+        with pytest.raises(InputError):
+            run(folder, tmp_path / "d", what)
+    finally:
+        shutil.move(moved, folder / "data")
+    assert not (tmp_path / "no.sqlite").exists()
+    assert [weights(one) for one in found] == [weights(one) for one in expected]
+    own, theirs = (one.figures["seeds"]["0"] for one in (found[1], expected[1]))
+    assert own == theirs
+
+
+def test_a_material_of_something_else_is_refused(folder: Path, tmp_path: Path, material: Material) -> None:
+    def refused(what: AlignRecipe, told: str, **more: Any) -> None:
+        given = Resources(**{"bundle": folder / "bundle", "embedder": EMBEDDER, "material": material, **more})
+        with pytest.raises(InputError, match=told):
+            align(what, out=tmp_path / "run", resources=given)
+
+    data = {"name": "games", "folder": str(folder / "data")}
+    refused(recipe(folder, data={**data, "held_back": 0.5}), "data.held_back is 0.5 and was None")
+    refused(recipe(folder, data={**data, "folder": str(tmp_path)}), "data.folder is ")
+    refused(recipe(folder), "the embedder is ", embedder=HashEmbedder(16))
+    shutil.copytree(folder / "bundle", tmp_path / "bundle")
+    refused(recipe(folder), "the bundle is .*leave it out$", bundle=tmp_path / "bundle")
+    model = Retriever(RetrieverConfig(text_dimension=32, width=8, item_hidden=8, blocks=1), seed=2)
+    save_retriever(tmp_path / "bundle", model, embedder=EMBEDDER.name, training={})
+    refused(recipe(folder), "the bundle is .*; the sha256 of its weights is ", bundle=tmp_path / "bundle")
+    people = parse_align_recipe({"data": data, "judge": {"kind": "people", "events": "e.jsonl"}}, source="test")
+    refused(people, "reads its events itself")
+    fewer = recipe(folder, data={**data, "report_turns": 2})  # decides what is measured, not what is read
+    given = Resources(bundle=folder / "bundle", embedder=EMBEDDER, material=material)
+    figures = align(fewer, out=tmp_path / "fewer", resources=given).figures
+    assert figures["seeds"]["0"]["alone"]["turns"] == 2
 
 
 def test_turns_that_recommend_nothing_new_are_left_out(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:

@@ -82,6 +82,15 @@ def test_plan_run_and_replay(folder: Path) -> None:
     ]  # fmt: skip
     assert "| after the judge |" in (bundle / "CARD.md").read_text()
 
+    assert "dialogues show nothing" in " ".join(done.stdout.split())  # three turns
+    assert "One seed" in done.stdout
+    page = out / "report.html"
+    assert f"Open {page}" in done.stdout.replace("\n", "")
+    written = page.read_bytes()
+    page.unlink()
+    rarec("align", folder / "teas.toml", "--out", out, "--report")
+    assert page.read_bytes() == written
+
     again = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1")
     assert "equal bit for bit" in again.stdout
 
@@ -107,6 +116,11 @@ def test_people_are_learned_from_without_a_call(folder: Path, small_catalogue: t
     done = rarec("align", folder / "people.toml", "--out", out, "--threads", "1")
     assert "agreement" in done.stdout
     assert "after the judge" not in done.stdout
+    assert "Another policy chose" in done.stdout
+    page = (out / "report.html").read_text()
+    assert "Agreement: " in page
+    rarec("align", folder / "people.toml", "--out", out, "--report")
+    assert (out / "report.html").read_text() == page
     assert "seed 0" in done.stderr
     again = rarec("align", folder / "people.toml", "--out", out, "--replay", "--threads", "1")
     assert "equal bit for bit" in again.stdout
@@ -118,5 +132,8 @@ def test_what_is_wrong_is_said_before_anything_is_done(folder: Path) -> None:
     assert all(part in wrong.stderr for part in ("loca", "colour", "learners"))
     both = rarec("align", folder / "teas.toml", "--dry-run", "--replay", code=2)
     assert "do not go together" in both.stderr
+    rarec("align", folder / "teas.toml", "--replay", "--report", code=2)
+    missing = rarec("align", folder / "teas.toml", "--out", folder / "none", "--report", code=3)
+    assert "run the recipe first" in missing.stderr
     unfinished = rarec("align", folder / "teas.toml", "--out", folder / "none", "--replay", code=3)
     assert "a finished run" in unfinished.stderr

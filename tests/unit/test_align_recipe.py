@@ -69,6 +69,7 @@ PEOPLE: dict[str, Any] = {"kind": "people", "events": "events.jsonl"}
     ("more", "told"),
     [
         ({"sets": {"n": 5}, "data": {"name": "x", "training_turns": 3}}, "data.training_turns, sets.n: has no meaning"),
+        ({"data": {"name": "x", "report": "test", "held_back": 0.2}}, "data.report, data.held_back: has no meaning"),
         ({"reward": {"mrr": 1.0}, "budget": {"calls": 3}}, "reward, budget: has no meaning"),
         ({"learner": {"name": "ca-pg", "centre": False}}, "learner.centre: has no meaning"),
         ({"learner": {"name": "sft-longer", "watch": True}}, "learner.watch: has no meaning"),

@@ -19,6 +19,7 @@ COMMANDS = (
     "import",
     "embed",
     "train",
+    "promote",
     "chat",
     "recommend",
     "evaluate",
@@ -49,7 +50,7 @@ def test_every_command_has_a_paragraph_and_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["init", "import", "embed", "recommend", "evaluate", "compare", "replay", "simulate", "doctor"]
+    "name", ["init", "import", "embed", "recommend", "evaluate", "compare", "replay", "simulate", "doctor", "promote"]
 )
 def test_scripts_get_json(name: str) -> None:
     assert "--json" in runner.invoke(app, [name, "--help"]).stdout

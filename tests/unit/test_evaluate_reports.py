@@ -21,9 +21,9 @@ from rarec.evaluate.reports import markdown_generation, markdown_notes, markdown
 from rarec.evaluate.reports.html import page
 from rarec.evaluate.reports.plots import reliability, styles_of
 from rarec.evaluate.reports.reading import chosen_reference, coloured_systems, group_column, leads, reference_of
-from rarec.evaluate.reports.wording import clean, money, number, signed
 from rarec.evaluate.results import Band, Block, Figure, Generation, Pair, Results, SystemResult
 from rarec.evaluate.runner import finish
+from rarec.pages.wording import clean, money, number, signed
 from rarec.types import ItemId
 
 MEASURES = ("R@1", "R@10", "R@50", "N@10")

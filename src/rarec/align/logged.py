@@ -6,7 +6,7 @@ it only where the log has the probability of each set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from rarec.align.batches import Rolled
-from rarec.align.measuring import measure_alone
 from rarec.align.policy import ordered_log_prob
 from rarec.align.scorer import Scorer, seen_mask
 from rarec.align.source import Examined
 from rarec.align.turns import Stock, TokenisedTurn
 from rarec.errors import InputError
-from rarec.reward import Feedback, agreement
+from rarec.reward import Feedback, agreement, ndcg
 from rarec.types import ItemId
 
-REFUSED_K = 10
+FIRST = 10
+"""Items of the policy that figures look at."""
 _CHUNK = 256
 
 
@@ -70,11 +70,15 @@ class PeopleFigures:
         alone: NDCG@10 of the policy's order against the turn's truth; None for a turn without one.
         agreement: mean over the turn's sets of `reward.agreement` with the policy's order; None without a preference.
         refused: share of the refused items that are among the policy's first ten; None where nothing was refused.
+        first: the policy's first ten that were not mentioned, fewer where there are fewer.
+        places: where each item that was shown stands in the policy's order of all items, from 1.
     """
 
-    alone: tuple[float | None, ...]
-    agreement: tuple[float | None, ...]
-    refused: tuple[float | None, ...]
+    alone: tuple[float | None, ...] = ()
+    agreement: tuple[float | None, ...] = ()
+    refused: tuple[float | None, ...] = ()
+    first: tuple[tuple[ItemId, ...], ...] = ()
+    places: tuple[Mapping[ItemId, int], ...] = ()
 
 
 class LoggedSets:
@@ -113,12 +117,12 @@ class LoggedSets:
         """All shown items, see `RolloutSource`."""
         mask = torch.zeros(len(turns), items, dtype=torch.bool)
         for line, turn in enumerate(turns):
-            mask[line, [self._rows[item] for one in self._of(turn) for item in one.feedback.shown]] = True
+            mask[line, [self._rows[item] for one in self.of(turn) for item in one.feedback.shown]] = True
         return mask
 
     def rolled(self, turns: Sequence[TokenisedTurn], rows: Tensor, scores: Tensor) -> Rolled:
         """See `RolloutSource`. Turns with fewer sets than others repeat their first one, which then is not valid."""
-        sets = [self._of(turn) for turn in turns]
+        sets = [self.of(turn) for turn in turns]
         groups, width = max(map(len, sets)), max(len(own[0].feedback.shown) for own in sets)
         found = Rolled(
             torch.zeros(len(turns), groups, width, dtype=torch.long),
@@ -175,36 +179,38 @@ class LoggedSets:
         return Examined(score, {**means, **counts, "score": score})
 
     def measure(self, scorer: Scorer, turns: Sequence[TokenisedTurn]) -> PeopleFigures:
-        """The figures of turns; no turns give none."""
-        true = [turn for turn in turns if turn.turn.truth]
-        ndcg = dict(zip((turn.turn.id for turn in true), measure_alone(scorer, true), strict=True))
-        agreements: list[float | None] = []
-        refused: list[float | None] = []
-        vectors = scorer.project()
+        """The figures of turns; no turns give none. Of equal scores the earlier item of the catalogue is first."""
+        vectors, ids = scorer.project(), [item.id for item in scorer.stock.items]
+        first: list[tuple[ItemId, ...]] = []
+        places: list[Mapping[ItemId, int]] = []
         for start in range(0, len(turns), _CHUNK):
             chunk = turns[start : start + _CHUNK]
-            scores = scorer.queries(chunk) @ vectors.T
-            scores = scores.masked_fill(seen_mask(chunk, scores.shape[1]), -torch.inf)
-            for turn, own in zip(chunk, scores, strict=True):
-                score = own.tolist()
-                agreements.append(self._agreement(turn, score))
-                refused.append(self._refused(turn, own))
-        return PeopleFigures(tuple(ndcg.get(turn.turn.id) for turn in turns), tuple(agreements), tuple(refused))
+            seen = seen_mask(chunk, len(ids))
+            scores = (scorer.queries(chunk) @ vectors.T).masked_fill(seen, -torch.inf)
+            order = scores.argsort(dim=-1, descending=True, stable=True)
+            ranks = order.argsort(dim=-1) + 1
+            for turn, own, rank, mentioned in zip(chunk, order, ranks, seen.sum(-1).tolist(), strict=True):
+                first.append(tuple(ids[row] for row in own[: min(FIRST, len(ids) - mentioned)].tolist()))
+                shown = dict.fromkeys(item for one in self.of(turn) for item in one.feedback.shown)
+                places.append({item: int(rank[self._rows[item]]) for item in shown})
+        sets = [tuple(one.feedback for one in self.of(turn)) for turn in turns]
+        return PeopleFigures(
+            tuple(
+                ndcg(own, turn.turn.truth, k=FIRST) if turn.turn.truth else None
+                for own, turn in zip(first, turns, strict=True)
+            ),
+            tuple(agreement_of(own, shown) for own, shown in zip(places, sets, strict=True)),
+            tuple(refused_of(own, shown) for own, shown in zip(first, sets, strict=True)),
+            tuple(first),
+            tuple(places),
+        )
 
-    def _agreement(self, turn: TokenisedTurn, score: Sequence[float]) -> float | None:
-        found = [
-            agreement(sorted(one.feedback.shown, key=lambda item: -score[self._rows[item]]), one.feedback)
-            for one in self._of(turn)
-            if len({one.feedback.grade(item) for item in one.feedback.shown}) > 1
-        ]
-        return sum(found) / len(found) if found else None
-
-    def _refused(self, turn: TokenisedTurn, scores: Tensor) -> float | None:
-        bad: set[ItemId] = {item for one in self._of(turn) for item in one.feedback.refused}
-        if not bad:
-            return None
-        first = set(scores.topk(min(REFUSED_K, len(scores))).indices.tolist())
-        return sum(self._rows[item] in first for item in bad) / len(bad)
+    def of(self, turn: TokenisedTurn) -> Sequence[LoggedSet]:
+        """The sets of a turn. Raises InputError if it has none."""
+        try:
+            return self._by_turn[turn.turn.id]
+        except KeyError:
+            raise InputError(f"turn {turn.turn.id!r} has no shown set; give it one, or leave it out") from None
 
     def _weight(self, one: LoggedSet, places: Sequence[int], scores: Tensor) -> float:
         if self._clip is None or one.log_prob is None:
@@ -215,11 +221,22 @@ class LoggedSets:
         ratio = torch.exp((now - one.log_prob).clamp(max=60.0))
         return min(self._clip, float(ratio))
 
-    def _of(self, turn: TokenisedTurn) -> Sequence[LoggedSet]:
-        try:
-            return self._by_turn[turn.turn.id]
-        except KeyError:
-            raise InputError(f"turn {turn.turn.id!r} has no shown set; give it one, or leave it out") from None
+
+def agreement_of(places: Mapping[ItemId, int], sets: Sequence[Feedback]) -> float | None:
+    """Mean `reward.agreement` of the sets of a turn; None where none of them has a preference.
+
+    Args:
+        places: of all shown items in the policy's order.
+    """
+    order = sorted(places, key=lambda item: places[item])
+    found = [agreement(order, one) for one in sets if len({one.grade(item) for item in one.shown}) > 1]
+    return sum(found) / len(found) if found else None
+
+
+def refused_of(first: Collection[ItemId], sets: Sequence[Feedback]) -> float | None:
+    """Share of what was refused in any set of a turn that is among `first`; None where nothing was."""
+    bad = {item for one in sets for item in one.refused}
+    return sum(item in first for item in bad) / len(bad) if bad else None
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

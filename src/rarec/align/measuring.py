@@ -31,6 +31,8 @@ class Measured:
         alone: NDCG@10 of the policy's own order.
         judged: NDCG@10 of its first n in the judge's order; of its own order where the judge gave none.
         held: share of the turn's true items among these n.
+        offered: these n, in the policy's order.
+        rankings: the same in the judge's order; empty where the judge gave none.
         degraded: turns without an answer.
         spend: for it.
     """
@@ -38,6 +40,8 @@ class Measured:
     alone: tuple[float, ...] = ()
     judged: tuple[float, ...] = ()
     held: tuple[float, ...] = ()
+    offered: tuple[tuple[ItemId, ...], ...] = ()
+    rankings: tuple[tuple[ItemId, ...], ...] = ()
     degraded: int = 0
     spend: Spend = field(default_factory=Spend)
 
@@ -136,6 +140,8 @@ def _measured(rollouts: Sequence[Rollout], tasks: Sequence[RolloutTask]) -> Meas
     return Measured(
         judged=tuple(judged),
         held=tuple(held),
+        offered=tuple(tuple(item.id for item in task.proposal) for task in tasks),
+        rankings=tuple(rollout.ranking for rollout in rollouts),
         degraded=sum(r.degraded for r in rollouts),
         spend=sum((r.spend for r in rollouts), Spend()),
     )

@@ -5,21 +5,31 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from rarec.align.turns import LearningTurn, Stock, TokenisedTurn, TurnData, turn_data
-from rarec.alignment.recipe import AlignRecipe, EndpointJudge, SimulatedJudge, identity
+from rarec.alignment.recipe import (
+    AlignRecipe,
+    EndpointJudge,
+    LocalJudge,
+    PeopleJudge,
+    RecordedConfig,
+    SimulatedJudge,
+    identity,
+)
+from rarec.alignment.recorded import RecordedJudge, RecordedLists, read_recorded, sha256_of
 from rarec.conversations import Example, held_back
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
-from rarec.errors import InputError, SettingsError
+from rarec.errors import BundleError, InputError, SettingsError
 from rarec.evaluate.context import DataContext
 from rarec.evaluate.context import Resources as DataResources
+from rarec.evaluate.gold import mention_counts
 from rarec.evaluate.item_vectors import item_vectors
 from rarec.evaluate.recipe import DataSetConfig
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
@@ -28,7 +38,7 @@ from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import ItemTable
 from rarec.retriever.features import PopularityScale
 from rarec.retriever.model import Retriever
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +58,10 @@ class Material:
             report split, for figures.
         texts: embeddings of the catalogue's items, shape (items, d).
         left_out: turns without a new item of the catalogue.
-        content: a hash of turns, items, embedder and weights.
+        content: a hash of turns, items, embedder and weights, and of recorded lists.
+        mentioned: item -> how many training conversations mention it; others have none.
+        origin: see `origin_of`.
+        recorded: lists of its turns, where the recipe names a file of them.
     """
 
     bundle: Path
@@ -61,6 +74,28 @@ class Material:
     texts: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     left_out: int
     content: str
+    mentioned: Mapping[ItemId, int]
+    origin: Mapping[str, object]
+    recorded: RecordedLists | None = None
+
+    def check_fits(self, recipe: AlignRecipe, *, bundle: Path, embedder: str) -> None:
+        """Refuse a run that `gather` would give another material.
+
+        Raises:
+            InputError: the recipe's data, the bundle, the embedder or the recorded lists are others; all that differs
+                is named.
+            BundleError: the bundle cannot be read.
+        """
+        wanted = origin_of(recipe, bundle, embedder)
+        other = [
+            f"{name} is {value!r} and was {self.origin.get(name)!r}"
+            for name, value in wanted.items()
+            if self.origin.get(name) != value
+        ]
+        if other:
+            raise InputError(
+                f"the material is not of this run: {'; '.join(other)}. Gather it for this recipe, or leave it out"
+            )
 
     def retriever(self) -> Retriever:
         """The weights that are started from; a new object each time."""
@@ -118,10 +153,13 @@ def gather(
     )
     chosen_on, rest = data.turns[len(learn) : len(learn) + len(tuning)], data.turns[len(learn) + len(tuning) :]
     tune, report = (in_fair_order(chosen_on), in_fair_order(rest)) if rest else halves(chosen_on)
+    splits = {recipe.data.training: learn, recipe.data.tuning: tuning, recipe.data.report: others}
+    recorded = _recorded(recipe, context, splits)
+    content = content_of(data, stock, cached.name, bundle)
     return Material(
         bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors,
-        lost + lost_too + unused,
-        content_of(data, stock, cached.name, bundle),
+        lost + lost_too + unused, content if recorded is None else identity(content, recorded.sha256),
+        mention_counts(context.training), origin_of(recipe, bundle, cached.name), recorded,
     )  # fmt: skip
 
 
@@ -140,7 +178,7 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
     """The black box that the recipe names.
 
     Raises:
-        SettingsError: the variable of an endpoint's key is not set.
+        SettingsError: the variable of an endpoint's key is not set, or the recipe learns from people.
         BundleError: the bundle has no ranker, or a damaged one.
     """
     config = recipe.judge
@@ -150,6 +188,17 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
             # The client would fall back on the usual variable, and one provider's key would go to another.
             raise SettingsError(f"the environment variable {config.api_key_env!r} of {config.model!r} is not set")
         return HttpLLM(config.model, base_url=config.base_url or None, api_key=key or None)
+    if isinstance(config, RecordedConfig):
+        assert material.recorded is not None
+        behind = None if config.behind is None else _in_process(config.behind, material)
+        return RecordedJudge(material.recorded, weight=config.weight, behind=behind)
+    if isinstance(config, PeopleJudge):
+        raise SettingsError("a recipe that learns from people asks no judge; leave judge_of out")
+    return _in_process(config, material)
+
+
+def _in_process(config: LocalJudge | SimulatedJudge, material: Material) -> LLM:
+    """A judge that reads the task. Raises as `judge_of`."""
     if isinstance(config, SimulatedJudge):
         from rarec.testing.judges import PRESETS, World
 
@@ -164,6 +213,33 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
         return material.texts[[rows[item.id] for item in asked]]
 
     return LocalRanker.load(material.bundle, material.embedder, texts)
+
+
+def _recorded(
+    recipe: AlignRecipe, context: DataContext, splits: Mapping[str, Sequence[LearningTurn]]
+) -> RecordedLists | None:
+    """The lists of the turns, if the judge is made of some. Raises InputError also if an id is in two splits."""
+    if not isinstance(recipe.judge, RecordedConfig):
+        return None
+    split_of: dict[str, str] = {}
+    for split, turns in splits.items():
+        for turn in turns:
+            if (other := split_of.setdefault(turn.id, split)) != split:
+                raise InputError(
+                    f"{turn.id!r} is an example of {other!r} and of {split!r}, so its recorded list could be of "
+                    "either; give the conversations of one of them other ids"
+                )
+    source, report = context.source, recipe.data.report
+    measured = context.of_split(report) if report else ()
+    return read_recorded(
+        recipe.judge.lists,
+        {turn.id: turn for turns in splits.values() for turn in turns},
+        passed_over={example.id for example in (*context.examples, *context.tuning, *measured)},
+        tests=lambda: {
+            s: {e.id for e in source.examples(s)} for s in source.splits() if s.startswith("test") and s != report
+        },
+        items=context.catalogue("data-set").ids,
+    )
 
 
 def stock_of(recipe: AlignRecipe, context: DataContext) -> Stock:
@@ -225,6 +301,24 @@ def _place(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
+def origin_of(recipe: AlignRecipe, bundle: Path, embedder: str) -> dict[str, object]:
+    """What a material hangs on: equal ones are gathered alike, as long as the data set's files stay as they are.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+        InputError: a file of recorded lists cannot be read.
+    """
+    data, judge = recipe.data.model_dump(mode="json", exclude={"report_turns"}), recipe.judge
+    return {
+        **{f"data.{name}": value for name, value in data.items()},
+        "whether loop.negatives are drawn": recipe.loop.negatives > 0,
+        "the embedder": embedder,
+        "the bundle": str(bundle.resolve()),
+        "the sha256 of its weights": _weights_of(bundle),
+        "the sha256 of judge.lists": sha256_of(judge.lists) if isinstance(judge, RecordedConfig) else None,
+    }
+
+
 def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
     """A hash of turns, items, embedder and weights."""
     turns = [
@@ -236,5 +330,12 @@ def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str
         for turn in data.turns
     ]
     items = [[i.id, i.title, i.text, i.year, i.popularity] for i in stock.items]
-    weights = hashlib.sha256((bundle / "retriever.safetensors").read_bytes()).hexdigest()
-    return identity(turns, items, list(stock.table.rows)[len(stock) :], embedder, weights)
+    return identity(turns, items, list(stock.table.rows)[len(stock) :], embedder, _weights_of(bundle))
+
+
+def _weights_of(bundle: Path) -> str:
+    path = bundle / "retriever.safetensors"
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleError(f"cannot read {str(path)!r}: {error.strerror}; name a folder that has it") from error

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rarec.align.learners import BaseLearner, MultDPO
-from rarec.align.logged import LoggedSet, LoggedSets, PeopleFigures
-from rarec.align.turns import LearningTurn, Stock, TokenisedTurn, turn_data
-from rarec.alignment.figures import figure_rows
-from rarec.alignment.material import Material, OnProgress, as_served, content_of, halves, stock_of
+from rarec.align.logged import LoggedSet, LoggedSets
+from rarec.align.turns import LearningTurn, Stock, turn_data
+from rarec.alignment.material import Material, OnProgress, as_served, content_of, halves, origin_of, stock_of
 from rarec.alignment.recipe import SINGLE_SET_LEARNERS, AlignRecipe, PeopleJudge, identity
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
@@ -100,6 +98,7 @@ def gather_people(
     material = Material(
         bundle, cached, stock, data, data.turns[: len(learn)], tune, report, context.catalogue("data-set").vectors,
         sum(left_out.values()), identity(content_of(data, stock, cached.name, bundle), collected.digest),
+        _mentioned([turn for turn, _ in learn]), origin_of(recipe, bundle, cached.name),
     )  # fmt: skip
     return material, People(
         _logged(sets, stock, recipe, judge), sum(len(own) for _, own in learn), left_out, collected.taken_out
@@ -111,47 +110,6 @@ def learner_for_people(learner: BaseLearner) -> BaseLearner:
     if "centre" not in type(learner).model_fields:
         return learner
     return learner.model_copy(update={"centre": False, "scale": False})
-
-
-def compared_parts(
-    before: PeopleFigures, after: PeopleFigures, turns: Sequence[TokenisedTurn]
-) -> Iterator[tuple[str, list[float], list[float], list[TokenisedTurn]]]:
-    """Name, values after and before, and turns, of each figure that any turn has."""
-    pairs = {
-        "alone": (before.alone, after.alone),
-        "agreement": (before.agreement, after.agreement),
-        "refused in first 10": (before.refused, after.refused),
-    }
-    for name, (first, last) in pairs.items():
-        known = [(b, a, t) for b, a, t in zip(first, last, turns, strict=True) if b is not None and a is not None]
-        if known:
-            yield name, [a for _, a, _ in known], [b for b, _, _ in known], [t for _, _, t in known]
-
-
-def people_card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material, people: People) -> str:
-    """The text that goes with weights that learned from people."""
-    left_out = "; ".join(f"{count:,} {why}" for why, count in people.left_out.items()) or "none"
-    return f"""# Model card
-
-A retriever for the embedder `{material.embedder.name}`, aligned with `{recipe.learner.name}` to what people did with
-what they were shown, beside the unchanged ranker of the bundle that it was started from.
-
-- **Started from**: the bundle in `{material.bundle.name}`; see its card for what that was trained on.
-- **Learned from**: {people.shown:,} shown sets of {len(material.learn):,} turns, {figures["best"]} of
-  {figures["iterations"]} iterations. No model was asked. Events left out: {left_out}.
-- **Chosen on**: the mean of NDCG@10 and of the agreement with the feedback, on held-out conversations.
-- **Off-policy**: another policy chose what was shown. What it never showed, nobody could like: the figures favour it.
-- **Not for**: other domains or languages without training; decisions about people.
-
-On {figures["on"]} (`alone`: NDCG@10 of the retriever against the liked items, or the clicked ones where nothing was
-liked, new items, catalogue of the data set; `agreement`: share of the preferences among the shown items that its order
-keeps, .5 is chance; `refused in first 10`: share of the refused items; the interval of the gain is a paired bootstrap
-by conversation at 95 %):
-
-| figure | before | after | gain |
-| --- | --- | --- | --- |
-{figure_rows(figures)}
-"""
 
 
 _Turn = tuple[LearningTurn, tuple[LoggedSet, ...]]
@@ -197,6 +155,15 @@ def _truth(events: Sequence[UsableEvent]) -> tuple[ItemId, ...]:
         if found:
             return tuple(dict.fromkeys(found))
     return ()
+
+
+def _mentioned(turns: Iterable[LearningTurn]) -> dict[ItemId, int]:
+    """Item -> in how many conversations that are learned from it was mentioned, or liked or clicked."""
+    by_dialogue: dict[str, set[ItemId]] = {}
+    for turn in turns:
+        named = {*turn.truth, *(mention.item for mention in turn.conversation.mentions())}
+        by_dialogue.setdefault(turn.dialogue, set()).update(named)
+    return dict(Counter(item for named in by_dialogue.values() for item in named))
 
 
 def _logged(

@@ -130,10 +130,27 @@ class PeopleJudge(_Part):
     importance_clip: float | None = Field(default=None, gt=0)
 
 
+class RecordedConfig(_Part):
+    """Recorded lists of the turns, blended with another signal; see `rarec.alignment.recorded`.
+
+    Attributes:
+        lists: file of ``{"example": id, "items": [ids, best first]}`` lines; relative to the recipe's folder.
+        weight: of the list; the other signal has 1.
+        behind: the other signal; None takes the order of the candidates' scores.
+    """
+
+    kind: Literal["recorded"] = "recorded"
+    lists: Path
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    behind: Annotated[LocalJudge | SimulatedJudge, Field(discriminator="kind")] | None = None
+
+
 SINGLE_SET_LEARNERS: Final = ("ca-pg", "top1-pg")
 """Learners that give each item its own credit, so that one shown set says something; mult-dpo with credits, too."""
 
-Judge = Annotated[LocalJudge | SimulatedJudge | EndpointJudge | PeopleJudge, Field(discriminator="kind")]
+Judge = Annotated[
+    LocalJudge | SimulatedJudge | EndpointJudge | RecordedConfig | PeopleJudge, Field(discriminator="kind")
+]
 
 
 class SetsConfig(_Part):
@@ -212,7 +229,9 @@ class AlignRecipe(_Part):
     def _wrong_with_people(self, judge: PeopleJudge) -> list[str]:
         """What has no meaning, or another, where shown sets come from a log."""
         single = self.learner.name in SINGLE_SET_LEARNERS
-        told = _changed("data", self.data, ("training", "tuning", "training_turns", "tuning_turns"))
+        told = _changed(
+            "data", self.data, ("training", "tuning", "report", "held_back", "training_turns", "tuning_turns")
+        )
         told += _changed("sets", self.sets, ("n", "groups", "ranked", "template", "max_degraded"))
         told += _changed("learner", self.learner, ("centre", "scale", "watch") if single else ("watch",))
         told += [name for name in ("reward", "budget") if _changed("", self, (name,))]
@@ -255,6 +274,9 @@ class AlignRecipe(_Part):
             document["data"].pop(name)
         for name in ("prices", "concurrency", "deadline_s", "api_key_env", "latency_s", "events"):
             document["judge"].pop(name, None)
+        if isinstance(self.judge, RecordedConfig):  # what the file holds decides; its hash is in the run's material
+            document["judge"].pop("lists")
+            (document["judge"]["behind"] or {}).pop("latency_s", None)
         return document
 
 
@@ -282,12 +304,14 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
     judge = recipe.judge
     if isinstance(judge, PeopleJudge):
         judge = judge.model_copy(update={"events": (base / judge.events).resolve()})
+    if isinstance(judge, RecordedConfig):
+        judge = judge.model_copy(update={"lists": (base / judge.lists).resolve()})
     return recipe.model_copy(
         update={
+            "judge": judge,
             "name": recipe.name or path.stem,
             "bundle": None if recipe.bundle is None else (base / recipe.bundle).resolve(),
             "data": recipe.data.model_copy(update={"folder": folder}),
-            "judge": judge,
         }
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from rarec.align.checkpoint import digest
 from rarec.align.ledger import Ledger
@@ -18,26 +17,38 @@ from rarec.align.measuring import MEASURE, Measured, measure_alone
 from rarec.align.rollout import RolloutReward
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
-from rarec.alignment.figures import figure_names, figure_rows
+from rarec.alignment.cards import card
+from rarec.alignment.comparing import compared, deviation
 from rarec.alignment.material import Material, OnProgress, gather, judge_of
-from rarec.alignment.people import People, compared_parts, gather_people, learner_for_people, people_card
+from rarec.alignment.people import People, gather_people, learner_for_people
 from rarec.alignment.plan import AlignPlan, plan_of, prices_of
+from rarec.alignment.reading import FIGURES, seed_folder
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge, identity
+from rarec.alignment.report_turns import report_turns, write_report_turns
+from rarec.alignment.turn_results import (
+    TurnResult,
+    figures_of,
+    served_by_judge,
+    served_to_people,
+    turn_results,
+    write_turn_results,
+)
+from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
-from rarec.errors import StoreError
-from rarec.evaluate.bootstrap import paired_interval
+from rarec.errors import InputError, StoreError
 from rarec.feedback import FeedbackEvent
 from rarec.files import write_text
 from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
-from rarec.retriever.bundle import CARD, save_retriever
+from rarec.retriever.bundle import CARD, read_manifest, save_retriever
 
-FIGURES = "figures.json"
 LEDGER = "ledger.jsonl"
 BUNDLE = "bundle"
 REPLAY = "replay"
+PEOPLE = "people"
+"""What stands for the judge's name where none is asked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +61,8 @@ class Resources:
         embedder, judge: instead of those that the recipe names; give one judge to all calls for a folder.
         events: instead of those of a recipe that learns from people, e.g. rows of a database; the same ones to all
             calls for a folder.
+        material: gathered before, so that many runs on the same data and bundle read them once; it has its own cache.
+            Recipes that learn from people take none.
         progress: see `OnProgress`.
     """
 
@@ -58,6 +71,7 @@ class Resources:
     embedder: Embedder | None = None
     judge: LLM | None = None
     events: Sequence[FeedbackEvent] | None = None
+    material: Material | None = None
     progress: OnProgress | None = None
 
 
@@ -85,23 +99,34 @@ def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool 
     """Align the bundle once for each seed; called again, it goes on where it was.
 
     Args:
-        out: folder of the run, made if needed: a folder for each seed with ledger, log, checkpoint and bundle.
+        out: folder of the run, made if needed: a folder for each seed with ledger, log, checkpoint, bundle and the
+            results of the report turns; see `reading.read_run`.
         replay: train anew from the ledgers, without the judge, into a folder ``replay`` of each seed.
     Raises:
-        RarecError: see `AlignmentLoop.run`, `gather` and `judge_of`.
+        RarecError: see `AlignmentLoop.run`, `gather`, `judge_of` and `Material.check_fits`.
     """
     material, people = _gathered(recipe, out, resources)
     llm = None if replay or people is not None else _metered(recipe, material, out, resources)
-    figures: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "measure": MEASURE, "seeds": {}}
     before = _read_figures(out / FIGURES) if replay else {}
+    figures: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "measure": MEASURE,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "judge": llm.name if llm is not None else PEOPLE if people is not None else before.get("judge", ""),
+        "learned from": _learned_from(recipe, material, people),
+        "seeds": {},
+    }
     bundles: list[Path] = []
+    results: list[tuple[TurnResult, ...]] = []
     for seed in recipe.seeds:
-        run = _Seed(recipe, material, out / f"seed-{seed}", seed, resources, people)
+        run = _Seed(recipe, material, seed_folder(out, seed), seed, resources, people)
         figures["seeds"][str(seed)] = run.run(llm, replay=replay)
+        results.append(run.results)
         bundles.append(run.folder / BUNDLE)
-    figures["mean of seeds"] = _mean_of(figures["seeds"])
+    figures["mean of seeds"] = _mean_of(results)
     if replay:
         return AlignResult(figures, tuple(bundles), _same(figures, before))
+    write_report_turns(out, report_turns(material, _reported(recipe, material), results))
     write_text(out / FIGURES, json.dumps(figures, indent=2) + "\n")
     return AlignResult(figures, tuple(bundles))
 
@@ -111,9 +136,15 @@ def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> tuple[Mat
     bundle, cache = recipe.bundle or resources.bundle, resources.cache or out / "embeddings.sqlite"
     embedder, tell = resources.embedder, resources.progress or (lambda *_: None)
     if isinstance(recipe.judge, PeopleJudge):
+        if resources.material is not None:
+            raise InputError("a run that learns from people reads its events itself; leave resources.material out")
         return gather_people(
             recipe, recipe.judge, bundle=bundle, cache=cache, embedder=embedder, events=resources.events, tell=tell
         )
+    if resources.material is not None:
+        wanted = embedder or embedder_from(recipe.embedder)
+        resources.material.check_fits(recipe, bundle=bundle, embedder=wanted.name)
+        return resources.material, None
     return gather(recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell), None
 
 
@@ -141,10 +172,12 @@ class _Seed:
         self._recipe, self._material, self._seed, self._resources = recipe, material, seed, resources
         self._people = people
         self.folder = folder
+        self.results: tuple[TurnResult, ...] = ()
+        """Of the report turns, after a run."""
         self._identity = identity(recipe.deciding(), material.content, seed)
 
     def run(self, llm: Metered | None, *, replay: bool) -> dict[str, Any]:
-        """Train, measure and write the bundle; the figures."""
+        """Train, measure, and write the turns' results and the bundle; the figures."""
         ledger = Ledger(self.folder / LEDGER, recipe=self._identity)
         if replay:
             self.folder = self.folder / REPLAY
@@ -188,10 +221,15 @@ class _Seed:
         self._resources.progress(stage, at.done, at.iterations, ", ".join(parts))
 
     def _figures(self, loop: AlignmentLoop, outcome: Outcome, llm: Metered | None) -> dict[str, Any]:
-        turns = self._material.report[: self._recipe.data.report_turns]
+        turns = _reported(self._recipe, self._material)
         # First: measuring asks, and what is asked counts among the calls.
-        measured = self._of_judge(loop, turns, llm) if self._people is None else _of_people(self._people, loop, turns)
-        split = "held-out conversations" if self._people is not None else repr(self._recipe.data.tuning)
+        with reproducible():
+            self.results = (
+                self._of_judge(loop, turns, llm) if self._people is None else _of_people(self._people, loop, turns)
+            )
+        write_turn_results(self.folder, self.results)
+        data, held_out = self._recipe.data, self._material.report != self._material.tune
+        split = repr(data.report or data.tuning) if self._people is None else "held-out conversations"
         return {
             "iterations": outcome.iterations,
             "best": outcome.best,
@@ -201,23 +239,18 @@ class _Seed:
             "calls": loop.ledger.spent.calls,
             "tokens": loop.ledger.spent.tokens,
             "usd": loop.ledger.spent.usd,
-            "on": f"{len(turns)} turns of {split} whose dialogues chose no weights"
-            if self._material.report != self._material.tune
-            else f"{len(turns)} turns of {split} that chose the weights too",
-            **measured,
+            "held out": held_out,
+            "on": f"{len(turns)} turns of {split} "
+            + ("whose dialogues chose no weights" if held_out else "that chose the weights too"),
+            **{figure.name: asdict(compared([self.results], figure.name)) for figure in figures_of(self.results)},
         }
 
     def _of_judge(
         self, loop: AlignmentLoop, turns: Sequence[TokenisedTurn], llm: Metered | None
-    ) -> dict[str, dict[str, float]]:
-        with reproducible():
-            before = self._measured(loop, loop.reference, turns, llm, "before")
-            after = self._measured(loop, loop.scorer, turns, llm, "after")
-        return {
-            "after the judge": _compared(after.judged, before.judged, turns),
-            "alone": _compared(after.alone, before.alone, turns),
-            "truth in candidates": _compared(after.held, before.held, turns),
-        }
+    ) -> tuple[TurnResult, ...]:
+        before = self._measured(loop, loop.reference, turns, llm, "before")
+        after = self._measured(loop, loop.scorer, turns, llm, "after")
+        return turn_results(turns, served_by_judge(before), served_by_judge(after))
 
     def _measured(
         self, loop: AlignmentLoop, scorer: Scorer, turns: Sequence[TokenisedTurn], llm: Metered | None, name: str
@@ -229,70 +262,45 @@ class _Seed:
     def _write_bundle(self, loop: AlignmentLoop, figures: dict[str, Any]) -> None:
         folder = self.folder / BUNDLE
         training = {"aligned": self._recipe.model_dump(mode="json"), "seed": self._seed, "figures": figures}
+        # For the promotion gate, which counts no turn that any of these weights were fitted to or chosen on.
+        training["chosen_on"] = _dialogues(self._material.tune)
+        if self._people is not None:  # no split says which these are
+            training["learned_from"] = _dialogues(self._material.learn)
+        training["started_from"] = read_manifest(self._material.bundle, "retriever").training
         save_retriever(folder, loop.model, embedder=self._material.embedder.name, training=training)
         for path in sorted(self._material.bundle.glob("ranker.*")):
             shutil.copyfile(path, folder / path.name)  # it reads texts, not the retriever's vectors
         write_text(folder / CARD, card(self._recipe, figures, self._material, self._people))
 
 
-def card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material, people: People | None = None) -> str:
-    """The text that goes with the weights."""
+def _of_people(people: People, loop: AlignmentLoop, turns: Sequence[TokenisedTurn]) -> tuple[TurnResult, ...]:
+    before, after = (served_to_people(people.sets.measure(scorer, turns)) for scorer in (loop.reference, loop.scorer))
+    return turn_results(turns, before, after, [tuple(one.feedback for one in people.sets.of(turn)) for turn in turns])
+
+
+def _learned_from(recipe: AlignRecipe, material: Material, people: People | None) -> str:
     if people is not None:
-        return people_card(recipe, figures, material, people)
-    learner = recipe.learner.name
-    return f"""# Model card
-
-A retriever for the embedder `{material.embedder.name}`, aligned with `{learner}` to the judge `{_judge_name(recipe)}`,
-beside the unchanged ranker of the bundle that it was started from.
-
-- **Started from**: the bundle in `{material.bundle.name}`; see its card for what that was trained on.
-- **Learned from**: {len(material.learn)} turns of `{recipe.data.name}` {recipe.data.training}, {figures["best"]} of
-  {figures["iterations"]} iterations, {figures["calls"]} calls of the judge.
-- **Chosen on**: NDCG@10 after the judge on turns of {recipe.data.tuning}.
-- **Not for**: other domains or languages without training; decisions about people.
-
-On {figures["on"]} (NDCG@10 of each turn, new items, catalogue of the data set; the interval of the gain is a paired
-bootstrap by dialogue at 95 %):
-
-| figure | before | after | gain |
-| --- | --- | --- | --- |
-{figure_rows(figures)}
-"""
+        return f"{people.shown:,} shown sets of {len(material.learn):,} turns"
+    return f"{len(material.learn):,} turns of {recipe.data.training!r}"
 
 
-def _of_people(people: People, loop: AlignmentLoop, turns: Sequence[TokenisedTurn]) -> dict[str, dict[str, float]]:
-    with reproducible():
-        before, after = (people.sets.measure(scorer, turns) for scorer in (loop.reference, loop.scorer))
-    return {name: _compared(last, first, own) for name, last, first, own in compared_parts(before, after, turns)}
+def _reported(recipe: AlignRecipe, material: Material) -> tuple[TokenisedTurn, ...]:
+    return material.report[: recipe.data.report_turns]
 
 
-def _judge_name(recipe: AlignRecipe) -> str:
-    judge = recipe.judge
-    return str(getattr(judge, "preset", None) or getattr(judge, "model", None) or "local-ranker")
+def _dialogues(turns: Sequence[TokenisedTurn]) -> list[str]:
+    return sorted({turn.turn.dialogue for turn in turns})
 
 
-def _compared(after: Sequence[float], before: Sequence[float], turns: Sequence[TokenisedTurn]) -> dict[str, float]:
-    a, b = np.asarray(after, np.float64), np.asarray(before, np.float64)
-    dialogues = [turn.turn.dialogue for turn in turns]
-    low, high = paired_interval(a, b, dialogues, generator=np.random.default_rng(0))
-    first, last = float(b.mean()), float(a.mean())
-    return {
-        "before": first,
-        "after": last,
-        "gain": last - first,
-        "relative": (last - first) / first if first else 0.0,
-        "low": low,
-        "high": high,
-    }
-
-
-def _mean_of(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def _mean_of(seeds: Sequence[Sequence[TurnResult]]) -> dict[str, dict[str, Any]]:
+    """Turn by turn; ``between seeds`` is the standard deviation of their gains."""
     return {
         name: {
-            key: float(np.mean([figures[name][key] for figures in seeds.values()]))
-            for key in ("before", "after", "gain")
+            **asdict(compared(seeds, name)),
+            "seeds": len(seeds),
+            "between seeds": deviation([compared([results], name).gain for results in seeds]),
         }
-        for name in figure_names(next(iter(seeds.values())))
+        for name in (figure.name for figure in figures_of(seeds[0]))
     }
 
 

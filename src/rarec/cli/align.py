@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rarec.cli.command import Interrupted, command
-from rarec.cli.console import out
+from rarec.cli.console import err, out
 from rarec.cli.evaluation import RUNS
 from rarec.cli.progress import staged
 
@@ -29,6 +30,9 @@ def align(
     ] = False,
     replay: Annotated[
         bool, typer.Option("--replay", help="Train anew from the ledgers of a finished run, without the judge.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the page of a finished run again, from its files alone.")
     ] = False,
     data: Annotated[
         Path | None,
@@ -50,8 +54,9 @@ def align(
 
     Every iteration draws candidate sets from the retriever as it is, has them ranked, and takes a step. With kind =
     "people" the sets are those that people saw, the reward is what they did, and nothing is asked. The folder holds a
-    ledger of all that was asked and answered, a log, TensorBoard scalars, and the aligned bundle. After Ctrl-C or a
-    crash the same command goes on without paying twice.
+    ledger of all that was asked and answered, a log, TensorBoard scalars, the aligned bundle, what was served at every
+    report turn before and after, and a page that shows all of it, report.html. After Ctrl-C or a crash the same command
+    goes on without paying twice.
 
     Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
     """
@@ -63,10 +68,15 @@ def align(
     from rarec.assembly import default_bundle
     from rarec.errors import InputError
 
-    if dry_run and replay:
-        raise InputError("--dry-run and --replay do not go together: a replay asks nothing")
+    if dry_run + replay + report > 1:
+        raise InputError("--dry-run, --replay and --report do not go together; give one of them")
     settings = load_align_recipe(recipe, data=data)
     folder = out_folder or RUNS / settings.name
+    if report:
+        from rarec.alignment.report import write_report
+
+        out().print(f"Wrote {write_report(folder)}.")
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -89,6 +99,19 @@ def align(
         if not result.equal:
             raise typer.Exit(1)
     out().print(f"Wrote {', '.join(map(str, result.bundles))}.")
+    if not replay:
+        _write_page(folder)
+
+
+def _write_page(folder: Path) -> None:
+    """Without the packages of the page there is only a remark: the run is finished, and --report makes up for it."""
+    from rarec.alignment.report import write_report
+    from rarec.errors import MissingExtra
+
+    try:
+        out().print(f"Open {write_report(folder)}.")
+    except MissingExtra as error:
+        err().print(f"No page is written: {error}; then run the same command with --report.")
 
 
 def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
@@ -97,11 +120,12 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
     table = Table("", "", title=f"What {recipe.name} would ask at most", title_justify="left", show_header=False)
     people = recipe.judge.kind == "people"
     left_out = "events left out" if people else "others recommend nothing new"
-    held_out = "held-out turns" if people else "tuning turns"
+    held_out = "held-out turns" if people else "other turns" if recipe.data.report else "tuning turns"
+    split = f" of {recipe.data.report!r}" if recipe.data.report else ""
     calls = f"{plan.calls:,} = {plan.learning:,} to learn + {plan.validation:,} to validate + {plan.report:,} to report"
     rows = [
         ("turns to learn from", f"{plan.turns:,} ({plan.left_out:,} {left_out})"),
-        (held_out, f"{plan.tuning:,} to choose weights, {plan.reporting:,} for figures"),
+        (held_out, f"{plan.tuning:,} to choose weights, {plan.reporting:,}{split} for figures"),
         ("items", f"{plan.items:,}"),
         ("iterations", f"{recipe.loop.iterations:,} of {recipe.loop.batch} turns, {plan.epochs:.1f} epochs"),
         ("seeds", str(len(recipe.seeds))),
@@ -123,14 +147,25 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
 def _show_figures(figures: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    from rarec.alignment.figures import figure_names
+    from rarec.alignment.comparing import Comparison
+    from rarec.alignment.figures import figures_named
+    from rarec.alignment.verdicts import cautions, verdict
 
-    for seed, found in figures["seeds"].items():
+    seeds, means = figures["seeds"], figures["mean of seeds"]
+    measured = figures_named(means)
+    for seed, found in seeds.items():
         title = f"Seed {seed}: {found['best']} of {found['iterations']} iterations, on {found['on']}"
-        what = "figure" if "agreement" in found else "NDCG@10"
-        table = Table(what, "before", "after", "gain", "95 %", title=title, title_justify="left")
-        for name in figure_names(found):
-            part = found[name]
+        table = Table("figure", "before", "after", "gain", "95 %", title=title, title_justify="left")
+        for figure in measured:
+            part = found[figure.name]
             interval = f"[{part['low']:+.4f}, {part['high']:+.4f}]"
-            table.add_row(name, f"{part['before']:.4f}", f"{part['after']:.4f}", f"{part['gain']:+.4f}", interval)
+            table.add_row(
+                figure.head, f"{part['before']:.4f}", f"{part['after']:.4f}", f"{part['gain']:+.4f}", interval
+            )
         out().print(table)
+    leading = measured[0]
+    whole = Comparison(**{field.name: means[leading.name][field.name] for field in fields(Comparison)})
+    sentence = verdict(leading, whole)
+    out().print(sentence if len(seeds) == 1 else f"Mean of {len(seeds)} seeds. {sentence}")
+    for caution in cautions(list(seeds.values())):
+        out().print(caution)

@@ -17,6 +17,7 @@ from rarec.cli.embed import embed
 from rarec.cli.evaluate import evaluate
 from rarec.cli.import_file import import_file
 from rarec.cli.init import init
+from rarec.cli.promote import promote
 from rarec.cli.recommend import recommend
 from rarec.cli.replay import replay
 from rarec.cli.simulate import simulate
@@ -60,6 +61,7 @@ app.command("import")(import_file)
 app.command("embed")(embed)
 app.command("train")(train)
 app.command("align")(align)
+app.command("promote")(promote)
 app.command("chat")(chat)
 app.command("recommend")(recommend)
 app.command("evaluate")(evaluate)

@@ -23,11 +23,13 @@ EXIT_CODES = {
     4: "optional package missing",
     5: "embedder failed",
     6: "language model failed",
+    7: "promotion refused",
     130: "stopped by Ctrl-C",
 }
 """What `rarec` returns. Leaving a chat by Ctrl-C is 0: it is one of the ways out."""
 
 INTERRUPTED = 130
+REFUSED = 7
 _TRAINING = ("pyarrow", "zstandard")
 _BENCH = ("bm25s", "cornac", "implicit", "jinja2", "lenskit", "matplotlib", "scipy")
 _DEBUG = {"on": False}

@@ -59,7 +59,7 @@ def compare(
 def summary(comparison: Comparison) -> str:
     """One line: what the headline measure says."""
     from rarec.evaluate.reports.reading import bound_sign
-    from rarec.evaluate.reports.wording import number, signed, signed_span
+    from rarec.pages.wording import number, signed, signed_span
 
     block, pair = comparison.block, comparison.headline
     names = f"{block.data_set}: {comparison.a} − {comparison.b}"
@@ -87,7 +87,7 @@ def _table(comparison: Comparison) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from rarec.evaluate.reports.wording import level_text
+    from rarec.pages.wording import level_text
 
     block = comparison.block
     table = Table(
@@ -108,7 +108,7 @@ def _table(comparison: Comparison) -> Table:
 
 def _cells(comparison: Comparison, pair: Pair) -> Sequence[str]:
     from rarec.evaluate.reports.reading import bound_sign, figure_of, shows
-    from rarec.evaluate.reports.wording import number, signed, signed_span
+    from rarec.pages.wording import number, signed, signed_span
 
     block = comparison.block
     both = [block.system(name) for name in (comparison.a, comparison.b)]
@@ -127,7 +127,7 @@ def _cells(comparison: Comparison, pair: Pair) -> Sequence[str]:
 
 def _caption(comparison: Comparison) -> str:
     from rarec.evaluate.reports.reading import LOWER_BOUND_NOTE
-    from rarec.evaluate.reports.wording import percent
+    from rarec.pages.wording import percent
 
     block = comparison.block
     parts = [f"n = {block.rows:,} rows of {block.dialogues:,} dialogues, {block.samples:,} draws by dialogue."]

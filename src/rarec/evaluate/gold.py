@@ -87,10 +87,7 @@ def gold_of(
     """
     if not examples:
         raise InputError(f"{data_set!r} {split!r} has no examples; is it the right file?")
-    counts: dict[ItemId, int] = {}
-    for conversation in training:
-        for mentioned in {mention.item for mention in conversation.mentions()}:
-            counts[mentioned] = counts.get(mentioned, 0) + 1
+    counts = mention_counts(training)
     known: dict[ItemId, GoldItem] = {}
     for item in items:
         if item.id in known:
@@ -108,6 +105,15 @@ def gold_of(
                 "are the examples and the items of one release?"
             )
     return Gold(data_set, split, tuple(map(_gold_example, examples)), known)
+
+
+def mention_counts(training: Iterable[Conversation]) -> dict[ItemId, int]:
+    """Item -> how many conversations mention it; those that none mentions are left out."""
+    counts: dict[ItemId, int] = {}
+    for conversation in training:
+        for mentioned in {mention.item for mention in conversation.mentions()}:
+            counts[mentioned] = counts.get(mentioned, 0) + 1
+    return counts
 
 
 def _gold_example(example: Example) -> GoldExample:

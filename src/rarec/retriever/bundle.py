@@ -96,7 +96,7 @@ def load_model(folder: Path, kind: str, *, embedder: str) -> Saved:
         BundleError: a file is missing or damaged, the format is newer than ours, or the model was trained
             with another embedder than `embedder`.
     """
-    manifest = _manifest(folder / f"{kind}.json", _read(folder / f"{kind}.json"))
+    manifest = read_manifest(folder, kind)
     data = _weights(folder / f"{kind}.safetensors", manifest.sha256)
     if manifest.model != kind:
         raise BundleError(f"{str(folder / kind) + '.json'!r} describes a {manifest.model!r}, not a {kind!r}; {_REMEDY}")
@@ -112,6 +112,15 @@ def load_model(folder: Path, kind: str, *, embedder: str) -> Saved:
             f"{embedder!r}; set that embedder in rarec.toml, or train a bundle for this one with `rarec train`"
         )
     return Saved(load(data), manifest)
+
+
+def read_manifest(folder: Path, kind: str) -> Manifest:
+    """The manifest of one model of a bundle, without its weights.
+
+    Raises:
+        BundleError: it is missing, damaged, or of a newer format than ours.
+    """
+    return _manifest(folder / f"{kind}.json", _read(folder / f"{kind}.json"))
 
 
 def _waiting(weights: Path) -> Path:
@@ -185,6 +194,7 @@ __all__ = [
     "fill",
     "load_model",
     "load_retriever",
+    "read_manifest",
     "save_model",
     "save_retriever",
 ]

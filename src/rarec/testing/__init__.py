@@ -2,6 +2,7 @@
 
 from rarec.testing.contracts import EmbedderContract, LLMContract, example_task
 from rarec.testing.embedder import HashEmbedder, hash_vector
+from rarec.testing.prompt_judge import PromptJudge
 from rarec.testing.replies import FakeEmbeddings, Recorded, Reply
 from rarec.testing.scripted import ScriptedLLM
 from rarec.testing.server import FakeOpenAIServer
@@ -12,6 +13,7 @@ __all__ = [
     "FakeOpenAIServer",
     "HashEmbedder",
     "LLMContract",
+    "PromptJudge",
     "Recorded",
     "Reply",
     "ScriptedLLM",

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rarec.errors import InputError, MissingExtra
+from rarec.errors import InputError
 from rarec.evaluate.reports import reading, views
-from rarec.evaluate.reports.wording import clean, level_text
 from rarec.evaluate.results import Block, Results
 from rarec.files import write_text
+from rarec.pages.sheets import Sheet, flattened
+from rarec.pages.templates import environment, need_matplotlib
+from rarec.pages.wording import clean, level_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
     from rarec.evaluate.reports.plots import Styles
-    from rarec.evaluate.reports.svg import Drawing
+    from rarec.pages.svg import Drawing
 
 
 def write_html(
@@ -56,7 +57,7 @@ def page(results: Results, *, title: str = "", reference: str | None = None, col
     return template.render(
         heading=heading,
         date=str(meta.pop("date", "")),
-        facts=views.flattened(meta),
+        facts=flattened(meta),
         blocks=pages,
         contents=_contents(pages),
         ungrounded=reading.UNGROUNDED_NOTE,
@@ -78,7 +79,7 @@ class BlockPage:
     anchor: str
     block: Block
     counts: str
-    main: views.Sheet
+    main: Sheet
     notes: Sequence[str]
     groups: reading.GroupColumn | None
     detectable: str
@@ -91,11 +92,11 @@ class BlockPage:
     panels: Sequence[Drawing]
     legend: Sequence[LegendEntry]
     grey: int
-    beyond: views.Sheet | None
-    generation: views.Sheet | None
+    beyond: Sheet | None
+    generation: Sheet | None
     latency: Drawing | None
     cost: Drawing | None
-    bands: Sequence[views.Sheet]
+    bands: Sequence[Sheet]
     pairs: Sequence[views.PairRow]
 
 
@@ -164,38 +165,16 @@ def _check_names(results: Results, reference: str | None, coloured: Sequence[str
 
 
 def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, FunctionLoader, StrictUndefined
-        from markupsafe import Markup, escape
-    except ImportError:
-        raise MissingExtra.of("jinja2", "bench", "the HTML report") from None
+    made = environment(__package__)
+    from markupsafe import escape
 
-    def finalised(value: object) -> object:
-        """Every value that is not markup of our own is cleaned, and then escaped."""
-        return value if isinstance(value, Markup) else clean(value)
-
-    environment = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=finalised,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     # Letters that stand below one another need their spaces, which cleaning would strip at the ends.
-    environment.filters["letters"] = lambda group: escape(clean(group.replace(" ", "_")).replace("_", "\u00a0"))
-    return environment
-
-
-def _source(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    made.filters["letters"] = lambda group: escape(clean(group.replace(" ", "_")).replace("_", "\u00a0"))
+    return made
 
 
 def _plots() -> tuple[Any, Any]:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtra.of("matplotlib", "bench", "the HTML report") from None
+    need_matplotlib()
     from rarec.evaluate.reports import plots, row_plots
 
     return plots, row_plots

@@ -9,8 +9,8 @@ from typing import Literal
 from rarec.errors import InputError
 from rarec.evaluate.reports import reading
 from rarec.evaluate.reports.views import generation_sheet
-from rarec.evaluate.reports.wording import clean, level_text, number, span
 from rarec.evaluate.results import Block, SystemResult
+from rarec.pages.wording import clean, level_text, number, span
 
 Intervals = Literal["all", "headline"]
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from rarec.evaluate.reports.canvas import PX, axes_of, share_axis
 from rarec.evaluate.reports.reading import FEW
-from rarec.evaluate.reports.svg import GREY, INK, SERIES, Drawing, drawing_style, drawn
-from rarec.evaluate.reports.wording import clean, shortened
 from rarec.evaluate.results import Band, Block, Figure, SystemResult
+from rarec.pages.canvas import PX, axes_of, share_axis
+from rarec.pages.svg import GREY, INK, SERIES, Drawing, drawing_style, drawn
+from rarec.pages.wording import clean, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

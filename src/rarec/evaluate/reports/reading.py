@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rarec.errors import InputError
-from rarec.evaluate.reports.wording import clean, level_text, number
 from rarec.evaluate.results import Block, Figure, Pair, Results, SystemResult
+from rarec.pages.wording import clean, level_text, number
 
 UNKNOWN = Figure(value=None)
 COLOURED = 6

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from rarec.evaluate.reports.canvas import TOP, axes_of, tick_text
 from rarec.evaluate.reports.reading import bound_sign, compared_with, shows
-from rarec.evaluate.reports.svg import BAND, GREY, INK, MUTED, SERIES, Drawing, drawing_style, drawn
-from rarec.evaluate.reports.wording import (
-    MINUS,
+from rarec.evaluate.results import Block
+from rarec.pages.canvas import beside, difference_axis, rows_of
+from rarec.pages.svg import BAND, GREY, INK, MUTED, SERIES, Drawing, drawing_style, drawn
+from rarec.pages.wording import (
     clean,
     level_text,
     money,
@@ -23,12 +21,7 @@ from rarec.evaluate.reports.wording import (
     signed,
     signed_span,
 )
-from rarec.evaluate.results import Block
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_WIDE, _NAME, _ROW = 540, 32, 20
 _HEAD: dict[str, Any] = {"color": MUTED, "fontsize": 10, "parse_math": False}
 
 
@@ -38,7 +31,7 @@ def differences(block: Block, reference: str | None, *, key: str) -> Drawing | N
     if not pairs:
         return None
     with drawing_style():
-        figure, axes = _rows([pair.a for pair in pairs], right=124)
+        figure, axes = rows_of([pair.a for pair in pairs], right=124)
         detectable = statistics.median(pair.minimum_detectable for pair in pairs)
         axes.axvspan(-detectable, detectable, color=BAND, zorder=0, linewidth=0)
         axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
@@ -48,11 +41,11 @@ def differences(block: Block, reference: str | None, *, key: str) -> Drawing | N
             face = colour if shows(block, pair) else "none"
             axes.plot([pair.delta], [row], marker="o", markersize=5, color=colour, markerfacecolor=face)
             text = f"{bound_sign(block, pair)}{signed(pair.delta)} {signed_span(pair.low, pair.high)}"
-            _beside(axes, row, text, colour=colour)
+            beside(axes, row, text, colour=colour)
         low, high = min(-detectable, *(p.low for p in pairs)), max(detectable, *(p.high for p in pairs))
         margin = (high - low) * 0.04 or 0.5
         axes.set_xlim(low - margin, high + margin)
-        _difference_axis(axes, digits=2 if high - low >= 0.1 else 3)
+        difference_axis(axes, digits=2 if high - low >= 0.1 else 3)
         axes.set_title(f"Difference in {block.headline}", loc="left", fontsize=12, color=INK, parse_math=False)
         return drawn(
             figure,
@@ -68,7 +61,7 @@ def overlap(block: Block, reference: str | None, *, key: str) -> Drawing | None:
     if not pairs:
         return None
     with drawing_style():
-        figure, axes = _rows([pair.a for pair in pairs], right=12, above=1)
+        figure, axes = rows_of([pair.a for pair in pairs], right=12, above=1)
         widest = max(max(p.a_only or 0.0, p.b_only or 0.0) for p in pairs) or 1.0
         for row, pair in enumerate(pairs):
             for share, sign, colour in ((pair.a_only or 0.0, 1, SERIES[0]), (pair.b_only or 0.0, -1, GREY)):
@@ -103,14 +96,14 @@ def latency(block: Block, *, key: str) -> Drawing | None:
     if not known:
         return None
     with drawing_style():
-        figure, axes = _rows([name for name, _, _ in known], right=112)
+        figure, axes = rows_of([name for name, _, _ in known], right=112)
         for row, (_, median, late) in enumerate(known):
             seconds, slow = median / 1000, (late or median) / 1000
             axes.plot([seconds, slow], [row, row], color=MUTED, linewidth=1.5)
             axes.plot([seconds], [row], marker="o", markersize=6, color=SERIES[0])
             axes.plot([slow], [row], marker="|", markersize=9, markeredgewidth=2, color=MUTED)
             text = f"{quantity(seconds, digits=2)} s, {quantity(slow, digits=2)} s"
-            _beside(axes, row, text, colour=MUTED)
+            beside(axes, row, text, colour=MUTED)
         ends = [value / 1000 for _, median, late in known for value in (median, late or median)]
         axes.set_xlim(0, max(ends) * 1.06 or 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -133,10 +126,10 @@ def cost(block: Block, *, key: str) -> Drawing | None:
     if not known:
         return None
     with drawing_style():
-        figure, axes = _rows([name for name, _ in known], right=64)
+        figure, axes = rows_of([name for name, _ in known], right=64)
         for row, (_, dollars) in enumerate(known):
             axes.barh([row], [dollars], height=0.62, color=SERIES[0], linewidth=0)
-            _beside(axes, row, money(dollars), colour=MUTED)
+            beside(axes, row, money(dollars), colour=MUTED)
         axes.set_xlim(0, max(dollars for _, dollars in known) * 1.06 or 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_title("US dollars per thousand turns", loc="left", fontsize=12, color=INK)
@@ -146,29 +139,3 @@ def cost(block: Block, *, key: str) -> Drawing | None:
             title=f"Cost of the language models, {clean(block.data_set)}, {clean(block.protocol)}",
             description="One bar a system, US dollars per thousand turns.",
         )
-
-
-def _rows(names: Sequence[str], *, right: float, above: int = 0) -> tuple[Canvas, Axes]:
-    """Axes with one line a name, the first on top, and room for lines above it."""
-    shown = [shortened(clean(name), _NAME) for name in names]
-    left = 14 + 5.7 * max(map(len, shown))
-    figure, axes = axes_of(_WIDE, TOP + 30 + _ROW * (len(names) + above), left=left, bottom=30, right=right)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), shown, parse_math=False, color=INK)
-    axes.spines["left"].set_visible(False)
-    axes.set_axisbelow(True)
-    axes.grid(axis="x")
-    return figure, axes
-
-
-def _beside(axes: Axes, row: int, text: str, *, colour: str) -> None:
-    axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", color=colour, fontsize=10)
-
-
-def _difference_axis(axes: Axes, *, digits: int) -> None:
-    def label(value: float) -> str:
-        sign = MINUS if value < 0 else "+"
-        return "0" if not round(value, 6) else sign + tick_text(abs(value), digits=digits)
-
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))

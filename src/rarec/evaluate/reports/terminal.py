@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from rarec.errors import InputError
 from rarec.evaluate.reports import reading
-from rarec.evaluate.reports.views import Sheet, generation_sheet
-from rarec.evaluate.reports.wording import DASH, clean, level_text, number, signed, signed_span, span
+from rarec.evaluate.reports.views import generation_sheet
 from rarec.evaluate.results import Block, Results, SystemResult
+from rarec.pages.sheets import Sheet
+from rarec.pages.wording import DASH, clean, level_text, number, signed, signed_span, span
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

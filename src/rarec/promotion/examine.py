@@ -1,0 +1,99 @@
+"""The figure of each held-out turn under one bundle: what it would serve, in the order of the judge."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rarec.align.ledger import Ledger
+from rarec.align.measuring import Examiner, measure_alone
+from rarec.align.rollout import RolloutProgress
+from rarec.align.scorer import Scorer, reproducible
+from rarec.align.turns import TokenisedTurn
+from rarec.alignment.material import Material, OnProgress, judge_of
+from rarec.alignment.plan import prices_of
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, identity
+from rarec.llm.budget import Budget
+from rarec.llm.cached import AnswerFile
+from rarec.llm.metered import Metered
+from rarec.llm.protocol import LLM
+from rarec.promotion.models import Bundle
+from rarec.retriever.bundle import load_retriever
+
+_OCCASION = "held-out"
+"""One name for all bundles, so that a turn's candidates are shuffled by the same draw."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examination:
+    """Asks about the same turns under one bundle after the other.
+
+    Answers are kept in a ledger for each bundle: an interrupted decision goes on, and the live bundle is asked about
+    once for all candidates that come up against it.
+
+    Attributes:
+        alone: no judge is asked; the retriever's own order counts.
+        judge: instead of the one that the recipe names; None takes that, and of a local one each bundle's own ranker.
+        folder: of ledgers and answers.
+    """
+
+    recipe: AlignRecipe
+    material: Material
+    turns: tuple[TokenisedTurn, ...]
+    alone: bool
+    judge: LLM | None
+    folder: Path
+    budget: Budget
+    tell: OnProgress
+
+    def figures(self, bundle: Bundle, name: str) -> tuple[float, ...]:
+        """NDCG@10 of each turn.
+
+        Args:
+            name: of the bundle, for the progress bar.
+        Raises:
+            RarecError: as `rarec.align.measuring.Examiner.measure` and `judge_of`.
+        """
+        model = load_retriever(bundle.folder, embedder=self.material.embedder.name)
+        scorer = Scorer(model, self.material.stock, self.material.data.messages)
+        with reproducible():
+            if self.alone:
+                return measure_alone(scorer, self.turns)
+            ledger = Ledger(self.folder / f"ledger-{self._identity(bundle)[:16]}.jsonl", recipe=self._identity(bundle))
+            examiner = Examiner(replace(self.recipe.rollouts(0), groups=1), ledger)
+
+            def told(at: RolloutProgress) -> None:
+                self.tell(f"ask about {name}", at.done, at.total, f"{at.calls:,} calls, {at.spend.usd:.4f} USD")
+
+            found = examiner.measure(scorer, self.turns, self._llm(bundle), at=0, name=_OCCASION, progress=told)
+            return found.judged
+
+    def _llm(self, bundle: Bundle) -> Metered:
+        llm = self.judge or judge_of(self.recipe, replace(self.material, bundle=bundle.folder))
+        kept = AnswerFile(self.folder / "answers.jsonl") if isinstance(self.recipe.judge, EndpointJudge) else None
+        return Metered(llm, answers=kept, budgets=[self.budget], prices=prices_of(self.recipe))
+
+    def _identity(self, bundle: Bundle) -> str:
+        """A hash of all that decides what is asked and answered."""
+        deciding = self.recipe.deciding()
+        asked = {name: deciding[name] for name in ("judge", "sets")} | {"layout": self.recipe.data.layout}
+        if self.material.recorded is not None:
+            asked["lists"] = self.material.recorded.sha256
+        return identity(asked, turns_digest(self.material, self.turns), dict(bundle.digests))
+
+
+def turns_digest(material: Material, turns: tuple[TokenisedTurn, ...]) -> str:
+    """A hash of turns, items and embedder, by which two decisions are known to be on the same."""
+    said = [
+        [
+            turn.turn.id,
+            turn.turn.dialogue,
+            list(turn.turn.truth),
+            [[t.role, t.text, [[m.item, m.sentiment] for m in t.mentions or ()]] for t in turn.turn.conversation.turns],
+        ]
+        for turn in turns
+    ]
+    items = [[i.id, i.title, i.text, i.year, i.popularity] for i in material.stock.items]
+    texts = hashlib.sha256(material.texts.tobytes()).hexdigest()
+    return identity(said, items, texts, material.embedder.name)

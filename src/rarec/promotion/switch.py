@@ -1,0 +1,104 @@
+"""Puts a bundle in the live one's place, and back. A kill at any moment leaves the one live or the other."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rarec.embed.factory import embedder_from
+from rarec.errors import InputError, StoreError
+from rarec.files import atomic_write, place_folder, try_lock
+from rarec.live import FOLDER, LiveBundle, read_live, write_live
+from rarec.promotion.decisions import Decisions
+from rarec.promotion.models import RETRIEVER, Bundle, read_bundle
+from rarec.settings import Settings, StorePaths
+
+_ARRIVING = ".arriving-"
+
+
+@contextmanager
+def only_one(paths: StorePaths) -> Iterator[None]:
+    """Hold the store's promotions for oneself: decisions, their ledgers and the switch.
+
+    Raises:
+        StoreError: another process is at it, or the folder cannot be written.
+    """
+    path = paths.promotion / "lock"
+    try:
+        paths.promotion.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StoreError(f"cannot write {str(path)!r}: {error.strerror}; check the store's folder") from error
+    try:
+        if not try_lock(handle):
+            raise StoreError(f"another promotion of {str(paths.root)!r} is running; wait until it has ended")
+        yield
+    finally:
+        os.close(handle)
+
+
+def install(paths: StorePaths, new: Bundle, *, embedder: str) -> str:
+    """Copy a bundle into the store, to a folder of its own; its name, which `go_live` takes. Nothing is live yet.
+
+    Copies that a kill left unfinished are removed. Only for whoever holds `only_one`.
+
+    Raises:
+        StoreError: the disk is full or the store cannot be written.
+        InputError: the files changed since they were read, so that the copy is another bundle.
+    """
+    folder = paths.root / FOLDER
+    try:
+        folder.mkdir(exist_ok=True)
+        for left in folder.glob(f"{_ARRIVING}*"):
+            shutil.rmtree(left)
+        arriving = folder / f"{_ARRIVING}{secrets.token_hex(4)}"
+        arriving.mkdir()
+        for path in sorted(path for path in new.folder.iterdir() if path.is_file()):
+            with atomic_write(arriving / path.name) as file, path.open("rb") as source:
+                shutil.copyfileobj(source, file)
+    except OSError as error:
+        raise StoreError(f"cannot copy the bundle into {str(folder)!r}: {error.strerror or error}") from error
+    if read_bundle(arriving, embedder=embedder).digests != new.digests:
+        shutil.rmtree(arriving)
+        raise InputError(f"the bundle {str(new.folder)!r} changed while it was measured; run the command again")
+    name = f"{FOLDER}/{_next_number(folder):04d}-{new.digests[RETRIEVER][:12]}"
+    place_folder(arriving, paths.root / name)
+    return name
+
+
+def go_live(paths: StorePaths, name: str) -> None:
+    """Make an installed bundle the live one; the one before it can be taken back. Raises StoreError as `write_live`."""
+    was = read_live(paths.root)
+    write_live(paths.root, LiveBundle(live=name, before=(*was.before, was.live)))
+
+
+def roll_back(paths: StorePaths, settings: Settings, *, embedder: str | None = None) -> tuple[str, str]:
+    """Make the bundle live that was so before; again, the one before that.
+
+    Args:
+        embedder: name of the store's; found from its settings if None.
+    Returns:
+        Folders of what was live, and of what is.
+    Raises:
+        InputError: there is none before it.
+        BundleError: it is damaged, or of another embedder than the store's now.
+        StoreError: another promotion is running, or the store cannot be written.
+    """
+    with only_one(paths):
+        was = read_live(paths.root)
+        if not was.before:
+            raise InputError(f"nothing was promoted in {str(paths.root)!r} that could be taken back")
+        name = embedder_from(settings.embedder).name if embedder is None else embedder
+        found = read_bundle(paths.root / was.before[-1], embedder=name)
+        Decisions(paths.promotion).switched("rollback", was.live, was.before[-1], found.digests)
+        write_live(paths.root, LiveBundle(live=was.before[-1], before=was.before[:-1]))
+    return was.live, was.before[-1]
+
+
+def _next_number(folder: Path) -> int:
+    numbers = [int(path.name[:4]) for path in folder.iterdir() if path.name[:4].isdigit()]
+    return max(numbers, default=0) + 1
