@@ -27,6 +27,7 @@ class RunState:
         done: iterations.
         validated: iterations before each validation, with its score.
         best: those before the best one.
+        average: averaged weights, where the run keeps them.
         vectors: item vectors of the last refresh, where the next iteration still uses them.
         spent: for what was learned from and validated on; a call that was made again counts once.
     """
@@ -36,6 +37,7 @@ class RunState:
     best: int = -1
     best_score: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     vectors: Tensor | None = None
     spent: Spend = field(default_factory=Spend)
 
@@ -65,6 +67,7 @@ class Checkpoint:
         """Raises StoreError if the disk is full or the folder cannot be written."""
         tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in state.best_weights.items()}
+        tensors |= {f"average.{k}": v for k, v in state.average.items()}
         for row, moments in self._optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{row}.{k}": torch.as_tensor(v) for k, v in moments.items()}
         if state.vectors is not None:
@@ -101,7 +104,7 @@ class Checkpoint:
             raise BundleError(f"cannot read the checkpoint: {error.strerror}; {remedy}") from error
         if about["settings"] != self._settings:
             raise BundleError(f"the checkpoint belongs to a run with other settings or other data; {remedy}")
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}, "vectors": {}}
+        parts: dict[str, dict[str, Tensor]] = {part: {} for part in ("model", "best", "average", "adam", "vectors")}
         for name, tensor in tensors.items():
             part, rest = name.split(".", 1)
             parts[part][rest] = tensor
@@ -113,6 +116,7 @@ class Checkpoint:
             best=int(about["best"]),
             best_score=float(about["best_score"]),
             best_weights=parts["best"],
+            average=parts["average"],
             vectors=parts["vectors"].get("all"),
             spent=Spend(*map(int, json.loads(about["spent"]))),
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from rarec.align.averaging import WeightAverage
 from rarec.align.checkpoint import Checkpoint, RunState
 from rarec.align.journal import Facts, Journal
 from rarec.align.learners import BaseLearner
@@ -117,15 +118,20 @@ class AlignmentLoop:
         self.ledger = ledger
         settings = lesson.loop
         self.scorer = Scorer(model, lesson.stock, lesson.data.messages, learn_items=settings.learn_items)
-        self.reference = Scorer(copy.deepcopy(model).eval(), lesson.stock, lesson.data.messages)
+        self.reference = self._scorer_of(copy.deepcopy(model).eval())
         self._optimiser = torch.optim.AdamW(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        self._average = WeightAverage(model, settings.average) if settings.average else None
+        self._served = self.scorer if self._average is None else self._scorer_of(self._average.model)
         self._stepper = Stepper(self.scorer, self.reference, self._optimiser, lesson, ledger)
         self._keeper = Checkpoint(folder / CHECKPOINT, model, self._optimiser, settings=lesson.identity)
         self.examiner = Examiner(lesson.rollouts, ledger)
         self.best = 0
         """Iterations before the weights that the model has after a run."""
+
+    def _scorer_of(self, model: Retriever) -> Scorer:
+        return Scorer(model, self.lesson.stock, self.lesson.data.messages)
 
     def run(self, on_progress: OnLoop | None = None) -> Outcome:
         """Go on until the end; the model then has its best validated weights.
@@ -141,6 +147,8 @@ class AlignmentLoop:
     def _run(self, tell: OnLoop) -> Outcome:
         settings = self.lesson.loop
         state = self._keeper.read() or RunState()
+        if self._average is not None and state.average:
+            self._average.load(state.average)
         journal = Journal(self._folder, done=state.done)
         if not state.validated:
             self._validate(state, journal, tell)
@@ -149,6 +157,9 @@ class AlignmentLoop:
             watch = Watch(partial(self._tell_rollouts, tell, at, "rollouts"))
             facts = self._stepper.step(state, self._llm, watch)
             journal.write(facts)
+            if self._average is not None:
+                self._average.update(at)
+                state.average = self._average.weights()
             state.done += 1
             if state.done % settings.validate_every == 0 or state.done == settings.iterations:
                 self._validate(state, journal, tell)
@@ -176,23 +187,23 @@ class AlignmentLoop:
         if self.lesson.source is None:
             self._ask(state, journal, tell)
         else:
-            found = self.lesson.source.examine(self.scorer, self.lesson.tune)
-            state.judge(found.score, self.model)
+            found = self.lesson.source.examine(self._served, self.lesson.tune)
+            state.judge(found.score, self._served.model)
             journal.write({"kind": "validation", "iteration": state.done, **found.facts, "calls": 0, "usd": 0.0})
         if state.done == 0:
             self._keeper.write(state)
 
     def _ask(self, state: RunState, journal: Journal, tell: OnLoop) -> None:
         found = self.examiner.measure(
-            self.scorer,
+            self._served,
             self.judged_turns(),
             self._llm,
             at=state.done,
             name="valid",
             progress=partial(self._tell_rollouts, tell, state.done, "validation"),
         )
-        alone = measure_alone(self.scorer, self.lesson.tune)
-        state.judge(mean(found.judged), self.model)
+        alone = measure_alone(self._served, self.lesson.tune)
+        state.judge(mean(found.judged), self._served.model)
         state.spent += found.spend
         journal.write(_validation(state, alone, found))
 

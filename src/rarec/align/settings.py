@@ -17,6 +17,8 @@ class LoopSettings(BaseModel):
         learning_rate: constant, after a linear rise over `warmup` steps.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
+        average: decay of a moving average of the weights (`averaging.WeightAverage`), which then is what is validated
+            and kept; sets are drawn from the weights themselves. 0 keeps these.
         learn_items: whether the item tower learns.
         negatives: rows drawn from beside the catalogue as further negatives of the NLL.
         refresh_every: iterations between two refreshes of the item vectors by which proposals are made. Scores of
@@ -37,6 +39,7 @@ class LoopSettings(BaseModel):
     warmup: int = Field(default=10, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
+    average: float = Field(default=0.0, ge=0, lt=1)
     learn_items: bool = True
     negatives: int = Field(default=0, ge=0)
     refresh_every: int = Field(default=1, ge=1)
