@@ -1,6 +1,7 @@
 # make demo   install everything into .venv and play a conversation on the starter catalogue
 # make test   install what the tests need and run them
 # make check  linters and types
+# make align-report DATA=folder   rerun the study behind docs/alignment.md (hours), and write its tables
 # make test-llm   one real language model on this machine, through the HTTP path
 
 PYTHON ?= python3
@@ -8,8 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # torch comes first and pinned: an open range makes pip fetch several GB of CUDA packages.
 TORCH := torch==2.13.0
+# Folder of the data sets, for what learns from them.
+DATA ?= ../shared/data
 
-.PHONY: demo test test-llm check format clean
+.PHONY: demo test test-llm check format align-report clean
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("rarec needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -36,6 +39,10 @@ check: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+align-report: $(VENV)/.installed
+	$(BIN)/python recipes/alignment/study.py recipes/alignment/study.toml --data $(DATA) --out runs/alignment --slim
+	$(BIN)/python docs/generate_alignment.py runs/alignment
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache

@@ -117,7 +117,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("ca-pg", {"loop": {"refresh_every": 3}}),
     ("grpo", {"loop": {"inner_steps": 2, "learn_items": False}}),
     ("sft-longer", {}),
-    ("top1-pg", {"loop": {"average": 0.7}}),
+    ("top1-pg", {"loop": {"average": 0.7, "dropout": True}}),
 ]
 
 

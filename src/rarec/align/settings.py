@@ -17,6 +17,8 @@ class LoopSettings(BaseModel):
         learning_rate: constant, after a linear rise over `warmup` steps.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
+        dropout: learn as fine-tuning does, with dropout, hidden tokens and hidden features, so that turns are not
+            learned by heart; sets are drawn without. The learner ``sft-longer`` always does.
         average: decay of a moving average of the weights (`averaging.WeightAverage`), which then is what is validated
             and kept; sets are drawn from the weights themselves. 0 keeps these.
         learn_items: whether the item tower learns.
@@ -39,6 +41,7 @@ class LoopSettings(BaseModel):
     warmup: int = Field(default=10, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
+    dropout: bool = False
     average: float = Field(default=0.0, ge=0, lt=1)
     learn_items: bool = True
     negatives: int = Field(default=0, ge=0)

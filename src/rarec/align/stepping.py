@@ -60,7 +60,7 @@ class _Round:
 
     Attributes:
         rows: of the proposals, best first, shape (B, M).
-        scored: of the weights that draw, with gradient.
+        scored: of the weights that draw, of the proposals at least; with gradient if the first step learns from them.
         reference: scores of the proposals by the frozen reference, shape (B, M).
         others: rows beside the catalogue that are negatives of the NLL.
         facts: what the log says of it so far.
@@ -84,6 +84,7 @@ class Stepper:
         self._lesson, self._ledger = lesson, ledger
         self._source = lesson.source if lesson.learner.asks else None
         self._reference_vectors = reference.project()
+        self._hides = lesson.loop.dropout or lesson.learner.as_finetuning
         self._asks = lesson.learner.asks or bool(getattr(lesson.learner, "watch", False))
 
     def step(self, state: RunState, llm: Metered | None, watch: Watch) -> Facts:
@@ -125,7 +126,8 @@ class Stepper:
         if settings.refresh_every == 1:
             state.vectors = None  # the next iteration makes its own
         others = self._others(state.done)
-        scored = self._scorer.forward(turns, self._in_play(found.rows, others))
+        with torch.set_grad_enabled(not self._hides):  # else the step makes scores of its own
+            scored = self._scorer.forward(turns, found.rows if self._hides else self._in_play(found.rows, others))
         rows = best_first(found.rows, scored.of(found.rows))
         with torch.no_grad():
             whole = self._reference.queries(turns) @ self._reference_vectors.T
@@ -186,8 +188,8 @@ class Stepper:
         settings, learner = self._lesson.loop, self._lesson.learner
         scored, old, facts = this.scored, None, dict[str, float]()
         for inner in range(settings.inner_steps):
-            if inner or learner.as_finetuning:
-                hiding = _generator(settings.seed, at, 1 + inner) if learner.as_finetuning else None
+            if inner or self._hides:
+                hiding = _generator(settings.seed, at, 1 + inner) if self._hides else None
                 scored = self._scorer.forward(this.turns, self._in_play(this.rows, this.others), hiding=hiding)
             nll = self._nll(this, scored) if learner.needs_nll() else None
             judged = JudgedBatch(

@@ -1,0 +1,295 @@
+"""Write the tables and curves of docs/alignment.md from docs/results/alignment.json: python docs/generate_alignment.py
+
+Given the folder of a study (recipes/alignment/study.py), the figures of its turns are first averaged into that file.
+Only what stands between the two marks of the document is written; the prose around them is kept.
+tests/unit/test_docs_alignment.py checks that it is not stale.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarec.alignment.figures import ALONE, HELD, JUDGED
+from rarec.alignment.reading import SeedRun, read_run
+from rarec.evaluate.bootstrap import interval, paired_interval
+from rarec.files import write_text
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "alignment.md"
+FIGURES = ROOT / "docs" / "results" / "alignment.json"
+CURVES = ROOT / "docs" / "results" / "alignment-curves.svg"
+START, END = "<!-- results: python docs/generate_alignment.py -->", "<!-- end of results -->"
+CONTROL = "sft-longer"
+ORDER = ("sft", "sft-all", CONTROL, "dpo", "grpo", "mult-dpo", "ca-pg")
+LEARNERS = {
+    "sft": "SFT, the start",
+    "sft-all": "SFT on all conversations",
+    "sft-longer": "SFT longer",
+    "dpo": "DPO",
+    "grpo": "GRPO",
+    "mult-dpo": "Mult-DPO",
+    "ca-pg": "CA-PG",
+}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turns:
+    """Figures of the same turns under some weights, averaged over seeds, each of shape (turns,)."""
+
+    dialogues: list[str]
+    judged: Floats
+    alone: Floats
+    held: Floats
+    held20: Floats
+    seeds: tuple[float, ...]
+
+    def row(self) -> dict[str, Any]:
+        """Averages, with the interval of the first."""
+        low, high = interval(self.judged, self.dialogues, generator=np.random.default_rng(0))
+        return {
+            "judged": float(self.judged.mean()),
+            "low": low,
+            "high": high,
+            "alone": float(self.alone.mean()),
+            "held": float(self.held.mean()),
+            "held20": float(self.held20.mean()),
+            "seeds": len(self.seeds),
+            "between seeds": float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else None,
+        }
+
+    def over(self, other: Turns) -> dict[str, float]:
+        """The gain over other weights, paired by dialogue."""
+        low, high = paired_interval(self.judged, other.judged, self.dialogues, generator=np.random.default_rng(0))
+        gain, base = float((self.judged - other.judged).mean()), float(other.judged.mean())
+        return {"gain": gain, "low": low, "high": high, "relative": gain / base if base else 0.0}
+
+
+def turns_of(runs: Sequence[SeedRun], when: str) -> Turns:
+    """Of runs that differ in their seed, before or after."""
+    served = [[getattr(result, when) for result in run.results] for run in runs]
+
+    def mean(name: str) -> Floats:
+        return np.mean([[one.figures[name] for one in own] for own in served], axis=0)
+
+    held20 = [
+        [len(set(one.offered[:20]) & set(r.truth)) / len(r.truth) for one, r in zip(own, run.results, strict=True)]
+        for own, run in zip(served, runs, strict=True)
+    ]
+    seeds = tuple(float(np.mean([one.figures[JUDGED] for one in own])) for own in served)
+    dialogues = [result.dialogue for result in runs[0].results]
+    return Turns(dialogues, mean(JUDGED), mean(ALONE), mean(HELD), np.mean(held20, axis=0), seeds)
+
+
+def elsewhere(folder: Path, judge: str, names: Sequence[str], like: Turns) -> Turns | None:
+    """What other bundles serve under a judge; None where the study has no such file."""
+    paths = [folder / "served" / judge / f"{name}.json" for name in names]
+    if not all(path.exists() for path in paths):
+        return None
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    judged, alone, held = (np.mean([one[key] for one in found], axis=0) for key in ("judged", "alone", "held"))
+    seeds = tuple(float(np.mean(one["judged"])) for one in found)
+    return Turns(like.dialogues, judged, alone, held, np.full(len(held), np.nan), seeds)
+
+
+def runs_in(folder: Path) -> Iterator[tuple[str, str, list[SeedRun], int]]:
+    """Judge, learner, its finished runs by seed, and calls of one run, of one part of a study."""
+    for judge in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for learner in sorted(judge.iterdir()):
+            finished = sorted(path for path in learner.glob("run-*") if (path / "figures.json").exists())
+            runs = [read_run(path).seeds[0] for path in finished]
+            if runs:
+                yield judge.name, learner.name, runs, int(runs[0].figures["calls"])
+
+
+def averaged(folder: Path) -> dict[str, Any]:
+    """The figures of a study."""
+    judges: dict[str, Any] = {}
+    first = next((folder / "main").glob("*/*/run-*/figures.json"))
+    about = read_run(first.parent)
+    start: dict[str, Turns] = {}
+    found: dict[str, dict[str, Turns]] = {}
+    for judge, learner, runs, calls in runs_in(folder / "main"):
+        own = found.setdefault(judge, {})
+        start.setdefault(judge, turns_of(runs, "before"))
+        own[learner] = turns_of(runs, "after")
+        part = judges.setdefault(judge, {"rows": {}, "curves": {}})
+        part["rows"][learner] = own[learner].row() | {"calls": calls}
+        part["curves"][learner] = curve(runs)
+    for judge, part in judges.items():
+        own = found[judge]
+        own["sft"] = start[judge]
+        part["rows"]["sft"] = own["sft"].row() | {"calls": 0}
+        if (everything := elsewhere(folder, judge, ["sft-all"], own["sft"])) is not None:
+            own["sft-all"] = everything
+            part["rows"]["sft-all"] = everything.row() | {"calls": 0, "held20": None}
+        for learner, row in part["rows"].items():
+            row["over"] = {
+                base: own[learner].over(own[base]) for base in ("sft", CONTROL) if base in own and base != learner
+            }
+        part["transfer"] = {}
+        for other in judges:
+            if other != judge:
+                names = [f"{other}-{seed}" for seed in range(len(own["ca-pg"].seeds))]
+                if (moved := elsewhere(folder, judge, names, own["sft"])) is not None:
+                    part["transfer"][other] = moved.row() | {"held20": None, "over": {"sft": moved.over(own["sft"])}}
+    return {
+        "date": about.date,
+        "turns": len(about.report.turns),
+        "dialogues": len({turn.gold.dialogue for turn in about.report.turns}),
+        "sets": about.recipe["sets"],
+        "loop": about.recipe["loop"],
+        "judges": judges,
+        "sizes": sizes(folder, judges, main_size=about.recipe["sets"]["n"]),
+    }
+
+
+def curve(runs: Sequence[SeedRun]) -> list[list[float]]:
+    """Iterations, and NDCG@10 after the judge on tuning turns, at each validation; mean of the seeds."""
+    length = min(len(run.validations) for run in runs)
+    return [
+        [
+            int(runs[0].validations[at]["iteration"]),
+            float(np.mean([run.validations[at]["ndcg@10 judged"] for run in runs])),
+        ]
+        for at in range(length)
+    ]
+
+
+def sizes(folder: Path, judges: Mapping[str, Any], *, main_size: int) -> dict[str, Any]:
+    """NDCG@10 by the size of a candidate set: judge -> n -> weights; the main part of the study is `main_size`."""
+    result: dict[str, Any] = {}
+    for part in sorted(path for path in folder.iterdir() if path.name.startswith("n=")):
+        n = part.name.removeprefix("n=")
+        for judge, learner, runs, _ in runs_in(part):
+            own = result.setdefault(judge, {}).setdefault(n, {"sft": turns_of(runs, "before").row()})
+            own[learner] = turns_of(runs, "after").row()
+    for judge, own in result.items():
+        rows = judges[judge]["rows"]
+        own[str(main_size)] = {name: rows[name] for name in ("sft", CONTROL, "ca-pg") if name in rows}
+    return result
+
+
+def tables(document: Mapping[str, Any]) -> str:
+    """Everything between the marks."""
+    parts: list[str] = []
+    n = document["sets"]["n"]
+    for judge, part in document["judges"].items():
+        parts += [f"### Judge: {judge}", _main_table(part["rows"], n)]
+    parts += ["### Put before another judge", _transfer(document["judges"])]
+    parts += ["### Smaller candidate sets", _sizes(document["sizes"])]
+    parts.append(f"{document['turns']:,} turns of {document['dialogues']:,} dialogues. Computed on {document['date']}.")
+    return "\n\n".join(parts)
+
+
+def _main_table(rows: Mapping[str, Any], n: int) -> str:
+    lines = [
+        f"| weights | NDCG@10 after the judge | over SFT | over SFT longer | alone | R@20 | R@{n} | calls |",
+        "| :-- | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    for name in (name for name in ORDER if name in rows):
+        row = rows[name]
+        spread = "" if row["between seeds"] is None else f" ±{_number(row['between seeds'])}"
+        cells = [
+            LEARNERS[name],
+            f"{_number(row['judged'])}{spread} [{_number(row['low'])}, {_number(row['high'])}]",
+            *(_gain(row["over"].get(base)) for base in ("sft", CONTROL)),
+            _number(row["alone"]),
+            _number(row["held20"]),
+            _number(row["held"]),
+            f"{row['calls']:,}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _transfer(judges: Mapping[str, Any]) -> str:
+    lines = ["| served to | " + " | ".join(f"learned from {name}" for name in judges) + " |"]
+    lines.append("| :-- |" + " --: |" * len(judges))
+    for judge, part in judges.items():
+        cells = [judge]
+        for other in judges:
+            row = part["rows"].get("ca-pg") if other == judge else part["transfer"].get(other)
+            cells.append("" if row is None else f"{_number(row['judged'])}, {_gain(row['over'].get('sft'))}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _sizes(found: Mapping[str, Any]) -> str:
+    lines = ["| judge | n | SFT, the start | SFT longer | CA-PG |", "| :-- | --: | --: | --: | --: |"]
+    for judge, own in found.items():
+        for n, rows in sorted(own.items(), key=lambda pair: int(pair[0])):
+            cells = [_number(rows[name]["judged"]) if name in rows else "" for name in ("sft", CONTROL, "ca-pg")]
+            lines.append(f"| {judge} | {n} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _gain(over: Mapping[str, float] | None) -> str:
+    if over is None:
+        return ""
+    return f"{over['relative']:+.1%} [{over['low']:+.4f}, {over['high']:+.4f}]".replace("%", " %")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}".removeprefix("0")
+
+
+def draw(document: Mapping[str, Any]) -> None:
+    """The curves, as SVG."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    judges, calls = document["judges"], document["loop"]["batch"] * document["sets"]["groups"]
+    with matplotlib.rc_context({"svg.hashsalt": "alignment", "svg.fonttype": "path", "font.size": 9}):
+        figure = Figure(figsize=(4 * len(judges), 3.4), layout="constrained")
+        for place, (judge, part) in enumerate(judges.items(), start=1):
+            axes = figure.add_subplot(1, len(judges), place)
+            for learner in (name for name in ORDER if name in part["curves"]):
+                axes.plot(
+                    [calls * step for step, _ in part["curves"][learner]],
+                    [score for _, score in part["curves"][learner]],
+                    marker="o", markersize=3, linewidth=1.2, label=LEARNERS[learner],
+                    linestyle="--" if learner == CONTROL else "-",
+                )  # fmt: skip
+            axes.set_title(judge)
+            axes.set_xlabel("calls learned from (dashed: none, as many steps)")
+            if place == 1:
+                axes.set_ylabel("NDCG@10 after the judge, tuning turns")
+                axes.legend(frameon=False, fontsize=7)
+        figure.savefig(CURVES, format="svg", metadata={"Date": None})
+
+
+def replaced(page: str, content: str) -> str:
+    """The document with new content between the marks. Raises ValueError if it has not both."""
+    before, opened, rest = page.partition(START)
+    _, closed, after = rest.partition(END)
+    if not (opened and closed):
+        raise ValueError(f"the page lacks one of its marks, {START!r} and {END!r}; put them back")
+    return f"{before}{START}\n\n{content}\n\n{END}{after}"
+
+
+def figures() -> dict[str, Any]:
+    """The committed ones."""
+    return dict(json.loads(FIGURES.read_text(encoding="utf-8")))
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        document = averaged(Path(sys.argv[1]))
+        write_text(FIGURES, json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        draw(document)
+    write_text(PAGE, replaced(PAGE.read_text(encoding="utf-8"), tables(figures())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

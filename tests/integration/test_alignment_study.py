@@ -1,0 +1,103 @@
+"""The study of alignment from its files to its tables, on invented board games."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rarec.assembly import default_bundle
+from rarec.conversations import write_jsonl
+from rarec.embed.minilm import MiniLMEmbedder
+from rarec.retriever.bundle import save_retriever
+from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.testing.second_domain import second_domain
+
+ROOT = Path(__file__).parents[2]
+STUDY = """
+format = 1
+training = "none.toml"
+seeds = [0, 1]
+transfer = "ca-pg"
+[base.data]
+name = "games"
+report = "test"
+[base.sets]
+n = 10
+ranked = 5
+[base.loop]
+iterations = 2
+batch = 4
+proposal = 20
+judged_turns = 6
+validate_every = 1
+[judges.era-lover]
+kind = "simulated"
+preset = "era-lover"
+kinds = ["mechanics"]
+people = ["designers"]
+[judges.forgetful]
+kind = "simulated"
+preset = "forgetful"
+kinds = ["mechanics"]
+people = ["designers"]
+[learners.sft-longer]
+name = "sft-longer"
+[learners.ca-pg]
+name = "ca-pg"
+[[variants]]
+name = "n = 5"
+judges = ["era-lover"]
+learners = ["ca-pg"]
+sets = { n = 5 }
+"""
+
+
+@pytest.mark.slow
+def test_a_study_is_run_gone_on_with_and_made_into_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = second_domain(3)
+    splits = {"train": domain.train[:8], "valid": domain.valid[:6], "test": domain.test[:6]}
+    write_jsonl(tmp_path / "data", items=domain.items, splits=splits)
+    model = Retriever(RetrieverConfig(text_dimension=384, width=8, item_hidden=8, blocks=1), seed=1)
+    out = tmp_path / "runs"
+    save_retriever(out / "start", model, embedder=MiniLMEmbedder().name, training={})
+    for path in default_bundle().glob("ranker.*"):
+        shutil.copyfile(path, out / "start" / path.name)
+    (tmp_path / "study.toml").write_text(STUDY)
+    command = [
+        sys.executable, str(ROOT / "recipes" / "alignment" / "study.py"), str(tmp_path / "study.toml"),
+        "--data", str(tmp_path / "data"), "--out", str(out), "--jobs", "1", "--slim",
+    ]  # fmt: skip
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "9 of 9 runs" in first.stdout
+    assert "6 of 6 bundles elsewhere" in first.stdout
+    assert not list(out.glob("*/*/*/*/*/ledger.jsonl"))
+    figures = {path: path.read_bytes() for path in out.rglob("figures.json")}
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {path: path.read_bytes() for path in out.rglob("figures.json")} == figures
+
+    spec = importlib.util.spec_from_file_location("generate_alignment", ROOT / "docs" / "generate_alignment.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "generate_alignment", module)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    document = module.averaged(out)
+    rows = document["judges"]["era-lover"]["rows"]
+    own = [json.loads(figures[path])["seeds"] for path in figures if "main/era-lover/ca-pg" in path.as_posix()]
+    judged = [next(iter(seeds.values()))["after the judge"] for seeds in own]
+    assert rows["ca-pg"]["judged"] == pytest.approx(np.mean([one["after"] for one in judged]))
+    assert rows["sft"]["judged"] == pytest.approx(np.mean([one["before"] for one in judged]))
+    assert rows["ca-pg"]["over"]["sft"]["gain"] == pytest.approx(rows["ca-pg"]["judged"] - rows["sft"]["judged"])
+    assert set(document["judges"]["forgetful"]["transfer"]) == {"era-lover"}
+    assert set(document["sizes"]["era-lover"]) == {"5", "10"}
+    text = module.tables(document)
+    assert "### Judge: forgetful" in text
+    assert "| era-lover | 5 |" in text
