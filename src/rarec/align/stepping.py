@@ -115,8 +115,9 @@ class Stepper:
         queries = self._scorer.queries(turns)
         facts = self._refresh(state, queries, turns)
         assert state.vectors is not None
+        scores = queries @ state.vectors.T
         found = proposed(
-            queries @ state.vectors.T,
+            scores,
             turns,
             m=settings.proposal,
             n=rollouts.n,
@@ -126,8 +127,11 @@ class Stepper:
         if settings.refresh_every == 1:
             state.vectors = None  # the next iteration makes its own
         others = self._others(state.done)
-        with torch.set_grad_enabled(not self._hides):  # else the step makes scores of its own
-            scored = self._scorer.forward(turns, found.rows if self._hides else self._in_play(found.rows, others))
+        if self._hides and settings.refresh_every == 1:  # the step makes scores of its own, and these are not stale
+            scored = Scored(scores, torch.arange(scores.shape[1]))
+        else:
+            with torch.set_grad_enabled(not self._hides):
+                scored = self._scorer.forward(turns, found.rows if self._hides else self._in_play(found.rows, others))
         rows = best_first(found.rows, scored.of(found.rows))
         with torch.no_grad():
             whole = self._reference.queries(turns) @ self._reference_vectors.T
