@@ -1,6 +1,5 @@
 """What a recipe may say, and what is answered to what it may not."""
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -186,24 +185,6 @@ def test_the_recipes_that_come_with_rarec_are_valid(path: Path) -> None:
 
 def test_there_are_two() -> None:
     assert {path.name for path in RECIPES} >= {"bench.toml", "own_data.toml"}
-
-
-def generator() -> Any:
-    spec = importlib.util.spec_from_file_location("generate_recipe", ROOT / "docs" / "generate_recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_reference_is_not_stale_and_says_something_of_every_key() -> None:
-    module = generator()
-    assert module.undocumented() == []
-    page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
-    assert page == module.document(), "run: python docs/generate_recipe.py"
-    for kind in ("popularity", "ranked", "llm-alone", "file", "fusion"):
-        assert f'kind = "{kind}"' in page
 
 
 def test_the_recipe_of_the_page_is_the_one_for_your_own_data_and_has_every_kind_of_row(tmp_path: Path) -> None:

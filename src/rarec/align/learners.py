@@ -105,7 +105,13 @@ class _Rewarded(BaseLearner):
 
 
 class DPO(_Rewarded):
-    """The best set of a turn against the worst (`losses.dpo_loss`)."""
+    """The best set of a turn against the worst (`losses.dpo_loss`).
+
+    Attributes:
+        beta: how tightly it is held to the bundle that it starts from; more is tighter.
+        log_prob: of a set: ``ordered`` of its draws in their order, ``unordered`` of the set in any order,
+            ``multinomial`` of as many draws with replacement.
+    """
 
     name: Literal["dpo"] = "dpo"
     beta: float = Field(default=0.1, gt=0)
@@ -124,6 +130,7 @@ class MultDPO(_Rewarded):
     """The items of the best set only against those of the worst only (`losses.multinomial_dpo_loss`).
 
     Attributes:
+        beta: how tightly it is held to the bundle that it starts from; more is tighter.
         pairs: ``sets`` takes the items that only one of the best and the worst set has; ``credits`` those of all the
             turn's sets whose credits add up to more than 0 against those whose credits add up to less. Items that made
             no difference play no part: with them as negatives it learned the truth and nothing of the judge.
@@ -161,8 +168,12 @@ class GRPO(_Rewarded):
     """Rewards against their group's mean, over its deviation, with a clipped ratio (`losses.grpo_loss`).
 
     Attributes:
+        clip: how far the probability of a set may move, relative to that at its draw, before the set teaches no more;
+            it plays a part with several steps on a batch only.
         scale: divide by the deviation of the group.
         kl_weight: of the pull towards the reference.
+        log_prob: of a set: ``ordered`` of its draws in their order, ``unordered`` of the set in any order,
+            ``multinomial`` of as many draws with replacement.
     """
 
     name: Literal["grpo"] = "grpo"
@@ -186,6 +197,8 @@ class PolicyGradient(_Rewarded):
 
     Attributes:
         scale: divide advantages by their deviation in the batch, so that lambda_nll means the same at any reward.
+        log_prob: of a set: ``ordered`` of its draws in their order, ``unordered`` of the set in any order,
+            ``multinomial`` of as many draws with replacement.
     """
 
     name: Literal["pg"] = "pg"

@@ -15,6 +15,7 @@ class LoopSettings(BaseModel):
         inner_steps: steps on one batch. From the second on, the policy that learns is no longer the one that drew: the
             log then says off-policy.
         learning_rate: constant, after a linear rise over `warmup` steps.
+        warmup: steps over which the learning rate rises.
         weight_decay: of AdamW.
         clip: largest norm of the gradient.
         dropout: learn as fine-tuning does, with dropout, hidden tokens and hidden features, so that turns are not

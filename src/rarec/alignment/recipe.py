@@ -85,7 +85,10 @@ class SimulatedJudge(_Part):
 
     Attributes:
         preset: its name, e.g. ``era-lover``.
-        kinds, people: attributes that say what sort of thing an item is, and who made it.
+        seed: of its hidden taste; another seed is another judge.
+        kinds: attributes that say what sort of thing an item is.
+        people: attributes that say who made it.
+        latency_s: seconds that it waits before each answer.
     """
 
     kind: Literal["simulated"] = "simulated"
@@ -154,7 +157,16 @@ Judge = Annotated[
 
 
 class SetsConfig(_Part):
-    """Candidate sets, and how they are shown; see `RolloutSettings`."""
+    """Candidate sets, and how they are shown; see `RolloutSettings`.
+
+    Attributes:
+        n: items of a set: as many as the judge is to see when the bundle serves.
+        groups: sets a turn; the judge is asked once for each.
+        ranked: how many of its items the judge is asked to rank; the others follow in the policy's order.
+        temperature: of the draws; above 1 they are more even, below 1 nearer to the policy's first n.
+        template: of the prompt: ``default``, or the path of one, relative to the working directory.
+        max_degraded: share of an iteration's sets without a usable answer above which the run stops.
+    """
 
     n: int = Field(default=10, ge=1)
     groups: int = Field(default=4, ge=1)
@@ -165,7 +177,13 @@ class SetsConfig(_Part):
 
 
 class BudgetConfig(_Part):
-    """Ceilings over all seeds of a run; None is no ceiling."""
+    """Ceilings over all seeds of a run; None is no ceiling.
+
+    Attributes:
+        calls: of the judge, those that validate and report included.
+        tokens: read and written.
+        usd: US dollars; needs the prices of the judge.
+    """
 
     calls: int | None = Field(default=None, ge=0)
     tokens: int | None = Field(default=None, ge=0)
