@@ -48,6 +48,9 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     ("more", "told"),
     [
         ({"loop": {"proposal": 5}}, "sets of sets.n = 10"),
+        ({"sets": {"groups": 1}}, "set learner.centre and learner.scale to false"),
+        ({"sets": {"groups": 1}, "learner": {"name": "grpo"}}, "grpo learns nothing"),
+        ({"sets": {"groups": 1}, "learner": {"name": "mult-dpo"}}, "mult-dpo learns nothing"),
         ({"loop": {"seed": 3}}, "set by seeds"),
         ({"budget": {"usd": 1.0}}, "needs the prices"),
         ({"data": {"name": "x", "training": "valid"}}, "the same split"),
@@ -94,6 +97,19 @@ def test_a_recipe_for_people_is_its_own_document_and_is_not_named_by_where_the_e
     judge = load_align_recipe(tmp_path / "a.toml").judge
     assert isinstance(judge, PeopleJudge)
     assert judge.events == tmp_path / "e.jsonl"
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        {"name": "ca-pg", "centre": False, "scale": False},
+        {"name": "mult-dpo", "pairs": "credits"},
+        {"name": "nll-only"},
+        {"name": "reward-weighted-nll"},
+    ],
+)
+def test_what_compares_no_sets_may_draw_one(learner: dict[str, Any]) -> None:
+    assert parse(sets={"groups": 1}, learner=learner).sets.groups == 1
 
 
 def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:

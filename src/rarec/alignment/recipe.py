@@ -236,6 +236,8 @@ class AlignRecipe(_Part):
             wrong += self._wrong_with_people(self.judge)
         elif self.loop.proposal < self.sets.n:
             wrong.append(f"loop.proposal = {self.loop.proposal} items cannot give sets of sets.n = {self.sets.n}")
+        if self.sets.groups == 1 and not isinstance(self.judge, PeopleJudge):
+            wrong += self._wrong_with_single_sets()
         if self.loop.seed:
             wrong.append("loop.seed is set by seeds; leave it out")
         if self.budget.usd is not None and not (isinstance(self.judge, EndpointJudge) and self.judge.prices):
@@ -243,6 +245,17 @@ class AlignRecipe(_Part):
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def _wrong_with_single_sets(self) -> list[str]:
+        """What compares the sets of a turn, where a turn has one."""
+        name = self.learner.name
+        if name in SINGLE_SET_LEARNERS:
+            told = [f"learner.{key}" for key in ("centre", "scale") if getattr(self.learner, key)]
+            remedy = f"set {' and '.join(told)} to false" if told else ""
+        else:
+            compares = name in ("dpo", "grpo", "pg") or getattr(self.learner, "pairs", "") == "sets"
+            remedy = f"{name} learns nothing then" if compares else ""
+        return [f"sets.groups = 1 leaves no other set of a turn to compare with: {remedy}, or draw 2"] if remedy else []
 
     def _wrong_with_people(self, judge: PeopleJudge) -> list[str]:
         """What has no meaning, or another, where shown sets come from a log."""
