@@ -343,6 +343,16 @@ def test_turns_that_recommend_nothing_new_are_left_out(folder: Path, tmp_path: P
         run(folder, tmp_path / "run", recipe(folder, data={"name": "g", "folder": str(tmp_path / "data")}))
 
 
+def test_dropout_leaves_the_ratio_of_a_second_step_to_the_weights(folder: Path, tmp_path: Path) -> None:
+    still = {"inner_steps": 2, "dropout": True, "learning_rate": 1e-12, "batch": 30, "proposal": 60}
+    more = {"sets": {"n": 30, "ranked": 30}, "reward": {"ndcg@50": 1.0}, "loop": still}
+    run(folder, tmp_path, recipe(folder, "grpo", learner={"lambda_nll": 0.0, "kl_weight": 0.0}, **more))
+    steps = [facts for facts in read_log(tmp_path / "seed-0" / "log.jsonl") if "loss rl" in facts]
+    assert any(facts["told"] > 0 for facts in steps)
+    # Advantages of a turn add up to 0, and weights that stand still have a ratio of 1.
+    assert [facts["loss rl"] for facts in steps] == pytest.approx([0.0] * len(steps), abs=1e-6)
+
+
 def test_stale_vectors_are_measured_and_make_proposals_only(folder: Path, tmp_path: Path) -> None:
     what = recipe(folder, loop={"iterations": 5, "refresh_every": 2, "learning_rate": 0.05, "warmup": 0})
     run(folder, tmp_path / "run", what)
