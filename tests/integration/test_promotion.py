@@ -277,6 +277,17 @@ def test_a_split_of_its_own_for_figures_takes_no_part(folder: Path, store: Path)
     assert {row["dialogue"] for row in rows} == {f"talk-{number}" for number in range(200, 440)}
 
 
+def test_a_decision_keeps_its_figures_when_the_same_bundles_are_asked_about_in_another_way(
+    folder: Path, store: Path, domain: SecondDomain
+) -> None:
+    alone = asked(folder, store, dry_run=True)
+    judged = asked(folder, store, judge=judge_of(domain), dry_run=True)
+    assert judged.verdict != alone.verdict
+    for found, line in zip((alone, judged), lines(store), strict=True):
+        kept = [json.loads(row) for row in (store / "promotion" / line["figures"]).read_text().splitlines()]
+        assert decide(*([row[name] for row in kept] for name in ("new", "live", "dialogue"))) == found.verdict
+
+
 def test_other_recorded_lists_are_asked_anew(folder: Path, store: Path, tmp_path: Path) -> None:
     examples = list(open_data_set("jsonl", folder / "data").examples("valid"))
 
