@@ -18,8 +18,10 @@ from rarec.embed.factory import EmbedderSettings
 from rarec.errors import RarecError, SettingsError
 from rarec.evaluate.system_configs import LLMConfig
 from rarec.files import read_recipe_toml
+from rarec.prompt import PromptTemplate
 
 FORMAT: Final = 1
+_FILE = ".toml"
 
 
 class _Part(BaseModel):
@@ -154,7 +156,11 @@ Judge = Annotated[
 
 
 class SetsConfig(_Part):
-    """Candidate sets, and how they are shown; see `RolloutSettings`."""
+    """Candidate sets, and how they are shown; see `RolloutSettings`.
+
+    Attributes:
+        template: name of a packaged prompt, or the path of one that ends in ``.toml``; relative to the recipe's folder.
+    """
 
     n: int = Field(default=10, ge=1)
     groups: int = Field(default=4, ge=1)
@@ -162,6 +168,10 @@ class SetsConfig(_Part):
     temperature: float = Field(default=1.0, gt=0)
     template: str = "default"
     max_degraded: float = Field(default=0.1, ge=0, le=1)
+
+    def prompt(self) -> PromptTemplate:
+        """The template. Raises SettingsError if there is none of that name, or no file that is one."""
+        return PromptTemplate.load(Path(self.template) if self.template.endswith(_FILE) else self.template)
 
 
 class BudgetConfig(_Part):
@@ -258,7 +268,7 @@ class AlignRecipe(_Part):
             ranked=self.sets.ranked,
             temperature=self.sets.temperature,
             seed=seed,
-            template=self.sets.template,
+            template=self.sets.prompt(),
             max_degraded=self.sets.max_degraded,
             concurrency=64 if asked is None else asked.concurrency,
             deadline_s=60.0 if asked is None else asked.deadline_s,
@@ -267,13 +277,19 @@ class AlignRecipe(_Part):
         )
 
     def deciding(self) -> dict[str, Any]:
-        """What decides the weights of a seed: not where things lie, what may be spent, or how long it goes on."""
+        """What decides the weights of a seed: not where things lie, what may be spent, or how long it goes on.
+
+        Raises:
+            SettingsError: the file of a prompt cannot be read.
+        """
         document = self.model_dump(mode="json", exclude={"name", "bundle", "seeds", "budget", "loop"})
         document["loop"] = self.loop.model_dump(exclude={"iterations", "patience", "seed"})
         for name in ("folder", "report_turns"):
             document["data"].pop(name)
         for name in ("prices", "concurrency", "deadline_s", "api_key_env", "latency_s", "events"):
             document["judge"].pop(name, None)
+        if self.sets.template.endswith(_FILE):
+            document["sets"]["template"] = self.sets.prompt().model_dump(mode="json")
         if isinstance(self.judge, RecordedConfig):  # what the file holds decides; its hash is in the run's material
             document["judge"].pop("lists")
             (document["judge"]["behind"] or {}).pop("latency_s", None)
@@ -306,9 +322,13 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
         judge = judge.model_copy(update={"events": (base / judge.events).resolve()})
     if isinstance(judge, RecordedConfig):
         judge = judge.model_copy(update={"lists": (base / judge.lists).resolve()})
+    sets = recipe.sets
+    if sets.template.endswith(_FILE):
+        sets = sets.model_copy(update={"template": str((base / sets.template).resolve())})
     return recipe.model_copy(
         update={
             "judge": judge,
+            "sets": sets,
             "name": recipe.name or path.stem,
             "bundle": None if recipe.bundle is None else (base / recipe.bundle).resolve(),
             "data": recipe.data.model_copy(update={"folder": folder}),
