@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from rarec.feedback import FeedbackEvent
 from rarec.live import LiveBundle, read_live
 from rarec.llm.protocol import LLM, OnText
 from rarec.promotion import Promotion, Question, Resources, decide, promote, roll_back
+from rarec.promotion.run import recipe_of_store
 from rarec.promotion.switch import only_one
+from rarec.prompt import PromptTemplate
 from rarec.retriever.bundle import load_retriever, read_manifest, save_retriever
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.model import Retriever, RetrieverConfig
@@ -332,6 +335,14 @@ def test_what_cannot_be_promoted_is_refused_before_anything_is_measured(folder: 
         asked(folder, store)
     assert not (store / "promotion" / "decisions.jsonl").exists()
     assert read_live(store) == LiveBundle()
+
+
+def test_a_store_is_asked_for_with_its_own_prompt(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_bytes(resources.files("rarec.prompt").joinpath("templates", "default.toml").read_bytes())
+    settings = Settings.model_validate({"llm": {"template": str(own)}})
+    found, _ = recipe_of_store(settings, name="games", folder=tmp_path, split="valid")
+    assert found.rollouts(0).template == PromptTemplate.load(own)
 
 
 def test_only_one_promotion_at_a_time(folder: Path, store: Path) -> None:
