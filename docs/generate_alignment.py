@@ -46,6 +46,7 @@ Floats = NDArray[np.float64]
 class Turns:
     """Figures of the same turns under some weights, averaged over seeds, each of shape (turns,)."""
 
+    turns: list[str]
     dialogues: list[str]
     judged: Floats
     alone: Floats
@@ -86,8 +87,10 @@ def turns_of(runs: Sequence[SeedRun], when: str) -> Turns:
         for own, run in zip(served, runs, strict=True)
     ]
     seeds = tuple(float(np.mean([one.figures[JUDGED] for one in own])) for own in served)
-    dialogues = [result.dialogue for result in runs[0].results]
-    return Turns(dialogues, mean(JUDGED), mean(ALONE), mean(HELD), np.mean(held20, axis=0), seeds)
+    turns, dialogues = zip(*((result.turn, result.dialogue) for result in runs[0].results), strict=True)
+    if any([result.turn for result in run.results] != list(turns) for run in runs):
+        raise ValueError("seeds of one learner have other turns; run the study again")
+    return Turns(list(turns), list(dialogues), mean(JUDGED), mean(ALONE), mean(HELD), np.mean(held20, axis=0), seeds)
 
 
 def elsewhere(folder: Path, judge: str, names: Sequence[str], like: Turns) -> Turns | None:
@@ -96,9 +99,11 @@ def elsewhere(folder: Path, judge: str, names: Sequence[str], like: Turns) -> Tu
     if not all(path.exists() for path in paths):
         return None
     found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if any(one["turns"] != like.turns for one in found):
+        raise ValueError(f"{paths[0].parent} is of other turns than the runs; delete it, and run the study again")
     judged, alone, held = (np.mean([one[key] for one in found], axis=0) for key in ("judged", "alone", "held"))
     seeds = tuple(float(np.mean(one["judged"])) for one in found)
-    return Turns(like.dialogues, judged, alone, held, np.full(len(held), np.nan), seeds)
+    return Turns(like.turns, like.dialogues, judged, alone, held, np.full(len(held), np.nan), seeds)
 
 
 def runs_in(folder: Path) -> Iterator[tuple[str, str, list[SeedRun], int]]:
@@ -236,7 +241,8 @@ def _sizes(found: Mapping[str, Any]) -> str:
 def _gain(over: Mapping[str, float] | None) -> str:
     if over is None:
         return ""
-    return f"{over['relative']:+.1%} [{over['low']:+.4f}, {over['high']:+.4f}]".replace("%", " %")
+    gain, low, high = (f"{over[name]:+.4f}" for name in ("gain", "low", "high"))
+    return f"{gain} [{low}, {high}], {over['relative']:+.1%}".replace("%", " %")
 
 
 def _number(value: float | None) -> str:

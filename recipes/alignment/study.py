@@ -33,6 +33,7 @@ from rarec.alignment.material import judge_of
 from rarec.alignment.reading import FIGURES
 from rarec.alignment.recipe import identity, parse_align_recipe
 from rarec.assembly import default_bundle
+from rarec.errors import SettingsError
 from rarec.files import write_text
 from rarec.llm.metered import Metered
 from rarec.retriever.bundle import load_retriever
@@ -100,11 +101,28 @@ def material_for(run: Run, out: Path) -> Material:
     return material_of(out / "start", out / "embeddings.sqlite", run.recipe.data.model_dump_json())
 
 
+def check_same(run: Run, figures: Path) -> None:
+    """Raises SettingsError if a finished run is of other settings than the study has now."""
+    kept = parse_align_recipe(json.loads(figures.read_text(encoding="utf-8"))["recipe"], source=str(figures))
+    if settings_of(kept) != settings_of(run.recipe):
+        raise SettingsError(
+            f"the run in {str(figures.parent)!r} is finished and has other settings than the study; delete its folder, "
+            "or give the study another --out"
+        )
+
+
+def settings_of(recipe: AlignRecipe) -> list[object]:
+    """All that decides figures, wherever the data lie."""
+    return [recipe.deciding(), recipe.seeds, recipe.loop.iterations, recipe.loop.patience, recipe.data.report_turns]
+
+
 def carry_out(run: Run, out: Path, *, slim: bool) -> str:
     """Do one run unless it is finished; its name."""
     torch.set_num_threads(1)
     folder = out / run.folder
-    if not (folder / FIGURES).exists():
+    if (folder / FIGURES).exists():
+        check_same(run, folder / FIGURES)
+    else:
         resources = Resources(bundle=out / "start", cache=out / "embeddings.sqlite", material=material_for(run, out))
         align(run.recipe, out=folder, resources=resources)
     if slim:

@@ -411,14 +411,15 @@ def _mean(parts: Sequence[NDArray[Any]]) -> float:
 def card(recipe: TrainingRecipe, figures: dict[str, Any], embedder: str) -> str:
     """The text that goes with the weights: what they are, what they learned from, what they are not for."""
     lines = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
+    held = f", without the {recipe.held_back:.0%} of them that were held back for alignment" if recipe.held_back else ""
     return f"""# Model card
 
 A retriever (LRURec over embedded item texts, width {recipe.retriever.width}, {recipe.retriever.blocks} blocks) and a
 local ranker, for the embedder `{embedder}`.
 
 - **Trained on**: MovieLens 1M (sequences of ratings; pretraining), the training conversations of ReDial (the public
-  part described in the documentation; CC BY 4.0) and INSPIRED (fine-tuning, and the ranker). Negatives come from a
-  corpus of film descriptions. The weights contain no item ids, titles or dialogue text.
+  part described in the documentation; CC BY 4.0) and INSPIRED (fine-tuning, and the ranker){held}. Negatives come from
+  a corpus of film descriptions. The weights contain no item ids, titles or dialogue text.
 - **Chosen on**: the mean of NDCG@10 on the validation conversations of ReDial and INSPIRED.
 - **For**: recommending films in English conversations; research and evaluation. MovieLens is licensed for research;
   train your own bundle for commercial use.

@@ -24,10 +24,11 @@ from rarec.alignment.recipe import parse_align_recipe
 from rarec.alignment.report_turns import read_report_turns
 from rarec.alignment.run import plan
 from rarec.catalogue import load_layout
-from rarec.conversations import held_back, write_jsonl
+from rarec.conversations import held_back, open_data_set, write_jsonl
 from rarec.errors import BudgetExceeded, InputError, LLMRefused, LLMUnavailable, StoreError
 from rarec.llm.protocol import LLM, OnText
-from rarec.retriever.bundle import load_retriever, save_retriever
+from rarec.ranker.model import Ranker, RankerConfig
+from rarec.retriever.bundle import load_retriever, save_model, save_retriever
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.retriever.tasks import FinetuneConfig, NextMention
@@ -341,6 +342,51 @@ def test_turns_that_recommend_nothing_new_are_left_out(folder: Path, tmp_path: P
     write_jsonl(tmp_path / "data", items=domain.items, splits={"train": bare, "valid": domain.valid[:10]})
     with pytest.raises(InputError, match="0 turns to learn from"):
         run(folder, tmp_path / "run", recipe(folder, data={"name": "g", "folder": str(tmp_path / "data")}))
+
+
+def test_dropout_leaves_the_ratio_of_a_second_step_to_the_weights(folder: Path, tmp_path: Path) -> None:
+    still = {"inner_steps": 2, "dropout": True, "learning_rate": 1e-12, "batch": 30, "proposal": 60}
+    more = {"sets": {"n": 30, "ranked": 30}, "reward": {"ndcg@50": 1.0}, "loop": still}
+    run(folder, tmp_path, recipe(folder, "grpo", learner={"lambda_nll": 0.0, "kl_weight": 0.0}, **more))
+    steps = [facts for facts in read_log(tmp_path / "seed-0" / "log.jsonl") if "loss rl" in facts]
+    assert any(facts["told"] > 0 for facts in steps)
+    # Advantages of a turn add up to 0, and weights that stand still have a ratio of 1.
+    assert [facts["loss rl"] for facts in steps] == pytest.approx([0.0] * len(steps), abs=1e-6)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_another_ranker_is_another_judge(folder: Path, tmp_path: Path, behind: bool) -> None:
+    judge: dict[str, Any] = {"kind": "local"}
+    if behind:
+        examples = open_data_set("jsonl", folder / "data").examples("train")
+        lines = [{"example": one.id, "items": list(one.targets)} for one in examples]
+        (tmp_path / "lists.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        judge = {"kind": "recorded", "lists": str(tmp_path / "lists.jsonl"), "behind": judge}
+    what = recipe(folder, judge=judge, loop={"iterations": 1})
+    shutil.copytree(folder / "bundle", tmp_path / "bundle")
+
+    def started(seed: int) -> None:
+        config = RankerConfig(text_dimension=32)
+        ranker = Ranker(config, seed=seed)
+        save_model(tmp_path / "bundle", ranker, kind="ranker", config=config, embedder=EMBEDDER.name, training={})
+        given = Resources(bundle=tmp_path / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER)
+        align(what, out=tmp_path / "run", resources=given)
+
+    started(1)
+    started(1)
+    with pytest.raises(StoreError, match="of another recipe"):
+        started(2)
+
+
+def test_other_attributes_of_items_are_other_material(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
+    shutil.copytree(folder / "data", tmp_path / "data")
+    what = recipe(tmp_path)
+    run_of = {"bundle": folder / "bundle", "cache": folder / "cache.sqlite", "embedder": EMBEDDER}
+    before = gather(what, tell=lambda *_: None, **run_of)
+    write_jsonl(tmp_path / "data", items=[replace(item, attributes={}) for item in domain.items], splits={})
+    after = gather(what, tell=lambda *_: None, **run_of)
+    assert not torch.equal(before.stock.table.features, after.stock.table.features)
+    assert before.content != after.content
 
 
 def test_stale_vectors_are_measured_and_make_proposals_only(folder: Path, tmp_path: Path) -> None:

@@ -99,5 +99,17 @@ def test_a_study_is_run_gone_on_with_and_made_into_tables(tmp_path: Path, monkey
     assert set(document["judges"]["forgetful"]["transfer"]) == {"era-lover"}
     assert set(document["sizes"]["era-lover"]) == {"5", "10"}
     text = module.tables(document)
+    gain = rows["ca-pg"]["over"]["sft"]
+    assert f"{gain['gain']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]" in text  # in one unit
     assert "### Judge: forgetful" in text
     assert "| era-lover | 5 |" in text
+
+    (tmp_path / "study.toml").write_text(STUDY.replace("batch = 4", "batch = 5"))
+    changed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert changed.returncode != 0
+    assert "other settings than the study" in changed.stderr
+    path = next((out / "served" / "forgetful").glob("*.json"))
+    served = json.loads(path.read_text())
+    path.write_text(json.dumps({**served, "turns": served["turns"][::-1]}))
+    with pytest.raises(ValueError, match="of other turns"):
+        module.averaged(out)

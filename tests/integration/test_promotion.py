@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from rarec.feedback import FeedbackEvent
 from rarec.live import LiveBundle, read_live
 from rarec.llm.protocol import LLM, OnText
 from rarec.promotion import Promotion, Question, Resources, decide, promote, roll_back
+from rarec.promotion.run import recipe_of_store
 from rarec.promotion.switch import only_one
+from rarec.prompt import PromptTemplate
 from rarec.retriever.bundle import load_retriever, read_manifest, save_retriever
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.model import Retriever, RetrieverConfig
@@ -277,6 +280,17 @@ def test_a_split_of_its_own_for_figures_takes_no_part(folder: Path, store: Path)
     assert {row["dialogue"] for row in rows} == {f"talk-{number}" for number in range(200, 440)}
 
 
+def test_a_decision_keeps_its_figures_when_the_same_bundles_are_asked_about_in_another_way(
+    folder: Path, store: Path, domain: SecondDomain
+) -> None:
+    alone = asked(folder, store, dry_run=True)
+    judged = asked(folder, store, judge=judge_of(domain), dry_run=True)
+    assert judged.verdict != alone.verdict
+    for found, line in zip((alone, judged), lines(store), strict=True):
+        kept = [json.loads(row) for row in (store / "promotion" / line["figures"]).read_text().splitlines()]
+        assert decide(*([row[name] for row in kept] for name in ("new", "live", "dialogue"))) == found.verdict
+
+
 def test_other_recorded_lists_are_asked_anew(folder: Path, store: Path, tmp_path: Path) -> None:
     examples = list(open_data_set("jsonl", folder / "data").examples("valid"))
 
@@ -321,6 +335,14 @@ def test_what_cannot_be_promoted_is_refused_before_anything_is_measured(folder: 
         asked(folder, store)
     assert not (store / "promotion" / "decisions.jsonl").exists()
     assert read_live(store) == LiveBundle()
+
+
+def test_a_store_is_asked_for_with_its_own_prompt(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_bytes(resources.files("rarec.prompt").joinpath("templates", "default.toml").read_bytes())
+    settings = Settings.model_validate({"llm": {"template": str(own)}})
+    found, _ = recipe_of_store(settings, name="games", folder=tmp_path, split="valid")
+    assert found.rollouts(0).template == PromptTemplate.load(own)
 
 
 def test_only_one_promotion_at_a_time(folder: Path, store: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from rarec.alignment.recipe import PeopleJudge, load_align_recipe, parse_align_recipe
 from rarec.errors import SettingsError
+from rarec.prompt import PromptTemplate
 
 GOOD: dict[str, Any] = {
     "data": {"name": "jsonl", "folder": "x"},
@@ -141,3 +143,19 @@ def test_only_what_decides_the_weights_names_a_run() -> None:
         parse(reward={"recall@5": 1.0}),
     ]
     assert all(recipe.deciding() != parse().deciding() for recipe in others)
+
+
+def test_a_prompt_may_be_a_file_and_what_it_holds_names_the_run(tmp_path: Path) -> None:
+    packaged = PromptTemplate.load("default")
+    own = tmp_path / "own.toml"
+    own.write_text(f"system = {json.dumps(packaged.system)}\nuser = {json.dumps(packaged.user)}\n", encoding="utf-8")
+    text = '[data]\nname = "x"\n[judge]\nkind = "local"\n[sets]\ntemplate = "own.toml"\n'
+    (tmp_path / "a.toml").write_text(text, encoding="utf-8")
+    recipe = load_align_recipe(tmp_path / "a.toml")
+    assert isinstance(recipe.rollouts(0).template, PromptTemplate)
+    before = recipe.deciding()
+    own.write_text(own.read_text(encoding="utf-8").replace('system = "', 'system = "Hurry. '), encoding="utf-8")
+    assert recipe.deciding() != before
+    own.unlink()
+    with pytest.raises(SettingsError, match="cannot read the prompt template"):
+        recipe.deciding()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rarec.errors import InputError, SettingsError
-from rarec.training import TrainingRecipe, load_recipe, train_bundle
+from rarec.training import TrainingRecipe, card, load_recipe, train_bundle
 
 SHIPPED = Path(__file__).parents[2] / "recipes" / "film.toml"
 
@@ -58,3 +58,8 @@ def test_what_cannot_be_trained_is_told_before_anything_is_read(tmp_path: Path) 
     with pytest.raises(InputError, match="no file"):
         run(TrainingRecipe())
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_says_what_was_held_back() -> None:
+    assert "without the 50% of them" in card(TrainingRecipe(held_back=0.5), {}, "e")
+    assert "held back" not in card(TrainingRecipe(), {}, "e")

@@ -296,7 +296,7 @@ class SFTLonger(_Supervised):
 
 
 class NLLOnly(_Supervised):
-    """The supervised part of the other learners alone: no reward, no dropout."""
+    """The supervised part of the other learners alone: no reward, and dropout only if they have it (`loop.dropout`)."""
 
     name: Literal["nll-only"] = "nll-only"
 

@@ -193,7 +193,9 @@ class Stepper:
         scored, old, facts = this.scored, None, dict[str, float]()
         for inner in range(settings.inner_steps):
             if inner or self._hides:
-                hiding = _generator(settings.seed, at, 1 + inner) if self._hides else None
+                # A ratio to the first step's log-probabilities is of the weights only if the same parts are hidden.
+                drawn = 1 + (inner if old is None else 0)
+                hiding = _generator(settings.seed, at, drawn) if self._hides else None
                 scored = self._scorer.forward(this.turns, self._in_play(this.rows, this.others), hiding=hiding)
             nll = self._nll(this, scored) if learner.needs_nll() else None
             judged = JudgedBatch(

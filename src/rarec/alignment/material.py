@@ -34,7 +34,7 @@ from rarec.evaluate.item_vectors import item_vectors
 from rarec.evaluate.recipe import DataSetConfig
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
-from rarec.retriever.bundle import load_retriever
+from rarec.retriever.bundle import load_retriever, read_manifest
 from rarec.retriever.data import ItemTable
 from rarec.retriever.features import PopularityScale
 from rarec.retriever.model import Retriever
@@ -197,6 +197,16 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
     return _in_process(config, material)
 
 
+def judge_content(recipe: AlignRecipe, bundle: Path) -> tuple[str, ...]:
+    """Hashes of what the judge is made of and neither recipe nor material tells: the ranker's weights of a local one.
+
+    Raises:
+        BundleError: the bundle has no ranker, or a damaged manifest of it.
+    """
+    judge = recipe.judge.behind if isinstance(recipe.judge, RecordedConfig) else recipe.judge
+    return (read_manifest(bundle, "ranker").sha256,) if isinstance(judge, LocalJudge) else ()
+
+
 def _in_process(config: LocalJudge | SimulatedJudge, material: Material) -> LLM:
     """A judge that reads the task. Raises as `judge_of`."""
     if isinstance(config, SimulatedJudge):
@@ -320,16 +330,23 @@ def origin_of(recipe: AlignRecipe, bundle: Path, embedder: str) -> dict[str, obj
 
 
 def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
-    """A hash of turns, items, embedder and weights."""
+    """A hash of turns, items, embedder and weights.
+
+    Of items everything counts: layouts write attributes into the text that is embedded, and judges read them.
+    """
     turns = [
         [
             turn.turn.id,
+            turn.turn.dialogue,
             list(turn.turn.truth),
             [[t.role, t.text, [[m.item, m.sentiment] for m in t.mentions or ()]] for t in turn.turn.conversation.turns],
         ]
         for turn in data.turns
     ]
-    items = [[i.id, i.title, i.text, i.year, i.popularity] for i in stock.items]
+    items = [
+        [i.id, i.title, i.text, i.year, i.popularity, {name: list(values) for name, values in i.attributes.items()}]
+        for i in stock.items
+    ]
     return identity(turns, items, list(stock.table.rows)[len(stock) :], embedder, _weights_of(bundle))
 
 

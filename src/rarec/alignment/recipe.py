@@ -18,8 +18,10 @@ from rarec.embed.factory import EmbedderSettings
 from rarec.errors import RarecError, SettingsError
 from rarec.evaluate.system_configs import LLMConfig
 from rarec.files import read_recipe_toml
+from rarec.prompt import PromptTemplate
 
 FORMAT: Final = 1
+_FILE = ".toml"
 
 
 class _Part(BaseModel):
@@ -164,7 +166,7 @@ class SetsConfig(_Part):
         groups: sets a turn; the judge is asked once for each.
         ranked: how many of its items the judge is asked to rank; the others follow in the policy's order.
         temperature: of the draws; above 1 they are more even, below 1 nearer to the policy's first n.
-        template: of the prompt: ``default``, or the path of one, relative to the working directory.
+        template: name of a packaged prompt, or the path of one that ends in ``.toml``; relative to the recipe's folder.
         max_degraded: share of an iteration's sets without a usable answer above which the run stops.
     """
 
@@ -174,6 +176,10 @@ class SetsConfig(_Part):
     temperature: float = Field(default=1.0, gt=0)
     template: str = "default"
     max_degraded: float = Field(default=0.1, ge=0, le=1)
+
+    def prompt(self) -> PromptTemplate:
+        """The template. Raises SettingsError if there is none of that name, or no file that is one."""
+        return PromptTemplate.load(Path(self.template) if self.template.endswith(_FILE) else self.template)
 
 
 class BudgetConfig(_Part):
@@ -289,7 +295,7 @@ class AlignRecipe(_Part):
             ranked=self.sets.ranked,
             temperature=self.sets.temperature,
             seed=seed,
-            template=self.sets.template,
+            template=self.sets.prompt(),
             max_degraded=self.sets.max_degraded,
             concurrency=64 if asked is None else asked.concurrency,
             deadline_s=60.0 if asked is None else asked.deadline_s,
@@ -298,13 +304,19 @@ class AlignRecipe(_Part):
         )
 
     def deciding(self) -> dict[str, Any]:
-        """What decides the weights of a seed: not where things lie, what may be spent, or how long it goes on."""
+        """What decides the weights of a seed: not where things lie, what may be spent, or how long it goes on.
+
+        Raises:
+            SettingsError: the file of a prompt cannot be read.
+        """
         document = self.model_dump(mode="json", exclude={"name", "bundle", "seeds", "budget", "loop"})
         document["loop"] = self.loop.model_dump(exclude={"iterations", "patience", "seed"})
         for name in ("folder", "report_turns"):
             document["data"].pop(name)
         for name in ("prices", "concurrency", "deadline_s", "api_key_env", "latency_s", "events"):
             document["judge"].pop(name, None)
+        if self.sets.template.endswith(_FILE):
+            document["sets"]["template"] = self.sets.prompt().model_dump(mode="json")
         if isinstance(self.judge, RecordedConfig):  # what the file holds decides; its hash is in the run's material
             document["judge"].pop("lists")
             (document["judge"]["behind"] or {}).pop("latency_s", None)
@@ -337,9 +349,13 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
         judge = judge.model_copy(update={"events": (base / judge.events).resolve()})
     if isinstance(judge, RecordedConfig):
         judge = judge.model_copy(update={"lists": (base / judge.lists).resolve()})
+    sets = recipe.sets
+    if sets.template.endswith(_FILE):
+        sets = sets.model_copy(update={"template": str((base / sets.template).resolve())})
     return recipe.model_copy(
         update={
             "judge": judge,
+            "sets": sets,
             "name": recipe.name or path.stem,
             "bundle": None if recipe.bundle is None else (base / recipe.bundle).resolve(),
             "data": recipe.data.model_copy(update={"folder": folder}),

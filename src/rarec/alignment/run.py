@@ -19,7 +19,7 @@ from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.cards import card
 from rarec.alignment.comparing import compared, deviation
-from rarec.alignment.material import Material, OnProgress, gather, judge_of
+from rarec.alignment.material import Material, OnProgress, gather, judge_content, judge_of
 from rarec.alignment.people import People, gather_people, learner_for_people
 from rarec.alignment.plan import AlignPlan, plan_of, prices_of
 from rarec.alignment.reading import FIGURES, seed_folder
@@ -174,7 +174,7 @@ class _Seed:
         self.folder = folder
         self.results: tuple[TurnResult, ...] = ()
         """Of the report turns, after a run."""
-        self._identity = identity(recipe.deciding(), material.content, seed)
+        self._identity = identity(recipe.deciding(), material.content, seed, *judge_content(recipe, material.bundle))
 
     def run(self, llm: Metered | None, *, replay: bool) -> dict[str, Any]:
         """Train, measure, and write the turns' results and the bundle; the figures."""

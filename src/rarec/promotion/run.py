@@ -8,7 +8,7 @@ from typing import Any
 
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material, OnProgress, gather
-from rarec.alignment.recipe import AlignRecipe, PeopleJudge, parse_align_recipe
+from rarec.alignment.recipe import AlignRecipe, PeopleJudge, identity, parse_align_recipe
 from rarec.assembly import read_settings
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
@@ -146,9 +146,12 @@ def promote(store: Path, question: Question, resources: Resources) -> Promotion:
             margin=question.margin, level=question.level, least=question.least,
         )  # fmt: skip
         decisions, digest = Decisions(paths.promotion), turns_digest(material, turns)
-        name = f"{live.digests[RETRIEVER][:12]}-{new.digests[RETRIEVER][:12]}-{digest[:12]}"
+        about = {**_about(question, live, new), "turns digest": digest}
+        # Of the figures as well: a ranker, a judge or its lists may be others for the same two retrievers and turns.
+        kept = identity(about, old, own)[:12]
+        name = f"{live.digests[RETRIEVER][:12]}-{new.digests[RETRIEVER][:12]}-{kept}"
         figures = decisions.figures(name, turns, old, own)
-        decisions.decided(verdict, {**_about(question, live, new), "turns digest": digest, "figures": figures})
+        decisions.decided(verdict, {**about, "figures": figures})
         switched = verdict.promoted and not question.dry_run
         if switched:
             _switch(paths, live, new, embedder.name, decisions)
