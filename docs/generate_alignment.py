@@ -191,7 +191,8 @@ def tables(document: Mapping[str, Any]) -> str:
     for judge, part in document["judges"].items():
         parts += [f"### Judge: {judge}", _main_table(part["rows"], n)]
     parts += ["### Put before another judge", _transfer(document["judges"])]
-    parts += ["### Smaller candidate sets", _sizes(document["sizes"])]
+    if document["sizes"]:
+        parts += ["### Smaller candidate sets, NDCG@10 after the judge (seeds)", _sizes(document["sizes"])]
     parts.append(f"{document['turns']:,} turns of {document['dialogues']:,} dialogues. Computed on {document['date']}.")
     return "\n\n".join(parts)
 
@@ -199,7 +200,7 @@ def tables(document: Mapping[str, Any]) -> str:
 def _main_table(rows: Mapping[str, Any], n: int) -> str:
     lines = [
         f"| weights | NDCG@10 after the judge | over SFT | over SFT longer | alone | R@20 | R@{n} | calls |",
-        "| :-- | --: | --: | --: | --: | --: | --: | --: |",
+        "| :-- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for name in (name for name in ORDER if name in rows):
         row = rows[name]
@@ -211,6 +212,7 @@ def _main_table(rows: Mapping[str, Any], n: int) -> str:
             _number(row["alone"]),
             _number(row["held20"]),
             _number(row["held"]),
+            str(row["seeds"]),
             f"{row['calls']:,}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -233,7 +235,10 @@ def _sizes(found: Mapping[str, Any]) -> str:
     lines = ["| judge | n | SFT, the start | SFT longer | CA-PG |", "| :-- | --: | --: | --: | --: |"]
     for judge, own in found.items():
         for n, rows in sorted(own.items(), key=lambda pair: int(pair[0])):
-            cells = [_number(rows[name]["judged"]) if name in rows else "" for name in ("sft", CONTROL, "ca-pg")]
+            cells = [
+                f"{_number(rows[name]['judged'])} ({rows[name]['seeds']})" if name in rows else ""
+                for name in ("sft", CONTROL, "ca-pg")
+            ]
             lines.append(f"| {judge} | {n} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
