@@ -269,6 +269,7 @@ def draw(document: Mapping[str, Any]) -> None:
                     [calls * step for step, _ in part["curves"][learner]],
                     [score for _, score in part["curves"][learner]],
                     marker="o", markersize=3, linewidth=1.2, label=LEARNERS[learner],
+                    color=f"C{ORDER.index(learner)}",  # the same in every panel
                     linestyle="--" if learner == CONTROL else "-",
                 )  # fmt: skip
             axes.set_title(judge)

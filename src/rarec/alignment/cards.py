@@ -72,7 +72,8 @@ def _judge_name(recipe: AlignRecipe) -> str:
 def _rows(found: Mapping[str, Any]) -> str:
     """Of a Markdown table with the columns figure, before, after, gain."""
     return "\n".join(
-        f"| {figure.name} | {part['before']:.4f} | {part['after']:.4f} | [{part['low']:+.4f}, {part['high']:+.4f}] |"
+        f"| {figure.name} | {part['before']:.4f} | {part['after']:.4f} "
+        f"| {part['gain']:+.4f} [{part['low']:+.4f}, {part['high']:+.4f}] |"
         for figure in figures_named(found)
         for part in (found[figure.name],)
     )

@@ -55,7 +55,9 @@ def promote(
     level: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Of the interval. Default: 0.98, see docs/promotion.md.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and write it down, but replace nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Decide and write it down, but replace nothing; the judge is asked.")
+    ] = False,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Make the bundle live again that was so before; takes no NEW.")
     ] = False,
