@@ -200,11 +200,14 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
 def judge_content(recipe: AlignRecipe, bundle: Path) -> tuple[str, ...]:
     """Hashes of what the judge is made of and neither recipe nor material tells: the ranker's weights of a local one.
 
+    None where the bundle has no ranker: `judge_of` refuses it, unless another judge takes its place.
+
     Raises:
-        BundleError: the bundle has no ranker, or a damaged manifest of it.
+        BundleError: the ranker's manifest is damaged.
     """
     judge = recipe.judge.behind if isinstance(recipe.judge, RecordedConfig) else recipe.judge
-    return (read_manifest(bundle, "ranker").sha256,) if isinstance(judge, LocalJudge) else ()
+    local = isinstance(judge, LocalJudge) and (bundle / "ranker.json").exists()
+    return (read_manifest(bundle, "ranker").sha256,) if local else ()
 
 
 def _in_process(config: LocalJudge | SimulatedJudge, material: Material) -> LLM:
