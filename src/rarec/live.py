@@ -48,7 +48,7 @@ def read_live(root: Path) -> LiveBundle:
     path = pointer(root)
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # whoever opens the store says what is wrong with the latter
         return LiveBundle()
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"cannot read {str(path)!r}: {error}; check its rights") from error
