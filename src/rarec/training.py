@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rarec.catalogue import load_layout
 from rarec.catalogue.sources.corpus import corpus_items
-from rarec.conversations import DIALOGUE_SETS, data_set_catalogue, held_back, read_ml1m, read_split
+from rarec.conversations import DIALOGUE_SETS, as_served, data_set_catalogue, held_back, read_ml1m, read_split
 from rarec.conversations import Interactions as Person
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
@@ -361,17 +361,6 @@ def _rows(person: Person, table: ItemTable) -> Interactions:
         np.array([row for row, _ in known], dtype=np.int64),
         np.array([SENTIMENT_CODE[s] for _, s in known], dtype=np.int64),
     )
-
-
-def as_served(conversation: Conversation) -> Conversation:
-    """Without the sentiments of its mentions, which a linker does not know."""
-    turns = tuple(
-        replace(
-            t, mentions=None if t.mentions is None else tuple(replace(m, sentiment="mentioned") for m in t.mentions)
-        )
-        for t in conversation.turns
-    )
-    return replace(conversation, turns=turns)
 
 
 def _figures(ranks: NDArray[np.int64], asked: int) -> dict[str, float]:

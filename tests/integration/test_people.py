@@ -18,11 +18,10 @@ from rarec.align.policy import ordered_log_prob, sample_sets
 from rarec.align.scorer import Scorer
 from rarec.align.turns import LearningTurn, Stock, turn_data
 from rarec.alignment import AlignRecipe, AlignResult, Resources, align
-from rarec.alignment.material import as_served
 from rarec.alignment.recipe import parse_align_recipe
 from rarec.alignment.run import plan
 from rarec.catalogue import load_layout
-from rarec.conversations import Example, examples_from_conversations, write_jsonl
+from rarec.conversations import Example, as_served, examples_from_conversations, write_jsonl
 from rarec.errors import InputError, StoreError
 from rarec.feedback import FeedbackEvent, event_line
 from rarec.retriever.bundle import load_retriever, save_retriever

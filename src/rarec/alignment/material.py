@@ -22,7 +22,7 @@ from rarec.alignment.recipe import (
     identity,
 )
 from rarec.alignment.recorded import RecordedJudge, RecordedLists, read_recorded, sha256_of
-from rarec.conversations import Example, held_back
+from rarec.conversations import Example, as_served, held_back
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
@@ -38,7 +38,7 @@ from rarec.retriever.bundle import load_retriever, read_manifest
 from rarec.retriever.data import ItemTable
 from rarec.retriever.features import PopularityScale
 from rarec.retriever.model import Retriever
-from rarec.types import Conversation, Item, ItemId
+from rarec.types import Item, ItemId
 
 log = logging.getLogger(__name__)
 
@@ -161,17 +161,6 @@ def gather(
         lost + lost_too + unused, content if recorded is None else identity(content, recorded.sha256),
         mention_counts(context.training), origin_of(recipe, bundle, cached.name), recorded,
     )  # fmt: skip
-
-
-def as_served(conversation: Conversation) -> Conversation:
-    """Without the sentiments of its mentions, which a linker does not know."""
-    turns = tuple(
-        replace(
-            t, mentions=None if t.mentions is None else tuple(replace(m, sentiment="mentioned") for m in t.mentions)
-        )
-        for t in conversation.turns
-    )
-    return replace(conversation, turns=turns)
 
 
 def judge_of(recipe: AlignRecipe, material: Material) -> LLM:

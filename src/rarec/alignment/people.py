@@ -11,8 +11,9 @@ from pathlib import Path
 from rarec.align.learners import BaseLearner, MultDPO
 from rarec.align.logged import LoggedSet, LoggedSets
 from rarec.align.turns import LearningTurn, Stock, turn_data
-from rarec.alignment.material import Material, OnProgress, as_served, content_of, halves, origin_of, stock_of
+from rarec.alignment.material import Material, OnProgress, content_of, halves, origin_of, stock_of
 from rarec.alignment.recipe import SINGLE_SET_LEARNERS, AlignRecipe, PeopleJudge, identity
+from rarec.conversations import as_served
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder

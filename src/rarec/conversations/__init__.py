@@ -8,6 +8,7 @@ from rarec.conversations.movielens import Interactions, read_ml1m
 from rarec.conversations.own_format import JsonlSet, read_jsonl
 from rarec.conversations.own_writing import write_jsonl
 from rarec.conversations.redial import read_redial, redial_titles
+from rarec.conversations.serving import as_served
 from rarec.conversations.splits import held_back
 from rarec.conversations.vocabulary import data_set_catalogue, data_set_items
 
@@ -21,6 +22,7 @@ __all__ = [
     "JsonlSet",
     "Links",
     "Watch",
+    "as_served",
     "data_set_catalogue",
     "data_set_items",
     "data_sets_in",
