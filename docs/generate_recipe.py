@@ -21,8 +21,8 @@ from pydantic_core import PydanticUndefined
 
 from rarec.align.settings import LoopSettings
 from rarec.alignment.recipe import AlignRecipe, BudgetConfig, DataConfig, SetsConfig, SimulatedJudge
+from rarec.complaints import models_in
 from rarec.embed.factory import EmbedderSettings
-from rarec.evaluate.complaints import models_in
 from rarec.evaluate.recipe import DataSetConfig, Recipe, RunConfig
 from rarec.evaluate.system_configs import COMMON, CustomSystem, LLMConfig, PricesConfig
 from rarec.files import write_text

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from rarec.complaints import complaints
 from rarec.embed.factory import EmbedderSettings
 from rarec.errors import SettingsError
 from rarec.live import read_live
@@ -139,7 +140,7 @@ def load_settings(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [_complaint(dict(e), origin, path) for e in error.errors()]
+        lines = [wrong.line(_origin(wrong.key, origin, path)) for wrong in complaints(error, Settings)]
         raise SettingsError("wrong settings:\n" + "\n".join(lines)) from error
 
 
@@ -159,19 +160,10 @@ def _put(values: dict[str, Any], section: str, key: str, value: Any) -> None:
         place[key] = value
 
 
-def _complaint(error: Mapping[str, Any], origin: Mapping[str, str], path: Path) -> str:
-    name = ".".join(str(part) for part in error["loc"])
+def _origin(name: str, origin: Mapping[str, str], path: Path) -> str:
+    """Where a value comes from, or all values of a table."""
     below = dict.fromkeys(place for key, place in origin.items() if key.startswith(f"{name}."))
-    where = origin.get(name) or ", ".join(below) or f"file {path.name}"
-    return f"  {name} = {_shown(name, error['input'])!r} ({where}): {error['msg']}"
-
-
-def _shown(name: str, value: Any) -> Any:
-    """The value without secrets: somebody will put a key where it does not belong."""
-    if isinstance(value, dict):
-        return {key: _shown(str(key), member) for key, member in value.items()}
-    last = name.rpartition(".")[2]
-    return "***" if last != "api_key_env" and any(word in last for word in ("key", "token", "secret")) else value
+    return origin.get(name) or ", ".join(below) or f"file {path.name}"
 
 
 TEMPLATE = """\

@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rarec.catalogue import load_layout
 from rarec.catalogue.sources.corpus import corpus_items
+from rarec.complaints import wrong_values
 from rarec.conversations import DIALOGUE_SETS, as_served, data_set_catalogue, held_back, read_ml1m, read_split
 from rarec.conversations import Interactions as Person
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
 from rarec.embed.protocol import Embedder
-from rarec.errors import BundleError, InputError, SettingsError, StoreError
+from rarec.errors import BundleError, InputError, StoreError
 from rarec.evaluate.bootstrap import paired_interval
 from rarec.files import read_recipe_toml, write_text
 from rarec.ranker.model import Ranker, RankerConfig
@@ -102,8 +103,7 @@ def load_recipe(path: Path | None) -> TrainingRecipe:
     try:
         return TrainingRecipe.model_validate(read_recipe_toml(path))
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise SettingsError(f"the recipe {str(path)!r} has wrong values:\n" + "\n".join(lines)) from error
+        raise wrong_values(error, TrainingRecipe, source=str(path)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,21 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert "'r.toml'" in text
 
 
+def test_a_wrong_name_of_a_learner_hides_no_other_mistake() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(learner={"name": "gppo"}, judge={"kind": "locl"}, data={"name": "x", "foldr": "y"}, sets={"n": 0})
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "the recipe 'r.toml' has wrong values:"
+    assert sorted(lines[1:]) == [
+        "  data.foldr = 'y': unknown key; did you mean 'folder'? The keys here are name, folder, training, tuning, "
+        "report, held_back, training_turns, tuning_turns, report_turns, sentiments, layout",
+        "  judge.kind = 'locl': must be one of local, simulated, endpoint, recorded, people; did you mean 'local'?",
+        "  learner.name = 'gppo': must be one of dpo, grpo, pg, ca-pg, top1-pg, mult-dpo, reward-weighted-nll, "
+        "sft-longer, nll-only; did you mean 'grpo'?",
+        "  sets.n = 0: must be at least 1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
@@ -58,7 +73,24 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ({"data": {"name": "x", "training": "valid"}}, "the same split"),
         ({"data": {"name": "x", "report": "valid"}}, "say nothing"),
         ({"data": {"name": "x", "held_back": 0.0}}, "held_back"),
-        ({"learner": {"name": "ppo"}}, "'dpo'"),
+        ({"learner": {"beta": 1}}, "learner.name: missing; must be one of dpo, grpo"),
+        ({"learner": {"name": "grpo", "beta": 1}}, r"learner.beta = 1: unknown key\. The keys of grpo are lambda_nll"),
+        ({"judge": {"kind": "people"}}, "judge.events: missing; it has no default"),
+        (
+            {"judge": {"kind": "recorded", "behind": {"kind": "x"}}},
+            "judge.behind.kind = 'x': must be one of local, sim",
+        ),
+        ({"judge": {"kind": "endpoint", "model": "m", "api_key": "sk-1"}}, r"judge.api_key = \*\*\*: unknown key"),
+        ({"sets": 3}, "sets = 3: must be a table with the keys n, groups"),
+        ({"sets": {"n": "many"}}, "sets.n = 'many': must be a whole number, at least 1"),
+        ({"loop": {"dropout": "perhaps"}}, "loop.dropout = 'perhaps': must be true or false"),
+        ({"data": {"name": ""}}, "data.name = '': must be text that is not empty"),
+        ({"data": {"name": "x", "held_back": 1.5}}, "data.held_back = 1.5: must be more than 0, at most 1"),
+        ({"seeds": []}, r"seeds = \[\]: must have at least 1 entry"),
+        ({"seeds": [0, "a"]}, "seeds 2 = 'a': must be a whole number"),
+        ({"reward": {"mrr": "x"}}, "reward.mrr = 'x': must be a number"),
+        ({"embedder": {"kind": "minilmm"}}, "embedder.kind = 'minilmm': must be one of minilm, .*mean 'minilm'"),
+        ({"name": [{"key": "sk-1"}]}, "name: must be text"),
         ({"format": 2}, "update rarec"),
     ],
 )

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from rarec.align.learners import LEARNERS
 from rarec.align.settings import LoopSettings
 from rarec.alignment.recipe import AlignRecipe, load_align_recipe, parse_align_recipe
+from rarec.complaints import models_in
 from rarec.errors import SettingsError
-from rarec.evaluate.complaints import models_in
 from rarec.reward import REWARDS
 from rarec.testing.judges import PRESETS
 

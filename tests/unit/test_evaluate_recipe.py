@@ -89,7 +89,7 @@ def test_all_mistakes_are_told_at_once_with_their_place(tmp_path: Path) -> None:
         "temperature = 9",
     ):
         assert place in message, place
-    assert "at least 1 item" not in message  # a list of wrong members is not called too short as well
+    assert "entry" not in message  # a list of wrong members is not called too short as well
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,11 @@ def test_all_mistakes_are_told_at_once_with_their_place(tmp_path: Path) -> None:
     [
         ("format = 2\nnew = true", "of format 2, this version of rarec reads format 1; update rarec"),
         ("[run", "not valid TOML"),
-        ("", "data_set: Field required"),
-        (SMALL.partition("[[system]]")[0], "system: Field required"),
+        ("", "data_set: missing; must be one or more tables [[data_set]] with the keys name, reader"),
+        (
+            SMALL.partition("[[system]]")[0],
+            "system: missing; must be one or more tables [[system]] with a kind",
+        ),
     ],
 )
 def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -204,11 +207,16 @@ def test_the_recipe_of_the_page_is_the_one_for_your_own_data_and_has_every_kind_
         ({"run": {"protocls": []}}, "unknown key; did you mean 'protocols'? The keys here are name, seed"),
         ({"dataset": 1}, "dataset = 1: unknown key; did you mean 'data_set'? The keys here are format, run"),
         ({"data_set": [{"name": "x", "zzz": 1}]}, "unknown key. The keys here are name, reader, folder"),
-        ({"system": [{"kind": "rankd"}]}, "system 1: no kind 'rankd'; did you mean 'ranked'? The kinds are popularity"),
-        ({"system": [{"name": "x"}]}, "system 1: it has no kind"),
+        ({"system": [{"kind": "rankd"}]}, "system 1.kind = 'rankd': must be one of popularity, random, "),
+        ({"system": [{"kind": "rankd"}]}, "custom; did you mean 'ranked'?"),
+        ({"system": [{"name": "x"}]}, "system 1.kind: missing; must be one of popularity"),
+        (
+            {"system": [{"kind": "bm25", "last_message": 1}]},
+            "did you mean 'last_messages'? The keys of bm25 are name, only",
+        ),
         (
             {"system": [{"kind": "ranked", "of": "x", "llm": "lokal"}]},
-            """system 1 (ranked).llm = 'lokal': give "local", or a table""",
+            "system 1 (ranked).llm = 'lokal': must be local, or a table with the keys model, base_url",
         ),
         (
             {"system": [{"kind": "ranked", "of": "x", "llm": {"modle": "m"}}]},

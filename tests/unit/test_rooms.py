@@ -9,7 +9,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "rarec"
 ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
-    "settings": {"embed", "live"},
+    "complaints": set(),
+    "settings": {"complaints", "embed", "live"},
     "files": set(),
     "live": {"files"},
     "catalogue": {"files"},
@@ -28,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluate": {
         "background",
         "catalogue",
+        "complaints",
         "conversations",
         "embed",
         "retriever",
@@ -40,12 +42,13 @@ ALLOWED: dict[str, set[str]] = {
         "pages",
     },
     "simulation": {"catalogue", "evaluate", "files", "llm", "prompt"},
-    "training": {"catalogue", "conversations", "embed", "evaluate", "retriever", "ranker", "files"},
+    "training": {"catalogue", "complaints", "conversations", "embed", "evaluate", "retriever", "ranker", "files"},
     "reward": set(),
     "feedback": {"conversations", "reward"},
     "align": {"background", "candidates", "retriever", "reward", "llm", "prompt", "files", "index"},
     "alignment": {
         "align",
+        "complaints",
         "conversations",
         "embed",
         "evaluate",

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rarec.align.learners import CreditAssigned, Learner
 from rarec.align.rollout import RolloutReward, RolloutSettings
 from rarec.align.settings import LoopSettings
+from rarec.complaints import checked
 from rarec.conversations.data_sets import DATA_SETS
 from rarec.embed.factory import EmbedderSettings
-from rarec.errors import RarecError, SettingsError
+from rarec.errors import RarecError
 from rarec.evaluate.system_configs import LLMConfig
 from rarec.files import read_recipe_toml
 from rarec.prompt import PromptTemplate
@@ -365,16 +366,7 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
 
 def parse_align_recipe(values: Mapping[str, Any], *, source: str) -> AlignRecipe:
     """A recipe from the values of a file; `source` names it in errors. Raises as `load_align_recipe`."""
-    found = values.get("format", FORMAT)
-    if isinstance(found, int) and found > FORMAT:
-        raise SettingsError(
-            f"the recipe {source!r} is of format {found!r}, this version of rarec reads format {FORMAT}; update rarec"
-        )
-    try:
-        return AlignRecipe.model_validate(values)
-    except ValidationError as error:
-        lines = [_complaint(e["loc"], e["msg"], e["input"]) for e in error.errors()]
-        raise SettingsError(f"the recipe {source!r} has wrong values:\n" + "\n".join(lines)) from None
+    return checked(AlignRecipe, values, source=source)
 
 
 def _changed(table: str, part: BaseModel, names: tuple[str, ...]) -> list[str]:
@@ -385,10 +377,3 @@ def _changed(table: str, part: BaseModel, names: tuple[str, ...]) -> list[str]:
         for name in names
         if name in fields and getattr(part, name) != fields[name].get_default(call_default_factory=True)
     ]
-
-
-def _complaint(place: tuple[int | str, ...], message: str, value: object) -> str:
-    where = ".".join(map(str, place))
-    shown = "" if isinstance(value, dict) else f" = {value!r}"
-    text = message.removeprefix("Value error, ")
-    return f"  {where}{shown}: {text}" if where else f"  {text}"

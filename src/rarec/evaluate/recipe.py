@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rarec.complaints import checked
 from rarec.conversations.data_sets import DATA_SETS
 from rarec.embed.factory import EmbedderSettings
-from rarec.errors import InputError, SettingsError
-from rarec.evaluate.complaints import complaints
+from rarec.errors import InputError
 from rarec.evaluate.protocols import EvaluationProtocol
 from rarec.evaluate.score import Options, measure_parts
 from rarec.evaluate.system_configs import Name, SystemConfig
@@ -194,16 +194,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
 
 def parse_recipe(values: Mapping[str, Any], *, source: str) -> Recipe:
     """A recipe from the values of a file; `source` names it in errors. Raises SettingsError as `load_recipe` does."""
-    found = values.get("format", FORMAT)
-    if isinstance(found, int) and found > FORMAT:
-        raise SettingsError(
-            f"the recipe {source!r} is of format {found!r}, this version of rarec reads format {FORMAT}; update rarec"
-        )
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        lines = "\n".join(complaints(error, Recipe))
-        raise SettingsError(f"the recipe {source!r} has wrong values:\n{lines}") from None
+    return checked(Recipe, values, source=source)
 
 
 def _placed(recipe: Recipe, folder: Path, data: Path | None) -> Recipe:

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from rarec.evaluate.complaints import TABLE
 from rarec.evaluate.protocols import Scope
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
@@ -201,11 +200,11 @@ class LLMConfig(_Part):
 
 
 def _which(value: object) -> str:
-    return TABLE if isinstance(value, (dict, LLMConfig)) else "local"
+    return "table" if isinstance(value, (dict, LLMConfig)) else "local"
 
 
 LocalOrRemote = Annotated[
-    Annotated[Literal["local"], Tag("local")] | Annotated[LLMConfig, Tag(TABLE)], Discriminator(_which)
+    Annotated[Literal["local"], Tag("local")] | Annotated[LLMConfig, Tag("table")], Discriminator(_which)
 ]
 
 
