@@ -25,7 +25,7 @@ from rarec.alignment.report_turns import read_report_turns
 from rarec.alignment.run import plan
 from rarec.catalogue import load_layout
 from rarec.conversations import held_back, open_data_set, write_jsonl
-from rarec.errors import BudgetExceeded, InputError, LLMRefused, LLMUnavailable, StoreError
+from rarec.errors import BudgetExceeded, BundleError, InputError, LLMRefused, LLMUnavailable, StoreError
 from rarec.llm.protocol import LLM, OnText
 from rarec.ranker.model import Ranker, RankerConfig
 from rarec.retriever.bundle import load_retriever, save_model, save_retriever
@@ -164,8 +164,25 @@ def test_a_replay_needs_the_ledger_of_the_same_recipe(folder: Path, tmp_path: Pa
     (tmp_path / "run" / "seed-0" / "ledger.jsonl").unlink()
     with pytest.raises(StoreError, match="no rollout of turn"):
         run(folder, tmp_path / "run", recipe(folder), replay=True)
-    with pytest.raises(StoreError, match="another recipe"):
+    with pytest.raises(StoreError, match=r'learner.name is "dpo", and was "ca-pg".* a folder of its own with --out'):
         run(folder, tmp_path / "run", recipe(folder, "dpo"))
+    (tmp_path / "run" / "seed-0" / "ledger.jsonl").unlink()
+    with pytest.raises(BundleError, match=r"the checkpoint .*loop.batch is 4, and was 8\)"):
+        run(folder, tmp_path / "run", recipe(folder, loop={"batch": 4}))
+
+
+def test_a_run_on_other_data_or_another_bundle_is_told_so(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
+    write_jsonl(tmp_path / "data", items=domain.items, splits={"train": domain.train[:9], "valid": domain.valid[:9]})
+    what, out = recipe(tmp_path, loop={"iterations": 1}), tmp_path / "run"
+    run(folder, out, what)
+    model = Retriever(RetrieverConfig(text_dimension=32, width=8, item_hidden=8, blocks=1), seed=2)
+    save_retriever(tmp_path / "bundle", model, embedder=EMBEDDER.name, training={})
+    given = Resources(bundle=tmp_path / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER)
+    with pytest.raises(StoreError, match=r"another run \(the sha256 of the bundle's retriever is \"\w{39}…, and was"):
+        align(what, out=out, resources=given)
+    write_jsonl(tmp_path / "data", items=domain.items, splits={"train": domain.train[:8]})
+    with pytest.raises(StoreError, match="so the conversations, items or events are not"):
+        run(folder, out, what)
 
 
 CHILD = """
@@ -374,7 +391,7 @@ def test_another_ranker_is_another_judge(folder: Path, tmp_path: Path, behind: b
 
     started(1)
     started(1)
-    with pytest.raises(StoreError, match="of another recipe"):
+    with pytest.raises(StoreError, match="the sha256 of the bundle's ranker is "):
         started(2)
 
 

@@ -240,7 +240,7 @@ def test_other_events_are_another_run(folder: Path, tmp_path: Path, events: list
     run(folder, tmp_path / "run", recipe(folder))
     write_events(folder / "events.jsonl", [*events, events[0]])
     for replay in (False, True):
-        with pytest.raises(StoreError, match="of another recipe"):
+        with pytest.raises(StoreError, match="so the conversations, items or events are not"):
             run(folder, tmp_path / "run", recipe(folder), replay=replay)
 
 

@@ -55,8 +55,11 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     keeper = Checkpoint(tmp_path / "c", model, optimiser, settings="s")
     assert keeper.read() is None
     keeper.write(RunState(done=1))
-    with pytest.raises(BundleError, match="other settings"):
-        Checkpoint(tmp_path / "c", model, optimiser, settings="t").read()
+    with pytest.raises(BundleError, match=r"does not tell which.*with --out.*or delete"):
+        Checkpoint(tmp_path / "c", model, optimiser, settings="t", parts={"loop.batch": 8}).read()
+    Checkpoint(tmp_path / "c", model, optimiser, settings="s", parts={"loop.batch": 16}).write(RunState(done=1))
+    with pytest.raises(BundleError, match=r"\(loop.batch is 8, and was 16\)"):
+        Checkpoint(tmp_path / "c", model, optimiser, settings="t", parts={"loop.batch": 8}).read()
     data = bytearray((tmp_path / "c").read_bytes())
     data[-1] ^= 1
     (tmp_path / "c").write_bytes(data)

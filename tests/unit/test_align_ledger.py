@@ -115,7 +115,7 @@ def test_a_cut_header_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         path.write_bytes(header[:end])
         Ledger(path, recipe="r").add([ROLLOUT])
         assert Ledger(path, recipe="r").find(ROLLOUT.key) == ROLLOUT
-        with pytest.raises(StoreError, match="another recipe"):
+        with pytest.raises(StoreError, match="another run"):
             Ledger(path, recipe="s")
 
 
@@ -133,9 +133,38 @@ def test_a_ledger_of_another_recipe_is_refused_with_the_remedy(tmp_path: Path) -
     path = tmp_path / "ledger.jsonl"
     Ledger(path, recipe="r")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"of another recipe \('r', not 's'\).*new ledger"):
-        Ledger(path, recipe="s")
+    with pytest.raises(StoreError, match=r"of another run \(with another recipe, bundle or data; .*with --out"):
+        Ledger(path, recipe="s", parts={"loop.batch": 8})
     assert path.read_bytes() == before
+
+
+def test_a_ledger_of_another_run_is_refused_with_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    parts = {"loop.batch": 8, "learner.beta": None, "reward.mrr": 1.0, "prompt": "long" * 99, "seeds": [1]}
+    Ledger(path, recipe="r", parts=parts)
+    Ledger(path, recipe="r", parts={})
+    assert next(iter(read_ledger(path))) == LedgerHeader("r", 1, parts)
+
+    def refused(**other: object) -> str:
+        with pytest.raises(StoreError) as caught:
+            Ledger(path, recipe="s", parts={**parts, **{name.replace("__", "."): v for name, v in other.items()}})
+        return str(caught.value)
+
+    assert "(loop.batch is 16, and was 8; learner.beta is 0.1, and was not set)" in refused(
+        loop__batch=16, learner__beta=0.1
+    )
+    assert '(name is "é", and was not set)' in refused(name="é")
+    assert len(refused(prompt="short" * 99)) < 400
+    assert "so the conversations, items or events are not" in refused()
+
+
+def test_a_ledger_of_before_there_were_parts_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"kind": "header", "version": 1, "recipe": "r"}\n', encoding="utf-8")
+    Ledger(path, recipe="r", parts={"loop.batch": 8}).add([ROLLOUT], [PROMPT])
+    assert Ledger(path, recipe="r", parts={"loop.batch": 8}).find(ROLLOUT.key) == ROLLOUT
+    with pytest.raises(StoreError, match="it does not tell which"):
+        Ledger(path, recipe="s", parts={"loop.batch": 8})
 
 
 @pytest.mark.parametrize(

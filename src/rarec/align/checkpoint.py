@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from rarec.align.parts import Parts, of_another_run
 from rarec.errors import BundleError
 from rarec.files import atomic_write
 from rarec.llm.budget import Spend
@@ -58,10 +59,20 @@ class Checkpoint:
 
     Args:
         settings: a hash of what decides the weights; a file of another is refused.
+        parts: the same to read, for the refusal.
     """
 
-    def __init__(self, path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, settings: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        *,
+        settings: str,
+        parts: Parts | None = None,
+    ) -> None:
         self._path, self._model, self._optimiser, self._settings = path, model, optimiser, settings
+        self._parts = parts or {}
 
     def write(self, state: RunState) -> None:
         """Raises StoreError if the disk is full or the folder cannot be written."""
@@ -74,6 +85,7 @@ class Checkpoint:
             tensors["vectors.all"] = state.vectors
         about = {
             "settings": self._settings,
+            "parts": json.dumps(dict(self._parts)),
             "done": str(state.done),
             "validated": json.dumps(state.validated),
             "best": str(state.best),
@@ -103,7 +115,10 @@ class Checkpoint:
         except OSError as error:
             raise BundleError(f"cannot read the checkpoint: {error.strerror}; {remedy}") from error
         if about["settings"] != self._settings:
-            raise BundleError(f"the checkpoint belongs to a run with other settings or other data; {remedy}")
+            other = json.loads(about.get("parts", "{}"))
+            raise BundleError(
+                f"{of_another_run(f'the checkpoint {str(self._path)!r}', self._parts, other)}; or {remedy}"
+            )
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in ("model", "best", "average", "adam", "vectors")}
         for name, tensor in tensors.items():
             part, rest = name.split(".", 1)

@@ -7,10 +7,11 @@ import logging
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rarec.align.parts import Parts, of_another_run
 from rarec.align.rollout import Key, Rollout
 from rarec.errors import StoreError
 from rarec.files import LineFile
@@ -28,10 +29,12 @@ class LedgerHeader:
 
     Attributes:
         recipe: a hash of everything that decides what the rollouts of the run are.
+        parts: the same to read; those of earlier versions of rarec have none.
     """
 
     recipe: str
     version: int = VERSION
+    parts: Parts = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,12 @@ class Ledger:
     Args:
         path: made if it does not exist, its folder too.
         recipe: a hash of everything that decides what the rollouts of the run are.
+        parts: the same to read, for the refusal of a ledger of another run.
     Raises:
-        StoreError: it is of another recipe, of a later version, no ledger at all, or cannot be read or written.
+        StoreError: it is of another run, of a later version, no ledger at all, or cannot be read or written.
     """
 
-    def __init__(self, path: str | Path, *, recipe: str) -> None:
+    def __init__(self, path: str | Path, *, recipe: str, parts: Parts | None = None) -> None:
         self.path = Path(path)
         self._lines = LineFile(self.path, what="the ledger")
         self._lock = threading.Lock()
@@ -91,13 +95,13 @@ class Ledger:
         self._unclaimed = Spend()
         empty = True
         for place, record in _records(self._lines):
-            if isinstance(record, LedgerHeader):
-                self._check(record, recipe)
+            if isinstance(record, LedgerHeader) and record.recipe != recipe:
+                raise StoreError(of_another_run(f"the ledger {str(self.path)!r}", parts or {}, record.parts))
             empty = False
             self._note(place, record)
         self._unclaimed = self.spent
         if empty:
-            self._lines.add(_line(LedgerHeader(recipe)))
+            self._lines.add(_line(LedgerHeader(recipe, parts=parts or {})))
 
     def __len__(self) -> int:
         """How many rollouts it has; those that must be asked again do not count."""
@@ -169,13 +173,6 @@ class Ledger:
             (self._failed.add if record.degraded else self._failed.discard)(record.key)
             self.spent += record.spend
 
-    def _check(self, header: LedgerHeader, recipe: str) -> None:
-        if header.recipe != recipe:
-            raise StoreError(
-                f"the ledger {str(self.path)!r} is of another recipe ({header.recipe!r}, not {recipe!r}): its rollouts "
-                "would not be those of this run; restore that recipe, or give this run a new ledger"
-            )
-
 
 def _records(lines: LineFile) -> Iterator[tuple[int, Record]]:
     """Byte offset and record of every line that can be read."""
@@ -220,7 +217,7 @@ def _line(record: Record) -> bytes:
 
 def _to_json(record: Record) -> dict[str, Any]:
     if isinstance(record, LedgerHeader):
-        return {"kind": "header", "version": record.version, "recipe": record.recipe}
+        return {"kind": "header", "version": record.version, "recipe": record.recipe, "parts": dict(record.parts)}
     if isinstance(record, Prompt):
         messages = [[message.role, message.content] for message in record.messages]
         return {"kind": "prompt", "key": record.key, "messages": messages}
@@ -273,7 +270,8 @@ def _from_json(record: Any) -> Record:
     if kind == "accepted":
         return Accepted(int(record["iteration"]), tuple((str(turn), int(group)) for turn, group in record["rollouts"]))
     if kind == "header":
-        return LedgerHeader(str(record["recipe"]), int(record["version"]))
+        parts = record.get("parts")
+        return LedgerHeader(str(record["recipe"]), int(record["version"]), parts if isinstance(parts, dict) else {})
     raise ValueError(f"unknown kind of record {kind!r}")
 
 

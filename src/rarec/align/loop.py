@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from rarec.align.journal import Facts, Journal
 from rarec.align.learners import BaseLearner
 from rarec.align.ledger import Ledger
 from rarec.align.measuring import Examiner, Measured, measure_alone
+from rarec.align.parts import Parts
 from rarec.align.rollout import RolloutProgress, RolloutReward, RolloutSettings
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.settings import LoopSettings
@@ -65,6 +66,7 @@ class Lesson:
         data: all turns, with their messages.
         learn, tune: those that are learned from, and those on which the best weights are chosen.
         identity: a hash of everything that decides the weights, but the number of iterations.
+        parts: the same to read.
         source: gives rewarded sets and figures; None asks a judge about sets that the policy draws.
     """
 
@@ -78,6 +80,7 @@ class Lesson:
     loop: LoopSettings
     identity: str
     source: RolloutSource | None = None
+    parts: Parts = field(default_factory=dict[str, object])
 
     def __post_init__(self) -> None:
         if not self.learn:
@@ -125,7 +128,9 @@ class AlignmentLoop:
         self._average = WeightAverage(model, settings.average) if settings.average else None
         self._served = self.scorer if self._average is None else self._scorer_of(self._average.model)
         self._stepper = Stepper(self.scorer, self.reference, self._optimiser, lesson, ledger)
-        self._keeper = Checkpoint(folder / CHECKPOINT, model, self._optimiser, settings=lesson.identity)
+        self._keeper = Checkpoint(
+            folder / CHECKPOINT, model, self._optimiser, settings=lesson.identity, parts=lesson.parts
+        )
         self.examiner = Examiner(lesson.rollouts, ledger)
         self.best = 0
         """Iterations before the weights that the model has after a run."""

@@ -14,6 +14,7 @@ from rarec.align.checkpoint import digest
 from rarec.align.ledger import Ledger
 from rarec.align.loop import AlignmentLoop, Lesson, LoopProgress, Outcome
 from rarec.align.measuring import MEASURE, Measured, measure_alone
+from rarec.align.parts import Parts, flat
 from rarec.align.rollout import RolloutReward
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
@@ -174,11 +175,13 @@ class _Seed:
         self.folder = folder
         self.results: tuple[TurnResult, ...] = ()
         """Of the report turns, after a run."""
-        self._identity = identity(recipe.deciding(), material.content, seed, *judge_content(recipe, material.bundle))
+        ranker = judge_content(recipe, material.bundle)
+        self._identity = identity(recipe.deciding(), material.content, seed, *ranker)
+        self._parts = _parts(recipe, material, seed, ranker)
 
     def run(self, llm: Metered | None, *, replay: bool) -> dict[str, Any]:
         """Train, measure, and write the turns' results and the bundle; the figures."""
-        ledger = Ledger(self.folder / LEDGER, recipe=self._identity)
+        ledger = Ledger(self.folder / LEDGER, recipe=self._identity, parts=self._parts)
         if replay:
             self.folder = self.folder / REPLAY
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -201,6 +204,7 @@ class _Seed:
             rollouts=recipe.rollouts(self._seed),
             loop=recipe.loop.model_copy(update={"seed": self._seed}),
             identity=self._identity,
+            parts=self._parts,
             source=None if self._people is None else self._people.sets,
         )
 
@@ -276,6 +280,18 @@ class _Seed:
 def _of_people(people: People, loop: AlignmentLoop, turns: Sequence[TokenisedTurn]) -> tuple[TurnResult, ...]:
     before, after = (served_to_people(people.sets.measure(scorer, turns)) for scorer in (loop.reference, loop.scorer))
     return turn_results(turns, before, after, [tuple(one.feedback for one in people.sets.of(turn)) for turn in turns])
+
+
+def _parts(recipe: AlignRecipe, material: Material, seed: int, ranker: Sequence[str]) -> Parts:
+    """What names the run of a seed, to read; what the files of the data hold is not in it."""
+    return {
+        **flat(recipe.deciding()),
+        "the seed": seed,
+        "the embedder": material.origin["the embedder"],
+        "the sha256 of the bundle's retriever": material.origin["the sha256 of its weights"],
+        "the sha256 of the bundle's ranker": ranker[0] if ranker else None,
+        "the sha256 of judge.lists": material.origin["the sha256 of judge.lists"],
+    }
 
 
 def _learned_from(recipe: AlignRecipe, material: Material, people: People | None) -> str:
