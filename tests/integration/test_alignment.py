@@ -264,7 +264,8 @@ def test_a_judge_that_always_refuses_stops_the_run_with_its_words(folder: Path, 
 
 def test_a_budget_stops_the_run_and_a_larger_one_goes_on(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
     judge = Counting(judge_of(domain))
-    with pytest.raises(BudgetExceeded, match="'calls'"):
+    said = r"allows 30 calls: 30 calls spent; raise budget\.calls in the recipe and run the same command again"
+    with pytest.raises(BudgetExceeded, match=said):
         run(folder, tmp_path / "run", recipe(folder, budget={"calls": 30}), judge=judge)
     assert judge.asked == 30
     result = run(folder, tmp_path / "run", recipe(folder, budget={"calls": 5000}), judge=judge)

@@ -190,7 +190,8 @@ def _words(body: Mapping[str, Any]) -> int:
 def test_a_budget_in_dollars_is_never_passed_and_a_larger_one_goes_on(run: Run, whole: Whole) -> None:
     with judge_server() as server:
         _, said = run(server, "run", code=6, budget="usd = 2.0")
-        assert "raise the ceiling 'usd'" in said
+        assert "the budget of the run allows 2 USD: " in said
+        assert "raise budget.usd in the recipe and run the same command again" in said
         first = prompts(server)
         spent = sum(100e-6 * _words(request.body) + 200e-6 * 9 for request in server.requests_to("completions"))
         assert 0 < len(first) < len(whole.asked)

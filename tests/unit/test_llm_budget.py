@@ -15,7 +15,7 @@ def test_a_refusal_says_what_is_spent_the_ceiling_and_the_remedy() -> None:
     with pytest.raises(BudgetExceeded) as caught:
         budget.reserve(Spend(1, 10, 200_000_000_000))
     text = str(caught.value)
-    assert "the run allows 0.5 USD: 0.4 USD are spent" in text
+    assert "the run allows 0.5 USD: 0.4 USD spent, and one more" in text
     assert "one more call may take 0.2 USD" in text
     assert "raise the ceiling 'usd'" in text
     assert not caught.value.passing
@@ -35,6 +35,12 @@ def test_only_calls_in_flight_in_the_way_is_another_refusal() -> None:
     assert (budget.spent, budget.reserved) == (Spend(1, 40), Spend())
 
 
+def test_a_remedy_of_ones_own_names_the_ceiling() -> None:
+    budget = Budget("the day", calls=0, remedy="wait, or raise day.{ceiling}")
+    with pytest.raises(BudgetExceeded, match=r"allows 0 calls: 0 calls spent; wait, or raise day\.calls$"):
+        budget.reserve(Spend(1))
+
+
 def test_a_ceiling_can_be_met_exactly() -> None:
     budget = Budget(calls=2, tokens=10, usd=0.3)
     tenth = Spend(1, 5, 150_000_000_000)
@@ -48,7 +54,7 @@ def test_a_ceiling_can_be_met_exactly() -> None:
 def test_a_chain_is_reserved_together_or_not_at_all() -> None:
     session, key, day = Budget("a session", calls=5), Budget("key 7", calls=1), Budget("today")
     reserve_all([session, key, day], Spend(1)).settle(Spend(1))
-    with pytest.raises(BudgetExceeded, match="key 7 allows 1 calls"):
+    with pytest.raises(BudgetExceeded, match="key 7 allows 1 call: 1 call spent; raise the ceiling 'calls'"):
         reserve_all([day, key, session], Spend(1))
     assert session.spent == day.spent == Spend(1)
     assert session.reserved == day.reserved == Spend()

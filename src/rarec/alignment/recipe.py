@@ -19,10 +19,15 @@ from rarec.embed.factory import EmbedderSettings
 from rarec.errors import RarecError
 from rarec.evaluate.system_configs import LLMConfig
 from rarec.files import read_recipe_toml
+from rarec.llm.budget import Budget
 from rarec.prompt import PromptTemplate
 
 FORMAT: Final = 1
 _FILE = ".toml"
+_GO_ON = (
+    "raise budget.{ceiling} in the recipe and run the same command again: it goes on from here, and what was answered "
+    "is not paid for twice"
+)
 
 
 class _Part(BaseModel):
@@ -195,6 +200,10 @@ class BudgetConfig(_Part):
     calls: int | None = Field(default=None, ge=0)
     tokens: int | None = Field(default=None, ge=0)
     usd: float | None = Field(default=None, ge=0)
+
+    def of(self, name: str) -> Budget:
+        """The budget of a run, or of what else `name` says in messages."""
+        return Budget(name, **self.model_dump(), remedy=_GO_ON)
 
 
 class AlignRecipe(_Part):

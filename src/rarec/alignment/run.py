@@ -39,7 +39,6 @@ from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, StoreError
 from rarec.feedback import FeedbackEvent
 from rarec.files import write_text
-from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
@@ -151,11 +150,9 @@ def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> tuple[Mat
 
 def _metered(recipe: AlignRecipe, material: Material, out: Path, resources: Resources) -> Metered:
     llm = resources.judge or judge_of(recipe, material)
-    limits = recipe.budget
-    budget = Budget("the run", calls=limits.calls, tokens=limits.tokens, usd=limits.usd)
     # The ledger keeps every answer; a file beside it serves other seeds, and costs more time than a local judge.
     answers = AnswerFile(out / "answers.jsonl") if isinstance(recipe.judge, EndpointJudge) else None
-    return Metered(llm, answers=answers, budgets=[budget], prices=prices_of(recipe))
+    return Metered(llm, answers=answers, budgets=[recipe.budget.of("the run")], prices=prices_of(recipe))
 
 
 class _Seed:

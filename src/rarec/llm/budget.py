@@ -117,6 +117,7 @@ class Budget:
     Args:
         name: for messages, e.g. ``the run`` or ``key 7, today``.
         usd: US dollars.
+        remedy: for messages, what to do where a ceiling is reached; ``{ceiling}`` is calls, tokens or usd.
     Raises:
         InputError: a ceiling is negative or no number.
     """
@@ -124,14 +125,20 @@ class Budget:
     _numbers = itertools.count()
 
     def __init__(
-        self, name: str = "the run", *, calls: int | None = None, tokens: int | None = None, usd: float | None = None
+        self,
+        name: str = "the run",
+        *,
+        calls: int | None = None,
+        tokens: int | None = None,
+        usd: float | None = None,
+        remedy: str = "raise the ceiling {ceiling!r}, or ask less",
     ) -> None:
         for what, ceiling in (("calls", calls), ("tokens", tokens), ("usd", usd)):
             if ceiling is not None and not (isfinite(ceiling) and ceiling >= 0):
                 raise InputError(
                     f"{what} of the budget of {name} must be at least 0, got {ceiling!r}; None is no ceiling"
                 )
-        self.name = name
+        self.name, self._remedy = name, remedy
         self.limits_money = usd is not None
         self._ceilings = (
             ("calls", calls),
@@ -194,12 +201,13 @@ class Budget:
                 )  # fmt: skip
 
     def _refusal(self, what: str, ceiling: int, wanted: int, spent: int, reserved: int) -> str:
-        option = "usd" if what == "picodollars" else what
-        return (
-            f"the budget of {self.name} allows {_amount(what, ceiling)}: {_amount(what, spent)} are spent and "
-            f"{_amount(what, reserved)} reserved, and one more call may take {_amount(what, wanted)}; "
-            f"raise the ceiling {option!r}, or ask less"
-        )
+        told = [f"{_amount(what, spent)} spent"]
+        if reserved:
+            told.append(f"{_amount(what, reserved)} reserved for calls on their way")
+        if what != "calls":
+            told.append(f"and one more call may take {_amount(what, wanted)}")
+        remedy = self._remedy.format(ceiling="usd" if what == "picodollars" else what)
+        return f"the budget of {self.name} allows {_amount(what, ceiling)}: {', '.join(told)}; {remedy}"
 
 
 class Reservation:
@@ -257,4 +265,6 @@ def _locked(budgets: Sequence[Budget]) -> Iterator[None]:
 
 
 def _amount(what: str, number: int) -> str:
-    return f"{number / _PICO:.6g} USD" if what == "picodollars" else f"{number:,} {what}"
+    if what == "picodollars":
+        return f"{number / _PICO:.6g} USD"
+    return f"{number:,} {what.removesuffix('s') if number == 1 else what}"

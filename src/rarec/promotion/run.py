@@ -14,7 +14,6 @@ from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, StoreError
 from rarec.live import read_live
-from rarec.llm.budget import Budget
 from rarec.llm.protocol import LLM
 from rarec.promotion.decisions import Decisions
 from rarec.promotion.examine import Examination, turns_digest
@@ -181,7 +180,6 @@ def _measured(
     recipe = question.recipe
     free = len(material.stock) - max(len(turn.seen_rows) for turn in turns)
     sets = recipe.sets.model_copy(update={"n": max(1, min(recipe.sets.n, free))})
-    limits = recipe.budget
     examination = Examination(
         recipe=recipe.model_copy(update={"sets": sets}),
         material=material,
@@ -189,7 +187,7 @@ def _measured(
         alone=question.alone,
         judge=resources.judge,
         folder=paths.promotion / "asked",
-        budget=Budget("the decision", calls=limits.calls, tokens=limits.tokens, usd=limits.usd),
+        budget=recipe.budget.of("the decision"),
         tell=resources.progress or (lambda *_: None),
     )
     live, new = bundles
