@@ -273,10 +273,46 @@ def test_a_budget_stops_the_run_and_a_larger_one_goes_on(folder: Path, tmp_path:
 
 
 def test_a_catalogue_that_is_smaller_than_a_set_is_refused(folder: Path, tmp_path: Path, domain: SecondDomain) -> None:
-    with pytest.raises(InputError, match="n = 401"):
-        run(folder, tmp_path / "a", recipe(folder, sets={"n": 401}, loop={"proposal": 500}))
-    with pytest.raises(InputError, match="leaves 39"):  # all but one item may be mentioned
-        run(folder, tmp_path / "b", recipe(folder, sets={"n": 400}, loop={"proposal": 400}))
+    """One correction is enough: the largest size that any turn allows is named, and it runs."""
+    given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER)
+    items = len(domain.items)
+    for n in (items + 1, items):
+        with pytest.raises(InputError, match=rf"sets.n = {n} is too large: .* {items} items, .* \d+$") as caught:
+            run(folder, tmp_path / "a", recipe(folder, sets={"n": n}, loop={"proposal": items + 100}))
+    most = int(str(caught.value).rpartition(" ")[2])
+    assert items - 20 < most < items
+    small = {"iterations": 1, "batch": 40, "judged_turns": 40, "proposal": items + 100}
+    with pytest.raises(InputError, match=f"at most {most}$"):
+        plan(recipe(folder, sets={"n": most + 1}, loop=small), out=tmp_path / "b", resources=given)
+    run(folder, tmp_path / "b", recipe(folder, sets={"n": most, "groups": 2}, loop=small))
+
+
+def test_the_plan_remarks_what_stands_in_the_way(
+    folder: Path, tmp_path: Path, domain: SecondDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remarks(own: LLM | None = None, **more: Any) -> tuple[str, ...]:
+        given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER, judge=own)
+        return plan(recipe(folder, **{"reward": {"mrr@2": 1.0}, **more}), out=tmp_path / "run", resources=given).remarks
+
+    endpoint = {"kind": "endpoint", "model": "m"}
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OTHER_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert remarks() == ()
+    (key,) = remarks(judge=endpoint)
+    assert "cannot be asked yet: there is no key for https://api.openai.com" in key
+    assert "OPENAI_API_KEY" in key
+    (key,) = remarks(judge={**endpoint, "api_key_env": "OTHER_KEY"})
+    assert "variable 'OTHER_KEY' named by judge.api_key_env is not set; set it to the key of 'm'" in key
+    assert remarks(judge={**endpoint, "base_url": "http://127.0.0.1:1/v1"}) == ()  # on this machine none is needed
+    assert remarks(judge_of(domain), judge=endpoint) == ()
+    monkeypatch.setenv("OTHER_KEY", "not-a-key")
+    assert remarks(judge={**endpoint, "api_key_env": "OTHER_KEY"}) == ()
+    (ranker,) = remarks(judge={"kind": "local"})
+    assert "has no file 'ranker.json'" in ranker
+    (size,) = remarks(reward={"mrr@2": 1.0, "recall": 0.5})
+    assert "sets.n = 5 leaves little to choose: the reward looks at 10 places" in size
+    (ceiling,) = remarks(budget={"calls": 3})
+    assert "budget.calls = 3 is less than these calls" in ceiling
 
 
 def test_only_what_was_held_back_is_learned_from_and_figures_may_be_of_a_split_of_their_own(

@@ -69,6 +69,7 @@ def test_plan_run_and_replay(folder: Path) -> None:
     assert "22 = 10 to learn + 8 to validate + 4 to report" not in told  # two validations, not four
     assert "18 = 10 to learn + 4 to validate + 4 to report" in told
     assert "no prices" in told
+    assert "sets.n = 5 leaves little to choose" in told
     assert not (out / "seed-4").exists()
 
     done = rarec("align", folder / "teas.toml", "--out", out, "--threads", "1")

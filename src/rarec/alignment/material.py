@@ -97,6 +97,21 @@ class Material:
                 f"the material is not of this run: {'; '.join(other)}. Gather it for this recipe, or leave it out"
             )
 
+    def check_size(self, recipe: AlignRecipe) -> None:
+        """Refuse sets that are larger than what a turn leaves of the catalogue, or than the proposal.
+
+        Raises:
+            InputError: they are; the largest that is possible is named.
+        """
+        seen = max(len(turn.seen_rows) for turn in self.data.turns)
+        most = min(len(self.stock) - seen, recipe.loop.proposal)
+        if recipe.sets.n > most:
+            raise InputError(
+                f"sets.n = {recipe.sets.n} is too large: the catalogue has {len(self.stock)} items, of which one turn "
+                f"mentions {seen}, and sets are drawn from the first loop.proposal = {recipe.loop.proposal} of the "
+                f"others; set sets.n to at most {most}"
+            )
+
     def retriever(self) -> Retriever:
         """The weights that are started from; a new object each time."""
         return load_retriever(self.bundle, embedder=self.embedder.name)
@@ -175,7 +190,10 @@ def judge_of(recipe: AlignRecipe, material: Material) -> LLM:
         key = os.environ.get(config.api_key_env, "")
         if not key and config.api_key_env != KEY_VARIABLE:
             # The client would fall back on the usual variable, and one provider's key would go to another.
-            raise SettingsError(f"the environment variable {config.api_key_env!r} of {config.model!r} is not set")
+            raise SettingsError(
+                f"the environment variable {config.api_key_env!r} named by judge.api_key_env is not set; set it to the "
+                f"key of {config.model!r} (to any text if the server asks for none)"
+            )
         return HttpLLM(config.model, base_url=config.base_url or None, api_key=key or None)
     if isinstance(config, RecordedConfig):
         assert material.recorded is not None

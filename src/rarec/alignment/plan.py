@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rarec.align.measuring import best_lists
 from rarec.align.scorer import Scorer
 from rarec.align.stepping import epoch_steps
 from rarec.align.turns import TokenisedTurn
-from rarec.alignment.material import Material
+from rarec.alignment.material import Material, judge_of
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge
+from rarec.errors import RarecError
 from rarec.llm.budget import Prices, Spend, most_of
+from rarec.llm.http import HttpLLM
+from rarec.llm.protocol import LLM
 from rarec.prompt import ranking_request
 from rarec.types import Candidate, CompletionRequest, RankingTask
 
@@ -35,6 +38,7 @@ class AlignPlan:
             for all calls.
         usd, usd_most: None without prices.
         memory_bytes: about, at its peak.
+        remarks: what stands in the way of the run, or of a gain.
     """
 
     turns: int
@@ -51,6 +55,7 @@ class AlignPlan:
     usd: float | None
     usd_most: float | None
     memory_bytes: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -58,9 +63,11 @@ class AlignPlan:
         return self.learning + self.validation + self.report
 
 
-def plan_of(recipe: AlignRecipe, material: Material) -> AlignPlan:
+def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None) -> AlignPlan:
     """Count calls exactly, and estimate tokens from the prompts of a few turns.
 
+    Args:
+        judge: instead of the one that the recipe names.
     Raises:
         InputError: the catalogue has fewer items than a set.
     """
@@ -77,7 +84,7 @@ def plan_of(recipe: AlignRecipe, material: Material) -> AlignPlan:
         learning = validation = report = 0
     calls = learning + validation + report
     about, most = _of_a_call(recipe, material) if calls else (Spend(), Spend())
-    return AlignPlan(
+    found = AlignPlan(
         turns=turns,
         left_out=material.left_out,
         tuning=len(material.tune),
@@ -93,6 +100,10 @@ def plan_of(recipe: AlignRecipe, material: Material) -> AlignPlan:
         usd_most=None if prices_of(recipe) is None else calls * most.usd,
         memory_bytes=_memory(recipe, material),
     )
+    if isinstance(recipe.judge, PeopleJudge):
+        return found
+    remarks = (_of_judge(recipe, material) if judge is None else "", _of_sets(recipe), _of_budget(recipe, calls))
+    return replace(found, remarks=tuple(filter(None, remarks)))
 
 
 def prices_of(recipe: AlignRecipe) -> Prices | None:
@@ -100,6 +111,35 @@ def prices_of(recipe: AlignRecipe) -> Prices | None:
     if not isinstance(recipe.judge, EndpointJudge) or recipe.judge.prices is None:
         return None
     return Prices(recipe.judge.prices.input, recipe.judge.prices.output)
+
+
+def _of_judge(recipe: AlignRecipe, material: Material) -> str:
+    """Why it cannot be asked, as far as that is known without asking."""
+    try:
+        llm = judge_of(recipe, material)
+        if isinstance(llm, HttpLLM):
+            llm.check_key()
+    except RarecError as error:
+        return f"The judge cannot be asked yet: {error}."
+    return ""
+
+
+def _of_sets(recipe: AlignRecipe) -> str:
+    n, places = recipe.sets.n, max(int(name.partition("@")[2] or 10) for name in recipe.reward)
+    if n >= 2 * places:
+        return ""
+    return (
+        f"sets.n = {n} leaves little to choose: the reward looks at {places} places, and which items are among the {n} "
+        "is all that is learned. Give several times as many, as you serve (recommend.candidates of a store, 50 by "
+        "default); docs/experiments.md found nothing to gain at 10, little at 20 and most at 50."
+    )
+
+
+def _of_budget(recipe: AlignRecipe, calls: int) -> str:
+    ceiling = recipe.budget.calls
+    if ceiling is None or ceiling >= calls:
+        return ""
+    return f"budget.calls = {ceiling:,} is less than these calls: the run would stop there, and go on with more."
 
 
 def _of_a_call(recipe: AlignRecipe, material: Material) -> tuple[Spend, Spend]:

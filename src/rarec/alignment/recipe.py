@@ -251,7 +251,10 @@ class AlignRecipe(_Part):
         if isinstance(self.judge, PeopleJudge):
             wrong += self._wrong_with_people(self.judge)
         elif self.loop.proposal < self.sets.n:
-            wrong.append(f"loop.proposal = {self.loop.proposal} items cannot give sets of sets.n = {self.sets.n}")
+            wrong.append(
+                f"sets.n = {self.sets.n} is more than loop.proposal = {self.loop.proposal}, the items that sets are "
+                f"drawn from: set sets.n to at most {self.loop.proposal}, or raise loop.proposal"
+            )
         if self.sets.groups == 1 and not isinstance(self.judge, PeopleJudge):
             wrong += self._wrong_with_single_sets()
         if self.loop.seed:

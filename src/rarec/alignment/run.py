@@ -92,7 +92,7 @@ class AlignResult:
 
 def plan(recipe: AlignRecipe, *, out: Path, resources: Resources) -> AlignPlan:
     """What `align` would ask. Only embeddings are made and kept. Raises as `align` does."""
-    return plan_of(recipe, _gathered(recipe, out, resources)[0])
+    return plan_of(recipe, _gathered(recipe, out, resources)[0], judge=resources.judge)
 
 
 def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool = False) -> AlignResult:
@@ -103,7 +103,7 @@ def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool 
             results of the report turns; see `reading.read_run`.
         replay: train anew from the ledgers, without the judge, into a folder ``replay`` of each seed.
     Raises:
-        RarecError: see `AlignmentLoop.run`, `gather`, `judge_of` and `Material.check_fits`.
+        RarecError: see `AlignmentLoop.run`, `gather`, `judge_of`, `Material.check_fits` and `check_size`.
     """
     material, people = _gathered(recipe, out, resources)
     llm = None if replay or people is not None else _metered(recipe, material, out, resources)
@@ -144,8 +144,9 @@ def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> tuple[Mat
     if resources.material is not None:
         wanted = embedder or embedder_from(recipe.embedder)
         resources.material.check_fits(recipe, bundle=bundle, embedder=wanted.name)
-        return resources.material, None
-    return gather(recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell), None
+    material = resources.material or gather(recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell)
+    material.check_size(recipe)
+    return material, None
 
 
 def _metered(recipe: AlignRecipe, material: Material, out: Path, resources: Resources) -> Metered:

@@ -139,9 +139,8 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
     for row in rows:
         table.add_row(*row)
     out().print(table)
-    ceiling = recipe.budget.calls
-    if ceiling is not None and ceiling < plan.calls:
-        out().print(f"The budget allows {ceiling:,} calls: the run would stop there, and go on with a larger one.")
+    for remark in plan.remarks:
+        out().print(remark)
 
 
 def _show_figures(figures: Mapping[str, Any]) -> None:
