@@ -101,9 +101,9 @@ def test_the_smallest_recipe_of_the_page_asks_what_the_page_says(folder: Path) -
     page = (Path(__file__).parents[2] / "docs" / "align_recipe.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert "../my-data" in text
-    (folder / "small.toml").write_text(text.replace("../my-data", "data"))
+    (folder / "small.toml").write_text(text.replace("../my-data", "data") + "[sets]\nn = 10\n")  # there are 20 items
     told = rarec("align", folder / "small.toml", "--out", folder / "run", "--dry-run").stdout
-    assert "4,026 = 4,000 to learn + 22 to validate + 4 to report" in told  # 200 x 5 x 4, (1 + 200 / 20) x 2, 2 x 2
+    assert "2,026 = 2,000 to learn + 22 to validate + 4 to report" in told  # 200 x 5 x 2, (1 + 200 / 20) x 2, 2 x 2
 
 
 def test_people_are_learned_from_without_a_call(folder: Path, small_catalogue: tuple[Item, ...]) -> None:

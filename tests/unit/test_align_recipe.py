@@ -64,7 +64,7 @@ def test_a_wrong_name_of_a_learner_hides_no_other_mistake() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"loop": {"proposal": 5}}, "sets.n = 10 is more than loop.proposal = 5, .*at most 5, or raise"),
+        ({"loop": {"proposal": 5}}, "sets.n = 50 is more than loop.proposal = 5, .*at most 5, or raise"),
         ({"sets": {"groups": 1}}, "set learner.centre and learner.scale to false"),
         ({"sets": {"groups": 1}, "learner": {"name": "grpo"}}, "grpo learns nothing"),
         ({"sets": {"groups": 1}, "learner": {"name": "mult-dpo"}}, "mult-dpo learns nothing"),

@@ -176,8 +176,8 @@ class SetsConfig(_Part):
         max_degraded: share of an iteration's sets without a usable answer above which the run stops.
     """
 
-    n: int = Field(default=10, ge=1)
-    groups: int = Field(default=4, ge=1)
+    n: int = Field(default=50, ge=1)
+    groups: int = Field(default=2, ge=1)
     ranked: int = Field(default=10, ge=1)
     temperature: float = Field(default=1.0, gt=0)
     template: str = "default"
