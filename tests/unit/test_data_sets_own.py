@@ -111,6 +111,14 @@ def test_what_is_wrong_is_named_with_file_line_and_field(tmp_path: Path, line: A
         list(data_set.conversations("train"))
 
 
+def test_interactions_are_no_split(tmp_path: Path) -> None:
+    path = folder(tmp_path / "teas", GOOD)
+    (path / "interactions.jsonl").write_text("{}\n", encoding="utf-8")
+    assert JsonlSet(path).splits() == ("train",)
+    with pytest.raises(InputError, match="'interactions' is no name for a split"):
+        write_jsonl(path, items=[], splits={"interactions": []})
+
+
 def test_items_are_refused_with_their_line(tmp_path: Path) -> None:
     path = folder(tmp_path / "teas", GOOD, items=[*ITEMS, {"id": "assam", "title": "Again"}])
     with pytest.raises(InputError, match=r"items\.jsonl' line 3: id 'assam' is already that of line 1"):

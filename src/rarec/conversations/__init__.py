@@ -4,6 +4,7 @@ from rarec.conversations.data_set import DataSet, DataSetInfo, Watch
 from rarec.conversations.data_sets import DATA_SETS, DIALOGUE_SETS, data_sets_in, open_data_set, read_split
 from rarec.conversations.examples import Example, Links, examples_from_conversations, read_examples, within_catalogue
 from rarec.conversations.inspired import read_inspired
+from rarec.conversations.interactions import read_interactions
 from rarec.conversations.movielens import Interactions, read_ml1m
 from rarec.conversations.own_format import JsonlSet, read_jsonl
 from rarec.conversations.own_writing import write_jsonl
@@ -31,6 +32,7 @@ __all__ = [
     "open_data_set",
     "read_examples",
     "read_inspired",
+    "read_interactions",
     "read_jsonl",
     "read_ml1m",
     "read_redial",

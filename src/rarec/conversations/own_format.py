@@ -17,13 +17,15 @@ from rarec.types import Conversation, Item, ItemId, Mention, Role, Sentiment, Tu
 
 ITEMS = "items.jsonl"
 INFO = "data_set.toml"
+NO_SPLITS = (ITEMS, "interactions.jsonl")
+"""Files of a folder that hold no conversations; the second is for training alone."""
 _INFO_FIELDS = ("name", "title", "licence", "source", "note")
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant"}
 _SENTIMENTS: Mapping[str, Sentiment] = {"liked": "liked", "disliked": "disliked", "mentioned": "mentioned"}
 
 
 class JsonlSet(DataSet):
-    """A data set of the own format; every ``<split>.jsonl`` of the folder is a split."""
+    """A data set of the own format; every ``<split>.jsonl`` of the folder is a split, but for `NO_SPLITS`."""
 
     def __init__(self, folder: str | Path) -> None:
         path = Path(folder)
@@ -45,9 +47,13 @@ class JsonlSet(DataSet):
     def splits(self) -> tuple[str, ...]:
         return ordered_splits(set(self._files))
 
-    def files(self, split: str) -> tuple[Path, ...]:
+    def file(self, split: str) -> Path:
+        """The conversations of a split. Raises InputError if there is no such split."""
         self.require(split)
-        return self._files[split], self._items_file
+        return self._files[split]
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        return self.file(split), self._items_file
 
     def items(self) -> list[Item]:
         return self._items
@@ -62,8 +68,7 @@ class JsonlSet(DataSet):
     @cached_property
     def _files(self) -> Mapping[str, Path]:
         found = splits_in(self.folder, ".jsonl")
-        found.pop(ITEMS.removesuffix(".jsonl"), None)
-        return found
+        return {split: path for split, path in found.items() if f"{split}.jsonl" not in NO_SPLITS}
 
     @cached_property
     def _items_file(self) -> Path:

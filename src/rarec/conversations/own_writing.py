@@ -9,7 +9,7 @@ from typing import Any
 
 from rarec.catalogue.validation import item_problem
 from rarec.conversations.data_set import DataSetInfo
-from rarec.conversations.own_format import INFO, ITEMS
+from rarec.conversations.own_format import INFO, ITEMS, NO_SPLITS
 from rarec.errors import InputError, StoreError
 from rarec.files import atomic_write, write_text
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
@@ -38,7 +38,7 @@ def write_jsonl(
     """
     path = Path(folder)
     for split in splits:
-        if not split.replace("_", "").replace("-", "").isalnum() or f"{split}.jsonl" == ITEMS:
+        if not split.replace("_", "").replace("-", "").isalnum() or f"{split}.jsonl" in NO_SPLITS:
             raise InputError(f"{split!r} is no name for a split; use letters, digits, _ and -, for example 'train'")
     try:
         path.mkdir(parents=True, exist_ok=True)
