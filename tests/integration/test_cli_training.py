@@ -61,6 +61,20 @@ def test_figures_become_a_table_and_stages_have_progress(tmp_path: Path, monkeyp
     assert "pretrain: 10 of 10 steps, epoch 1, loss 0.100" in done.stderr
 
 
+def test_data_of_ones_own_lie_beside_the_recipe_or_where_the_command_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer()
+    monkeypatch.setattr("rarec.training.train_bundle", trainer)
+    monkeypatch.setenv("RAREC_DATA", str(tmp_path / "films"))
+    recipe = tmp_path / "own.toml"
+    recipe.write_text('[data]\ncatalogue = "items.jsonl"\nconversations = "."\n', encoding="utf-8")
+    rarec("train", "--recipe", recipe, "--out", tmp_path / "b")
+    assert trainer.asked["recipe"].data.catalogue == tmp_path / "items.jsonl"
+    rarec("train", "--recipe", recipe, "--out", tmp_path / "b", "--data", tmp_path / "there")
+    assert trainer.asked["recipe"].data.catalogue == tmp_path / "there" / "items.jsonl"
+
+
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rarec.training.train_bundle", Trainer(stop_at=4))
     stopped = rarec("train", "--data", tmp_path, "--out", tmp_path / "b", "--work", tmp_path / "w", code=130)

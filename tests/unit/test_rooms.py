@@ -42,7 +42,17 @@ ALLOWED: dict[str, set[str]] = {
         "pages",
     },
     "simulation": {"catalogue", "evaluate", "files", "llm", "prompt"},
-    "training": {"catalogue", "complaints", "conversations", "embed", "evaluate", "retriever", "ranker", "files"},
+    "training": {
+        "catalogue",
+        "complaints",
+        "conversations",
+        "embed",
+        "evaluate",
+        "retriever",
+        "ranker",
+        "files",
+        "settings",
+    },
     "reward": set(),
     "feedback": {"conversations", "reward"},
     "align": {"background", "candidates", "retriever", "reward", "llm", "prompt", "files", "index"},
@@ -75,7 +85,7 @@ ALLOWED: dict[str, set[str]] = {
         "retriever",
         "settings",
     },
-    "testing": {"llm", "embed", "catalogue", "conversations", "index", "prompt"},
+    "testing": {"llm", "embed", "catalogue", "conversations", "index", "prompt", "files"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}
 

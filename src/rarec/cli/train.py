@@ -11,7 +11,7 @@ import typer
 
 from rarec.cli.command import Interrupted, command
 from rarec.cli.console import out
-from rarec.cli.options import DATA, Data
+from rarec.cli.options import DATA
 from rarec.cli.progress import staged
 
 
@@ -26,12 +26,25 @@ class Stage(enum.StrEnum):
 
 @command
 def train(
-    data: Data = DATA,
+    context: typer.Context,
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            envvar="RAREC_DATA",
+            help="Folder with corpus/, mapping/ and the film data sets. With a recipe for data of your own: what its "
+            "paths are relative to, if it is given here; else they are relative to the recipe's folder.",
+        ),
+    ] = DATA,
     out_folder: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder of the bundle, made if needed.")
     ] = Path("bundle"),
     recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Settings of the training. Default: the shipped bundle's.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="Settings of the training, and your data. Default: the shipped bundle's."
+        ),
     ] = None,
     work: Annotated[
         Path | None,
@@ -52,16 +65,20 @@ def train(
 ) -> None:
     """Train a bundle: the retriever (pretrain, finetune) and the local ranker.
 
-    Every stage keeps a checkpoint in the work folder; after Ctrl-C or a crash the same command goes on where it was,
-    and on a CPU the result equals an uninterrupted run bit for bit.
+    A recipe with a table [data] names a catalogue, conversations and perhaps interactions of any domain
+    (docs/own_domain.md); without one the data are those of the shipped bundle, films. Every stage keeps a checkpoint in
+    the work folder; after Ctrl-C or a crash the same command goes on where it was, and on a CPU the result equals an
+    uninterrupted run bit for bit.
 
-    Example: rarec train --data data --out my-bundle, then rarec init my-store --bundle my-bundle
+    Example: rarec train --recipe recipes/train_own.toml --out my-bundle, then rarec init my-store --bundle my-bundle
     """
     import torch
 
     from rarec.training import load_recipe, train_bundle
 
-    settings = load_recipe(recipe)
+    # A variable of the environment says where the film data sets are, not where somebody's own data are.
+    given = getattr(context.get_parameter_source("data"), "name", "") == "COMMANDLINE"
+    settings = load_recipe(recipe, data=data if given else None)
     folder = work or out_folder.with_name(f"{out_folder.name}-work")
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)

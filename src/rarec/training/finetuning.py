@@ -1,0 +1,66 @@
+"""Fine-tuning of the retriever on conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rarec.embed.protocol import Embedder
+from rarec.ranker.tasks import recommending_turns
+from rarec.retriever.data import ConversationData, conversation_data
+from rarec.retriever.model import Retriever
+from rarec.retriever.tasks import NextMention, ndcg_at_10, validation_ranks
+from rarec.retriever.trainer import Task
+from rarec.training.figures import retriever_figures
+from rarec.training.material import Material, Talks
+from rarec.training.recipe import TrainingRecipe
+from rarec.training.stages import OnProgress, Stages
+from rarec.types import Conversation
+
+
+class Finetuning:
+    """Makes the tasks of fine-tuning; the ranker's folds use it too."""
+
+    def __init__(
+        self, recipe: TrainingRecipe, material: Material, talks: Talks, embedder: Embedder, tell: OnProgress
+    ) -> None:
+        self._recipe, self._material, self._talks = recipe, material, talks
+        self._embedder, self._tell = embedder, tell
+
+    def run(self, model: Retriever, stages: Stages) -> dict[str, float]:
+        """Fine-tune in place, and give the figures of each data set's validation conversations."""
+        valid = {name: self._tokenise(c, user_weight=0.0) for name, c in self._talks.valid.items()}
+
+        def score() -> float:
+            return float(np.mean([ndcg_at_10(self._ranks(model, data, name)) for name, data in valid.items()]))
+
+        task = self.task(model, self._talks.training)
+        stages.run("finetune", model, task, self._recipe.finetune_loop, score)
+        figures: dict[str, float] = {}
+        for name, data in valid.items():
+            ranks = self._ranks(model, data, name)
+            asked = sum(len(targets) for _, targets in recommending_turns(self._talks.valid[name]))
+            figures |= {f"{name} valid retriever {k}": v for k, v in retriever_figures(ranks, asked).items()}
+        return figures
+
+    def task(self, model: Retriever, conversations: Sequence[tuple[Conversation, int]]) -> Task:
+        """What `model` learns from conversations, each with how often an epoch visits it."""
+        visited = [c for c, visits in conversations for _ in range(visits)]
+        data = self._tokenise(visited, user_weight=self._recipe.user_weight)
+        table, settings = self._material.table, self._recipe.finetune
+        few = settings.model_copy(update={"negatives": min(settings.negatives, len(table))})
+        return NextMention(model, table, data, self._material.candidates, few, seed=self._recipe.seed)
+
+    def _tokenise(self, conversations: Sequence[Conversation], *, user_weight: float) -> ConversationData:
+        return conversation_data(
+            conversations,
+            self._material.table,
+            self._embedder,
+            user_weight=user_weight,
+            progress=lambda done, total: self._tell("embed messages", done, total, ""),
+        )
+
+    def _ranks(self, model: Retriever, data: ConversationData, name: str) -> NDArray[np.int64]:
+        return validation_ranks(model, self._material.table, data, self._material.catalogues[name])

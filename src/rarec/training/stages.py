@@ -1,0 +1,85 @@
+"""The training loops, each with a checkpoint in the work folder and the recipe that it is of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from rarec.errors import BundleError
+from rarec.files import write_text
+from rarec.retriever.trainer import Progress, Task, TrainerConfig, train
+from rarec.training.recipe import TrainingRecipe
+
+OnProgress = Callable[[str, int, int, str], None]
+"""Called with (stage, done, total, what to show beside the bar)."""
+
+_PRETRAIN = {"seed", "retriever", "pretrain", "pretrain_loop"}
+_FINETUNE = _PRETRAIN | {"visits", "user_weight", "held_back", "finetune", "finetune_loop"}
+_HANGS_ON = {
+    "pretrain": _PRETRAIN,
+    "finetune": _FINETUNE,
+    "fold": _FINETUNE | {"folds", "fold_epochs"},
+    "ranker": set(TrainingRecipe.model_fields) - {"data"},
+}
+"""First word of a stage -> the parts of the recipe that decide its weights."""
+_READS = {"pretrain": {"items", "interactions"}}
+"""First word of a stage -> the parts of own data that decide its weights; all of them if it is not here."""
+
+
+class Score(Protocol):
+    """A figure on the validation conversations by which the best epoch is chosen."""
+
+    def __call__(self) -> float: ...
+
+
+class Stages:
+    """Runs the training loops.
+
+    Args:
+        content: part of own data -> hash of it, see `Material.content`; empty for films.
+        tell: called after every step.
+    """
+
+    def __init__(self, recipe: TrainingRecipe, work: Path, content: Mapping[str, str], tell: OnProgress) -> None:
+        self._recipe, self._work, self._content, self._tell = recipe, work, content, tell
+
+    def run(
+        self, stage: str, model: torch.nn.Module, task: Task, config: TrainerConfig, score: Score | None = None
+    ) -> None:
+        """Train in place, or go on from the stage's checkpoint.
+
+        Raises:
+            BundleError: the checkpoint is damaged, or of another recipe or other data.
+        """
+        best = [0.0]
+
+        def on_step(at: Progress) -> None:
+            if at.score is not None:
+                best[0] = max(best[0], at.score)
+            valid = f", best valid NDCG@10 {best[0]:.4f}" if best[0] else ""
+            done = at.epoch * at.steps + at.step + 1
+            self._tell(stage, done, at.epochs * at.steps, f"epoch {at.epoch + 1}, loss {at.loss:.3f}{valid}")
+
+        checkpoint = self._work / f"{stage.replace(' ', '-')}.safetensors"
+        self._check_recipe(stage, checkpoint)
+        train(model, task, config, checkpoint=checkpoint, validate=score, on_step=on_step)
+
+    def _check_recipe(self, stage: str, checkpoint: Path) -> None:
+        """The trainer knows its own settings only; a stage hangs on those of the stages before it too."""
+        kind = stage.split()[0]
+        parts = self._recipe.model_dump(mode="json", include=_HANGS_ON[kind])
+        if self._content:
+            reads = _READS.get(kind, self._content.keys())
+            parts["data"] = {name: value for name, value in self._content.items() if name in reads}
+        wanted, kept = json.dumps(parts, sort_keys=True, indent=1), checkpoint.with_suffix(".recipe.json")
+        if not (checkpoint.exists() and kept.exists()):
+            write_text(kept, wanted)
+        elif kept.read_text(encoding="utf-8") != wanted:
+            raise BundleError(
+                f"the checkpoint {str(checkpoint)!r} belongs to another recipe or other data; choose another work "
+                "folder, or delete it and those of later stages"
+            )
