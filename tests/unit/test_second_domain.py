@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rarec.alignment.recipe import load_align_recipe
 from rarec.catalogue.linker import Linker
 from rarec.catalogue.validation import item_problem
-from rarec.conversations import Example, JsonlSet, examples_from_conversations
+from rarec.conversations import Example, JsonlSet, examples_from_conversations, read_interactions
 from rarec.errors import InputError
 from rarec.evaluate.metrics import ndcg_at
-from rarec.testing.second_domain import KINDS, PEOPLE, SecondDomain, second_domain
+from rarec.evaluate.recipe import load_recipe
+from rarec.testing.second_domain import KINDS, PEOPLE, SecondDomain, second_domain, write_folder
+from rarec.training import load_recipe as load_training_recipe
 
 
 @cache
@@ -118,6 +121,26 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert files["one"] == files["two"]
     assert files["one"]["items.jsonl"] != files["three"]["items.jsonl"]
     assert files["one"]["train.jsonl"] != files["three"]["train.jsonl"]
+
+
+def test_a_folder_to_try_things_in(tmp_path: Path) -> None:
+    files = write_folder(domain(), tmp_path / "games")
+    assert [path.name for path in files] == [
+        "align.toml", "data_set.toml", "evaluate.toml", "interactions.csv", "items.jsonl", "test.jsonl", "train.jsonl",
+        "train.toml", "valid.jsonl",
+    ]  # fmt: skip
+    assert read_interactions(tmp_path / "games" / "interactions.csv") == list(domain().histories["train"])
+    own = load_training_recipe(tmp_path / "games" / "train.toml").data
+    assert own is not None
+    assert own.interactions == tmp_path / "games" / "interactions.csv"
+    assert load_align_recipe(tmp_path / "games" / "align.toml").data.folder == tmp_path / "games"
+    assert load_recipe(tmp_path / "games" / "evaluate.toml").data_sets[0].folder == tmp_path / "games"
+    with pytest.raises(InputError, match=r"games' exists and is not an empty folder; name another one"):
+        write_folder(domain(), tmp_path / "games")
+    with pytest.raises(InputError, match="not an empty folder"):
+        write_folder(domain(), tmp_path / "games" / "items.jsonl")
+    (tmp_path / "empty").mkdir()
+    write_folder(domain(), tmp_path / "empty")
 
 
 def test_it_reads_back_as_a_data_set(tmp_path: Path) -> None:

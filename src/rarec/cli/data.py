@@ -1,4 +1,4 @@
-"""`rarec data`: what the data sets in a folder hold, and fetching a file of one."""
+"""`rarec data`: what the data sets in a folder hold, fetching a file of one, and an invented one to try things with."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGE_BYTES = 20_000_000
 """Files from this size on show how far they are read."""
 
 data = typer.Typer(
-    help="Data sets of conversations: what they hold, their examples, and fetching their files.",
+    help="Data sets of conversations: what they hold, their examples, fetching their files, and an invented one.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -165,9 +165,32 @@ def fetch(
         out().print(plain(f"{len(paths):,} files in {unzip}"))
 
 
+@command
+def invent(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not hold anything yet.")],
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Of everything that is invented; the same seed, the same bytes.")
+    ] = 0,
+) -> None:
+    """Write an invented data set that is not about films: board games, players, what they played and said.
+
+    The folder holds a catalogue (items.jsonl), interactions (interactions.csv), conversations in three splits, and a
+    recipe each for rarec train, rarec align and rarec evaluate. Nothing in it is real, nothing is downloaded, and the
+    recipes need no key: it shows how data of your own are laid out, and what to do with them (docs/own_domain.md).
+
+    Example: rarec data invent games, then rarec train --recipe games/train.toml --out games-bundle
+    """
+    from rarec.testing.second_domain import second_domain, write_folder
+
+    for path in write_folder(second_domain(seed), folder):
+        out().print(plain(f"{path}: {path.stat().st_size:,} bytes"))
+    out().print(plain(f"Next: rarec train --recipe {folder / 'train.toml'} --out {folder.name}-bundle"), style="dim")
+
+
 data.command("show")(show)
 data.command("examples")(examples)
 data.command("fetch")(fetch)
+data.command("invent")(invent)
 
 
 def _chosen(name: str | None, folder: Path) -> Sequence[DataSet]:
