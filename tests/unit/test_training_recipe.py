@@ -27,7 +27,7 @@ def test_all_mistakes_are_listed(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"own\.toml.* has wrong values:\n") as caught:
         load_recipe(path)
     lines = str(caught.value).splitlines()[1:]
-    assert sorted(line.partition(" The keys here are seed, retriever")[0] for line in lines) == [
+    assert sorted(line.partition(" The keys here are seed, data")[0] for line in lines) == [
         "  films = 3: unknown key; did you mean 'folds'?",
         "  folds = 1: must be at least 2",
         "  ranker_loop.epochs = 0: must be more than 0",
