@@ -100,6 +100,30 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+@contextmanager
+def held_alone(path: Path, *, taken: str) -> Iterator[None]:
+    """Hold a lock file for oneself while the block runs; it and its folder are made if they are missing.
+
+    Args:
+        taken: the message of the error where another holds it: what is running, and the remedy.
+    Raises:
+        StoreError: another holds it, in this process or another one, or the file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {str(path)!r}: {error.strerror}; check its folder, or choose another one"
+        ) from error
+    try:
+        if not try_lock(handle):
+            raise StoreError(taken)
+        yield
+    finally:
+        os.close(handle)
+
+
 def use_wal(connection: sqlite3.Connection, *, timeout_s: float) -> None:
     """Put a database into WAL mode, waiting while others open or close it.
 

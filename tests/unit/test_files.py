@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from rarec.errors import StoreError
-from rarec.files import atomic_write, use_wal, write_text
+from rarec.files import atomic_write, held_alone, use_wal, write_text
 
 KEEPS_WRITING = """
 import sys
@@ -185,3 +185,34 @@ def test_a_database_that_stays_locked_is_told(tmp_path: Path) -> None:
         other = sqlite3.connect(tmp_path / "a.sqlite", timeout=0)
         with closing(other), pytest.raises(sqlite3.OperationalError, match="locked"):
             use_wal(other, timeout_s=0.05)
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from rarec.files import held_alone
+with held_alone(Path(sys.argv[1]), taken="taken"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_keeps_another_process_out_until_its_holder_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / ".lock"
+    command = [sys.executable, "-c", HOLDS, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(StoreError, match="wait for it"), held_alone(path, taken="wait for it"):
+            pass
+        process.kill()
+    with held_alone(path, taken=""):
+        pass
+    with held_alone(path, taken=""):
+        pass
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write"), held_alone(tmp_path / "file" / "lock", taken=""):
+        pass

@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from rarec.errors import InputError, StoreError
 from rarec.evaluate.predictions import Predictions
-from rarec.files import write_text
+from rarec.files import try_lock, write_text
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,11 @@ def opened(root: Path, *, name: str, force: bool = False) -> Iterator[RunFolder]
         root.mkdir(parents=True, exist_ok=True)
         _check(root, name, force)
         with (root / ".lock").open("w") as lock:
-            _take(lock, root)
+            if not try_lock(lock.fileno()):
+                raise InputError(
+                    f"another rarec evaluate is writing to {str(root)!r}; wait for it, or choose another folder with "
+                    "--out"
+                )
             (root / "parts").mkdir(exist_ok=True)
             for folder in (root, *(path for path in root.iterdir() if path.is_dir())):
                 for path in folder.iterdir():
@@ -258,16 +262,3 @@ def _check(root: Path, name: str, force: bool) -> None:
     foreign = sorted(path.name for path in root.iterdir() if not path.name.startswith(".") and path.name != "parts")
     if foreign:
         raise InputError(f"{str(root)!r} has files that are of no run, first {foreign[0]!r}; {remedy}")
-
-
-def _take(lock: IO[str], root: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two runs at once are the user's care
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"another rarec evaluate is writing to {str(root)!r}; wait for it, or choose another folder with --out"
-        ) from None

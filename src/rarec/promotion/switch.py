@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from rarec.embed.factory import embedder_from
 from rarec.errors import InputError, StoreError
-from rarec.files import atomic_write, place_folder, try_lock
+from rarec.files import atomic_write, held_alone, place_folder
 from rarec.live import FOLDER, LiveBundle, read_live, write_live
 from rarec.promotion.decisions import Decisions
 from rarec.promotion.models import RETRIEVER, Bundle, read_bundle
@@ -27,18 +26,9 @@ def only_one(paths: StorePaths) -> Iterator[None]:
     Raises:
         StoreError: another process is at it, or the folder cannot be written.
     """
-    path = paths.promotion / "lock"
-    try:
-        paths.promotion.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise StoreError(f"cannot write {str(path)!r}: {error.strerror}; check the store's folder") from error
-    try:
-        if not try_lock(handle):
-            raise StoreError(f"another promotion of {str(paths.root)!r} is running; wait until it has ended")
+    taken = f"another promotion of {str(paths.root)!r} is running; wait until it has ended"
+    with held_alone(paths.promotion / "lock", taken=taken):
         yield
-    finally:
-        os.close(handle)
 
 
 def install(paths: StorePaths, new: Bundle, *, embedder: str) -> str:
