@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from rarec.alignment.run import LOCK
 from rarec.cli.app import app
+from rarec.cli.progress import LOADING
 from rarec.conversations import write_jsonl
 from rarec.feedback import FeedbackEvent, event_line
+from rarec.files import held_alone
 from rarec.reward import Feedback
 from rarec.types import Conversation, Item, Mention, Turn
 
@@ -65,7 +68,10 @@ def folder(tmp_path: Path, small_catalogue: tuple[Item, ...]) -> Path:
 
 def test_plan_run_and_replay(folder: Path) -> None:
     out = folder / "run"
-    told = rarec("align", folder / "teas.toml", "--out", out, "--dry-run").stdout
+    planned = rarec("align", folder / "teas.toml", "--out", out, "--dry-run")
+    for stage in (LOADING, "teas: items", "teas: read train, bytes", "teas: item texts", "embed messages"):
+        assert f"{stage}: " in planned.stderr
+    told = planned.stdout
     assert "22 = 10 to learn + 8 to validate + 4 to report" not in told  # two validations, not four
     assert "18 = 10 to learn + 4 to validate + 4 to report" in told
     assert "no prices" in told
@@ -74,7 +80,9 @@ def test_plan_run_and_replay(folder: Path) -> None:
 
     done = rarec("align", folder / "teas.toml", "--out", out, "--threads", "1")
     assert "after the judge" in done.stdout
-    assert "seed 4: rollouts" in done.stderr
+    for stage in ("read the ledger", "validation", "rollouts", "figures before", "figures after"):
+        assert f"seed 4: {stage}" in done.stderr
+    assert "write the page: done" in done.stderr
     assert "reward" in done.stderr
     figures = json.loads((out / "figures.json").read_text())
     assert figures["seeds"]["4"]["calls"] == 18
@@ -95,6 +103,18 @@ def test_plan_run_and_replay(folder: Path) -> None:
 
     again = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1")
     assert "equal bit for bit" in again.stdout
+
+
+def test_two_runs_do_not_write_to_one_folder(folder: Path) -> None:
+    out = folder / "run"
+    with held_alone(out / LOCK, taken=""):
+        for more in ((), ("--replay",)):
+            refused = rarec("align", folder / "teas.toml", "--out", out, *more, code=3).stderr
+            assert "another rarec align is at work" in refused
+            assert "--out" in refused
+            assert "embed" not in refused  # it comes first
+        rarec("align", folder / "teas.toml", "--out", out, "--dry-run")
+    assert not (out / "seed-4").exists()
 
 
 def test_the_smallest_recipe_of_the_page_asks_what_the_page_says(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rarec.catalogue import Layout, LayoutLine, item_text, load_layout
-from rarec.catalogue.sources import corpus_items
+from rarec.catalogue.sources.corpus import corpus_items, corpus_popularity
 from rarec.errors import InputError, SettingsError
 from rarec.types import Item, ItemId
 
@@ -91,6 +91,15 @@ def test_the_corpus_reader(tmp_path: Path) -> None:
     assert second == Item(ItemId("1"), "No Year")
 
 
+@pytest.mark.parametrize("missing", [(), ("imdb_votes",), ("imdb_votes", "tmdb_vote_count", "letterboxd_ratings")])
+def test_popularity_alone_is_that_of_the_items(tmp_path: Path, missing: tuple[str, ...]) -> None:
+    path = corpus_file(tmp_path / "m.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(list(missing)), path)
+    found = corpus_popularity(path)
+    assert found == [item.popularity for item in corpus_items(path)]
+    assert found[0] == (0.0 if len(missing) == 3 else 75.0)
+
+
 def test_the_corpus_reader_refuses_other_files(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1]}), tmp_path / "other.parquet")
     with pytest.raises(InputError, match="no column 'title'"):
@@ -100,6 +109,9 @@ def test_the_corpus_reader_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("x")
     with pytest.raises(InputError, match="as Parquet"):
         list(corpus_items(tmp_path / "text.parquet"))
+    for name in ("other", "none", "text"):
+        with pytest.raises(InputError):
+            corpus_popularity(tmp_path / f"{name}.parquet")
 
 
 @pytest.mark.shared_data
@@ -108,11 +120,12 @@ def test_the_film_layout_is_what_was_embedded(shared_data: Path) -> None:
     embedded = dict(zip(map(str, texts["id"]), texts["text"], strict=True))
     layout = load_layout("film")
     same = read = 0
-    popularity = float("inf")
+    popularity, alone = float("inf"), corpus_popularity(shared_data / "corpus" / "movies.parquet")
     for place, item in enumerate(corpus_items(shared_data / "corpus" / "movies.parquet")):
         assert item.id == str(place)
         assert item.popularity <= popularity
         popularity = item.popularity
+        assert popularity == alone[place]
         read += 1
         same += item_text(item, layout) == embedded.get(str(item.id))
     assert (read, same) == (231_171, len(embedded))

@@ -1,9 +1,11 @@
 import io
+from contextlib import suppress
 
 import pytest
 from rich.console import Console
 
 from rarec.cli.progress import counting, staged
+from rarec.progress import stage
 
 
 @pytest.fixture
@@ -22,6 +24,20 @@ def test_a_log_gets_a_line_at_every_tenth(capsys: pytest.CaptureFixture[str]) ->
     assert len(lines) == 10
     assert lines[0] == "Embedding items: 100 of 1,000 texts"
     assert lines[-1] == "Embedding items: 1,000 of 1,000 texts"
+
+
+def test_a_log_says_that_a_stage_begins_where_it_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with staged(unit="texts") as tell:
+        for _ in range(2):
+            tell("embed", 0, 20, "")
+        tell("embed", 20, 20, "fast")
+        assert capsys.readouterr().err.splitlines() == ["embed ...", "embed: 20 of 20 texts, fast"]
+        with suppress(KeyError), stage(tell, "compare"):
+            raise KeyError
+        assert capsys.readouterr().err.splitlines() == ["compare ..."]
+        with stage(tell, "load"):
+            pass
+    assert capsys.readouterr().err.splitlines() == ["load ...", "load: done"]
 
 
 def test_nothing_to_do_shows_nothing(capsys: pytest.CaptureFixture[str], terminal: io.StringIO) -> None:

@@ -84,6 +84,7 @@ def test_redials_own_files_give_titles_spans_roles_and_the_seekers_answers(tmp_p
         ("200", "Blue Tram", 1999),
     ]
     assert data_set.corpus() is None
+    assert data_set.corpus_popularity() is None
 
 
 def test_converted_copies_with_lists_and_empty_lists_read_the_same(tmp_path: Path) -> None:
@@ -180,6 +181,7 @@ def test_beside_a_mapping_redials_own_files_speak_of_the_corpus(tmp_path: Path) 
         assert [item.id for item in data_set.items()] == ["0", "1"]
         assert [item.id for item in data_set.corpus() or ()] == ["0", "1", "2"]
         assert data_set.corpus_size() == 3
+        assert data_set.corpus_popularity() == [item.popularity for item in data_set.corpus() or ()]
 
 
 def merged(number: int, *items: int | None) -> dict[str, Any]:
@@ -346,6 +348,9 @@ def test_a_few_items_of_the_corpus_are_those_of_all(tmp_path: Path) -> None:
     everything = list(corpus_items(path))
     assert list(corpus_items(path, ids=[ItemId("2"), ItemId("0"), ItemId("77")])) == [everything[0], everything[2]]
     assert list(corpus_items(path, ids=())) == []
+    seen: list[tuple[int, int]] = []
+    assert list(corpus_items(path, progress=lambda *at: seen.append(at))) == everything
+    assert seen == [(3, 3)]
 
 
 def test_an_id_that_comes_twice_is_refused_with_both_lines(tmp_path: Path) -> None:

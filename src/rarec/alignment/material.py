@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from rarec.evaluate.item_vectors import item_vectors
 from rarec.evaluate.recipe import DataSetConfig
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
+from rarec.progress import OnProgress
 from rarec.retriever.bundle import load_retriever, read_manifest
 from rarec.retriever.data import ItemTable
 from rarec.retriever.features import PopularityScale
@@ -42,8 +43,6 @@ from rarec.types import Item, ItemId
 
 log = logging.getLogger(__name__)
 
-OnProgress = Callable[[str, int, int, str], None]
-"""Called with (stage, done, total, what to show beside the bar)."""
 OTHERS = 20_000
 """Items of the corpus beside the catalogue that may be drawn as negatives."""
 
@@ -129,20 +128,16 @@ def gather(
         InputError: no such data set or split, a damaged file, or nothing to learn from.
         BundleError: the bundle is damaged or of another embedder.
     """
-    plain = embedder_from(recipe.embedder) if embedder is None else embedder
-    cached = CachedEmbedder(plain, cache, keep_queries=True)
-    context = DataContext(
-        DataSetConfig(
-            name=recipe.data.name,
-            folder=recipe.data.folder,
-            split=recipe.data.training,
-            training=recipe.data.training,
-            tuning=recipe.data.tuning,
-            layout=recipe.data.layout,
-        ),
-        DataResources(embedder=plain, cache=cache, progress=lambda stage, done, total: tell(stage, done, total, "")),
+    config = DataSetConfig(
+        name=recipe.data.name,
+        folder=recipe.data.folder,
+        split=recipe.data.training,
+        training=recipe.data.training,
+        tuning=recipe.data.tuning,
+        layout=recipe.data.layout,
     )
-    load_retriever(bundle, embedder=cached.name)  # before the long part
+    opened = OpenedData.of(config, recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell)
+    context, name = opened.context, opened.embedder.name
     catalogue = context.catalogue("data-set")
     stock = stock_of(recipe, context)
     share = recipe.data.held_back
@@ -157,25 +152,69 @@ def gather(
             f"{recipe.data.name!r} has {len(learn)} turns to learn from and {len(tuning)} to tune on that recommend a "
             f"new item of the catalogue, {lost + lost_too} others were left out; link the mentions, check the ids"
         )
-    data = turn_data(
+    data = opened.turns(
         [
             *learn,
             *(replace(t, id=f"{recipe.data.tuning}/{t.id}") for t in tuning),
             *(replace(t, id=f"{recipe.data.report}/{t.id}") for t in others),
         ],
         stock,
-        lambda texts: cached.embed(texts, kind="query", progress=lambda d, t: tell("embed messages", d, t, "")),
     )
     chosen_on, rest = data.turns[len(learn) : len(learn) + len(tuning)], data.turns[len(learn) + len(tuning) :]
     tune, report = (in_fair_order(chosen_on), in_fair_order(rest)) if rest else halves(chosen_on)
     splits = {recipe.data.training: learn, recipe.data.tuning: tuning, recipe.data.report: others}
     recorded = _recorded(recipe, context, splits)
-    content = content_of(data, stock, cached.name, bundle)
+    content = content_of(data, stock, name, bundle)
     return Material(
-        bundle, cached, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors,
+        bundle, opened.embedder, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors,
         lost + lost_too + unused, content if recorded is None else identity(content, recorded.sha256),
-        mention_counts(context.training), origin_of(recipe, bundle, cached.name), recorded,
+        mention_counts(context.training), origin_of(recipe, bundle, name), recorded,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedData:
+    """A data set with what its texts are embedded by."""
+
+    context: DataContext
+    embedder: CachedEmbedder
+    tell: OnProgress
+
+    @staticmethod
+    def of(
+        config: DataSetConfig,
+        recipe: AlignRecipe,
+        *,
+        bundle: Path,
+        cache: Path,
+        embedder: Embedder | None,
+        tell: OnProgress,
+    ) -> OpenedData:
+        """Nothing long; the bundle is looked at, so that a wrong one is refused before what is.
+
+        Raises:
+            InputError: no such data set or split.
+            BundleError: the bundle is damaged or of another embedder.
+        """
+        plain = embedder_from(recipe.embedder) if embedder is None else embedder
+        told = DataResources(
+            embedder=plain, cache=cache, progress=lambda stage, done, total: tell(stage, done, total, "")
+        )
+        cached = CachedEmbedder(plain, cache, keep_queries=True)
+        context = DataContext(config, told)
+        load_retriever(bundle, embedder=cached.name)
+        return OpenedData(context, cached, tell)
+
+    def turns(self, turns: Sequence[LearningTurn], stock: Stock, *, need_truth: bool = True) -> TurnData:
+        """With their messages embedded. Raises as `rarec.align.turns.turn_data`."""
+        return turn_data(
+            turns,
+            stock,
+            lambda texts: self.embedder.embed(
+                texts, kind="query", progress=lambda done, total: self.tell("embed messages", done, total, "")
+            ),
+            need_truth=need_truth,
+        )
 
 
 def judge_of(recipe: AlignRecipe, material: Material) -> LLM:

@@ -10,19 +10,15 @@ from pathlib import Path
 
 from rarec.align.learners import BaseLearner, MultDPO
 from rarec.align.logged import LoggedSet, LoggedSets
-from rarec.align.turns import LearningTurn, Stock, turn_data
-from rarec.alignment.material import Material, OnProgress, content_of, halves, origin_of, stock_of
+from rarec.align.turns import LearningTurn, Stock
+from rarec.alignment.material import Material, OpenedData, content_of, halves, origin_of, stock_of
 from rarec.alignment.recipe import SINGLE_SET_LEARNERS, AlignRecipe, PeopleJudge, identity
 from rarec.conversations import as_served
-from rarec.embed.cache import CachedEmbedder
-from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
 from rarec.errors import InputError
-from rarec.evaluate.context import DataContext
-from rarec.evaluate.context import Resources as DataResources
 from rarec.evaluate.recipe import DataSetConfig
 from rarec.feedback import Collected, FeedbackEvent, UsableEvent, collect_events, read_events
-from rarec.retriever.bundle import load_retriever
+from rarec.progress import OnProgress
 from rarec.reward import grades
 from rarec.types import Conversation, ItemId
 
@@ -66,20 +62,12 @@ def gather_people(
             have nothing for.
         BundleError: the bundle is damaged or of another embedder.
     """
-    plain = embedder_from(recipe.embedder) if embedder is None else embedder
-    cached = CachedEmbedder(plain, cache, keep_queries=True)
-    context = DataContext(
-        # The turns come from a file and from no split: a folder with items.jsonl alone will do.
-        DataSetConfig(
-            name=recipe.data.name,
-            folder=recipe.data.folder,
-            training="",
-            examples=judge.events,
-            layout=recipe.data.layout,
-        ),
-        DataResources(embedder=plain, cache=cache, progress=lambda stage, done, total: tell(stage, done, total, "")),
+    # The turns come from a file and from no split: a folder with items.jsonl alone will do.
+    config = DataSetConfig(
+        name=recipe.data.name, folder=recipe.data.folder, training="", examples=judge.events, layout=recipe.data.layout
     )
-    load_retriever(bundle, embedder=cached.name)  # before the long part
+    opened = OpenedData.of(config, recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell)
+    context, name = opened.context, opened.embedder.name
     if events is None:
         events = read_events(judge.events, progress=lambda done, total: tell("read events", done, total, ""))
     collected = collect_events(events, items=context.catalogue("data-set").ids)
@@ -87,19 +75,15 @@ def gather_people(
     usable, left_out = _with_log_prob(collected, judge)
     learn, held_out = _turns(usable, recipe, judge)
     _check_some(learn, held_out, collected, left_out, judge)
-    data = turn_data(
-        [turn for turn, _ in (*learn, *held_out)],
-        stock,
-        lambda texts: cached.embed(texts, kind="query", progress=lambda d, t: tell("embed messages", d, t, "")),
-        need_truth=False,
-    )
+    data = opened.turns([turn for turn, _ in (*learn, *held_out)], stock, need_truth=False)
     sets = {turn.id: sets for turn, sets in (*learn, *held_out)}
     _check_learner(recipe.learner, [sets for _, sets in learn])
     tune, report = halves(data.turns[len(learn) :])
     material = Material(
-        bundle, cached, stock, data, data.turns[: len(learn)], tune, report, context.catalogue("data-set").vectors,
-        sum(left_out.values()), identity(content_of(data, stock, cached.name, bundle), collected.digest),
-        _mentioned([turn for turn, _ in learn]), origin_of(recipe, bundle, cached.name),
+        bundle, opened.embedder, stock, data, data.turns[: len(learn)], tune, report,
+        context.catalogue("data-set").vectors, sum(left_out.values()),
+        identity(content_of(data, stock, name, bundle), collected.digest),
+        _mentioned([turn for turn, _ in learn]), origin_of(recipe, bundle, name),
     )  # fmt: skip
     return material, People(
         _logged(sets, stock, recipe, judge), sum(len(own) for _, own in learn), left_out, collected.taken_out

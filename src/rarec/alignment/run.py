@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from rarec.align.ledger import Ledger
 from rarec.align.loop import AlignmentLoop, Lesson, LoopProgress, Outcome
 from rarec.align.measuring import MEASURE, Measured, measure_alone
 from rarec.align.parts import Parts, flat
-from rarec.align.rollout import RolloutReward
+from rarec.align.rollout import RolloutProgress, RolloutReward
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.cards import card
 from rarec.alignment.comparing import compared, deviation
-from rarec.alignment.material import Material, OnProgress, gather, judge_content, judge_of
+from rarec.alignment.material import Material, gather, judge_content, judge_of
 from rarec.alignment.people import People, gather_people, learner_for_people
 from rarec.alignment.plan import AlignPlan, plan_of, prices_of
 from rarec.alignment.reading import FIGURES, seed_folder
@@ -38,14 +39,16 @@ from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, StoreError
 from rarec.feedback import FeedbackEvent
-from rarec.files import write_text
+from rarec.files import held_alone, write_text
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
+from rarec.progress import OnProgress, stage
 from rarec.retriever.bundle import CARD, read_manifest, save_retriever
 
 LEDGER = "ledger.jsonl"
 BUNDLE = "bundle"
+LOCK = ".lock"
 REPLAY = "replay"
 PEOPLE = "people"
 """What stands for the judge's name where none is asked."""
@@ -103,8 +106,17 @@ def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool 
             results of the report turns; see `reading.read_run`.
         replay: train anew from the ledgers, without the judge, into a folder ``replay`` of each seed.
     Raises:
+        StoreError: another process is at work in the folder.
         RarecError: see `AlignmentLoop.run`, `gather`, `judge_of`, `Material.check_fits` and `check_size`.
     """
+    taken = (
+        f"another rarec align is at work in {str(out)!r}; wait until it has ended, or choose another folder with --out"
+    )
+    with held_alone(out / LOCK, taken=taken):
+        return _aligned(recipe, out, resources, replay=replay)
+
+
+def _aligned(recipe: AlignRecipe, out: Path, resources: Resources, *, replay: bool) -> AlignResult:
     material, people = _gathered(recipe, out, resources)
     llm = None if replay or people is not None else _metered(recipe, material, out, resources)
     before = _read_figures(out / FIGURES) if replay else {}
@@ -168,8 +180,8 @@ class _Seed:
         resources: Resources,
         people: People | None = None,
     ) -> None:
-        self._recipe, self._material, self._seed, self._resources = recipe, material, seed, resources
-        self._people = people
+        self._recipe, self._material, self._seed, self._people = recipe, material, seed, people
+        self._tell = resources.progress or (lambda *_: None)
         self.folder = folder
         self.results: tuple[TurnResult, ...] = ()
         """Of the report turns, after a run."""
@@ -179,7 +191,8 @@ class _Seed:
 
     def run(self, llm: Metered | None, *, replay: bool) -> dict[str, Any]:
         """Train, measure, and write the turns' results and the bundle; the figures."""
-        ledger = Ledger(self.folder / LEDGER, recipe=self._identity, parts=self._parts)
+        with stage(self._tell, f"seed {self._seed}: read the ledger"):
+            ledger = Ledger(self.folder / LEDGER, recipe=self._identity, parts=self._parts)
         if replay:
             self.folder = self.folder / REPLAY
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -207,20 +220,19 @@ class _Seed:
         )
 
     def _told(self, at: LoopProgress) -> None:
-        if self._resources.progress is None:
-            return
-        stage = f"seed {self._seed}"
         if at.rollouts is not None:
-            done, asked = at.rollouts, at.stage
-            parts = [f"{done.calls:,} calls", f"{done.spend.usd:.4f} USD", f"{done.cached + done.found:,} from disk"]
-            if done.mean_reward is not None:
-                parts.append(f"reward {done.mean_reward:.4f}")
-            self._resources.progress(f"{stage}: {asked}", done.done, done.total, ", ".join(parts))
+            self._told_of_rollouts(at.stage, at.rollouts)
             return
         parts = [] if at.reward is None else [f"reward {at.reward:.4f}"]
         scored = "N@10 after the judge" if self._people is None else "N@10 and agreement, mean"
         parts += [] if at.score is None else [f"{scored} {at.score:.4f}"]
-        self._resources.progress(stage, at.done, at.iterations, ", ".join(parts))
+        self._tell(f"seed {self._seed}", at.done, at.iterations, ", ".join(parts))
+
+    def _told_of_rollouts(self, asked: str, at: RolloutProgress) -> None:
+        parts = [f"{at.calls:,} calls", f"{at.spend.usd:.4f} USD", f"{at.cached + at.found:,} from disk"]
+        if at.mean_reward is not None:
+            parts.append(f"reward {at.mean_reward:.4f}")
+        self._tell(f"seed {self._seed}: {asked}", at.done, at.total, ", ".join(parts))
 
     def _figures(self, loop: AlignmentLoop, outcome: Outcome, llm: Metered | None) -> dict[str, Any]:
         turns = _reported(self._recipe, self._material)
@@ -258,7 +270,8 @@ class _Seed:
         self, loop: AlignmentLoop, scorer: Scorer, turns: Sequence[TokenisedTurn], llm: Metered | None, name: str
     ) -> Measured:
         best = 0 if name == "before" else loop.best
-        found = loop.examiner.measure(scorer, turns, llm, at=best, name=name)
+        told = partial(self._told_of_rollouts, f"figures {name}")
+        found = loop.examiner.measure(scorer, turns, llm, at=best, name=name, progress=told)
         return replace(found, alone=measure_alone(scorer, turns))
 
     def _write_bundle(self, loop: AlignmentLoop, figures: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ import typer
 from rarec.cli.command import Interrupted, command
 from rarec.cli.console import err, out
 from rarec.cli.evaluation import RUNS
-from rarec.cli.progress import staged
+from rarec.cli.progress import LOADING, staged
+from rarec.progress import stage
 
 if TYPE_CHECKING:
     from rarec.alignment import AlignRecipe
@@ -60,22 +61,21 @@ def align(
 
     Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
     """
-    import torch
-
-    from rarec.alignment import Resources, load_align_recipe
-    from rarec.alignment import align as run_alignment
-    from rarec.alignment.run import plan
-    from rarec.assembly import default_bundle
     from rarec.errors import InputError
 
     if dry_run + replay + report > 1:
         raise InputError("--dry-run, --replay and --report do not go together; give one of them")
+    with staged(unit="done") as tell, stage(tell, LOADING):
+        import torch
+
+        from rarec.alignment import Resources, load_align_recipe
+        from rarec.alignment import align as run_alignment
+        from rarec.alignment.run import plan
+        from rarec.assembly import default_bundle
     settings = load_align_recipe(recipe, data=data)
     folder = out_folder or RUNS / settings.name
     if report:
-        from rarec.alignment.report import write_report
-
-        out().print(f"Wrote {write_report(folder)}.")
+        out().print(f"Wrote {_page_of(folder)}.")
         return
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
@@ -105,13 +105,19 @@ def align(
 
 def _write_page(folder: Path) -> None:
     """Without the packages of the page there is only a remark: the run is finished, and --report makes up for it."""
-    from rarec.alignment.report import write_report
     from rarec.errors import MissingExtra
 
     try:
-        out().print(f"Open {write_report(folder)}.")
+        out().print(f"Open {_page_of(folder)}.")
     except MissingExtra as error:
         err().print(f"No page is written: {error}; then run the same command with --report.")
+
+
+def _page_of(folder: Path) -> Path:
+    from rarec.alignment.report import write_report
+
+    with staged(unit="done") as tell, stage(tell, "write the page"):
+        return write_report(folder)
 
 
 def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:

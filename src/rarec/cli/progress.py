@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rarec.cli.console import err
+from rarec.progress import OnProgress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID
     from rich.text import Text
 
+LOADING = "load torch and what is built on it"
+"""Name of a stage: the first import takes seconds where the disk is cold."""
 Count = Callable[[int, int], None]
-Staged = Callable[[str, int, int, str], None]
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def counting(text: str, *, unit: str) -> Iterator[Count]:
 
 
 @contextmanager
-def staged(*, unit: str) -> Iterator[Staged]:
+def staged(*, unit: str) -> Iterator[OnProgress]:
     """One bar a stage; a new stage's bar comes below the others."""
     shown = _Bars(unit) if err().is_terminal else _Lines(unit)
     try:
@@ -53,18 +55,22 @@ class _Bars:
 
 
 class _Lines:
-    """For logs and pipes."""
+    """For logs and pipes: a line when a stage begins, if it is told so, and at every tenth."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._tenths: dict[str, int] = {}
 
     def __call__(self, stage: str, done: int, total: int, text: str) -> None:
+        if total and not done and stage not in self._tenths:
+            self._tenths[stage] = 0
+            err().print(f"{stage} ...")
         tenth = 10 * done // total if total else 0
         if self._tenths.get(stage, 0) < tenth:
             self._tenths[stage] = tenth
             note = f", {text}" if text else ""
-            err().print(f"{stage}: {done:,} of {total:,} {self._unit}{note}")
+            count = "done" if total == 1 else f"{done:,} of {total:,} {self._unit}"
+            err().print(f"{stage}: {count}{note}")
 
     def close(self) -> None:
         pass

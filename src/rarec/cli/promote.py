@@ -11,7 +11,8 @@ import typer
 from rarec.cli.command import REFUSED, Interrupted, command
 from rarec.cli.console import out, plain, print_json
 from rarec.cli.options import DATA, STORE, AsJson, Store
-from rarec.cli.progress import staged
+from rarec.cli.progress import LOADING, staged
+from rarec.progress import stage
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -79,11 +80,7 @@ def promote(
 
     Example: rarec promote runs/mine/seed-0/bundle --store my-store --recipe mine.toml, then with --rollback to undo it
     """
-    import torch
-
     from rarec.errors import InputError
-    from rarec.promotion import Resources
-    from rarec.promotion import promote as decide
 
     if rollback:
         if new is not None or dry_run:
@@ -92,6 +89,11 @@ def promote(
         return
     if new is None:
         raise InputError("name the folder of the NEW bundle, or give --rollback")
+    with staged(unit="done") as tell, stage(tell, LOADING):
+        import torch
+
+        from rarec.promotion import Resources
+        from rarec.promotion import promote as decide
     question = _question(
         store, new, recipe, data=data, data_set=data_set, split=split, margin=margin, level=level, dry_run=dry_run
     )

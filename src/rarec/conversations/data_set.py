@@ -92,9 +92,18 @@ class DataSet(ABC):
             InputError: a file is missing or wrong.
         """
 
-    def corpus(self) -> list[Item] | None:
-        """The whole corpus that the items belong to, in its order; None if there is none beside them."""
+    def corpus(self, *, progress: Progress | None = None) -> list[Item] | None:  # noqa: ARG002 - some have one
+        """The whole corpus that the items belong to, in its order; None if there is none beside them.
+
+        Args:
+            progress: called with (items read, items in all).
+        """
         return None
+
+    def corpus_popularity(self) -> list[float] | None:
+        """Of each item of `corpus`, in its order, without reading the items where that can be had."""
+        corpus = self.corpus()
+        return None if corpus is None else [item.popularity for item in corpus]
 
     def corpus_size(self) -> int | None:
         """How many items `corpus` has, without reading them where that can be had."""
@@ -114,16 +123,23 @@ class DataSet(ABC):
         self.require(split)
         return self.read(split, watch or Watch())
 
-    def examples(self, split: str, *, linker: Links | None = None) -> list[Example]:  # noqa: ARG002 - some need it
+    def examples(
+        self,
+        split: str,
+        *,
+        linker: Links | None = None,  # noqa: ARG002 - some need it
+        watch: Watch | None = None,
+    ) -> list[Example]:
         """The turns to predict: every assistant turn that mentions an item, unless the data set brings its own.
 
         Args:
             linker: finds mentions where a data set's own examples do not say where they stand; None builds one
                 from the catalogue, if it is needed.
+            watch: looks on while the split is read.
         Raises:
             InputError: there is no such split, or a line is wrong.
         """
-        return examples_from_conversations(self.conversations(split))
+        return examples_from_conversations(self.conversations(split, watch=watch))
 
     def has_conversations(self, split: str) -> bool:
         """Whether a split has whole conversations, and not only examples."""

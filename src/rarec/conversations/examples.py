@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from rarec.conversations.lines import Record, json_records
+from rarec.conversations.lines import Progress, Record, json_records
 from rarec.conversations.spans import without_year
 from rarec.types import Conversation, Item, ItemId, Mention, Role, Turn
 
@@ -50,7 +50,13 @@ class Links(Protocol):
     def link(self, text: str) -> tuple[Mention, ...]: ...
 
 
-def read_examples(path: str | Path, *, catalogue_items: Sequence[Item], linker: Links | None = None) -> list[Example]:
+def read_examples(
+    path: str | Path,
+    *,
+    catalogue_items: Sequence[Item],
+    linker: Links | None = None,
+    progress: Progress | None = None,
+) -> list[Example]:
     """The examples of an evaluation file (JSONL, .zst and .gz too), in the file's order.
 
     A message mentions what the linker finds in it and the annotation confirms; annotated context items that
@@ -62,6 +68,7 @@ def read_examples(path: str | Path, *, catalogue_items: Sequence[Item], linker: 
     Args:
         catalogue_items: what the linker may find; titles also decide which targets are namesakes of context.
         linker: one that is already built; None builds one from `catalogue_items`.
+        progress: called with (bytes read, bytes in all).
     Raises:
         InputError: there is no such file, or a line is wrong; file, line and field are named.
         MissingExtra: the file is .zst and zstandard is not installed.
@@ -70,7 +77,7 @@ def read_examples(path: str | Path, *, catalogue_items: Sequence[Item], linker: 
     titles = {item.id: item.title.casefold() for item in catalogue_items}
     examples: list[Example] = []
     lines: dict[str, int] = {}
-    for record in json_records(path):
+    for record in json_records(path, progress=progress):
         example = _example(record, links, titles)
         if example.id in lines:
             raise record.error("example_id", f"{example.id!r} is already that of line {lines[example.id]}")

@@ -8,13 +8,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rarec.catalogue.sources.corpus import corpus_items
+from rarec.catalogue.sources.corpus import corpus_items, corpus_popularity
 from rarec.conversations.data_set import DataSet, DataSetInfo, Watch, ordered_splits
 from rarec.conversations.examples import Example, Links, read_examples
 from rarec.conversations.folder import Folder, splits_in
 from rarec.conversations.inspired import read_inspired
 from rarec.conversations.inspired_tsv import movie_titles, read_inspired_tsv
-from rarec.conversations.lines import json_records
+from rarec.conversations.lines import Progress, json_records
 from rarec.conversations.redial import read_redial, redial_items, redial_titles
 from rarec.conversations.redial_official import mentioned_titles
 from rarec.conversations.titles import title_and_year, titled_item
@@ -59,8 +59,11 @@ class FilmDialogues(DataSet):
             self._items = self._mapped_items() if self._mapped() else self._own_items()
         return self._items
 
-    def corpus(self) -> list[Item] | None:
-        return list(corpus_items(self._place.corpus)) if self._mapped() else None
+    def corpus(self, *, progress: Progress | None = None) -> list[Item] | None:
+        return list(corpus_items(self._place.corpus, progress=progress)) if self._mapped() else None
+
+    def corpus_popularity(self) -> list[float] | None:
+        return corpus_popularity(self._place.corpus) if self._mapped() else None
 
     def corpus_size(self) -> int | None:
         return corpus_size(self._place.corpus) if self._mapped() else None
@@ -78,13 +81,14 @@ class FilmDialogues(DataSet):
             raise InputError(f"{self.name!r} has examples of {split!r} but no conversations; it has those of {have}")
         return self._read_file(path, split, watch)
 
-    def examples(self, split: str, *, linker: Links | None = None) -> list[Example]:
+    def examples(self, split: str, *, linker: Links | None = None, watch: Watch | None = None) -> list[Example]:
         """The examples of ``eval/<name>_<split>.jsonl`` where there are some, else those of the conversations."""
         self.require(split)
         path = self._example_files().get(split)
         if path is None:
-            return super().examples(split)
-        return read_examples(path, catalogue_items=self.items(), linker=linker)
+            return super().examples(split, watch=watch)
+        progress = None if watch is None else watch.progress
+        return read_examples(path, catalogue_items=self.items(), linker=linker, progress=progress)
 
     def _example_files(self) -> dict[str, Path]:
         if not self._mapped():

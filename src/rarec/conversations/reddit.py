@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from rarec.catalogue.sources.corpus import corpus_items
+from rarec.catalogue.sources.corpus import corpus_items, corpus_popularity
 from rarec.conversations.data_set import DataSet, DataSetInfo, Watch, ordered_splits
 from rarec.conversations.examples import Example, Links, examples_from_conversations
 from rarec.conversations.folder import Folder, splits_in
-from rarec.conversations.lines import json_records, json_table
+from rarec.conversations.lines import Progress, json_records, json_table
 from rarec.conversations.reddit_rows import Row, conversation_rows
 from rarec.conversations.spans import SpanFinder, without_year
 from rarec.conversations.titles import titled_item
@@ -69,8 +69,11 @@ class RedditSet(DataSet):
         ids = sorted(set(self._ids.values()), key=int)
         return items_of_corpus(self._place.corpus, ids, name=self.name)
 
-    def corpus(self) -> list[Item] | None:
-        return list(corpus_items(self._place.corpus)) if self._mapped else None
+    def corpus(self, *, progress: Progress | None = None) -> list[Item] | None:
+        return list(corpus_items(self._place.corpus, progress=progress)) if self._mapped else None
+
+    def corpus_popularity(self) -> list[float] | None:
+        return corpus_popularity(self._place.corpus) if self._mapped else None
 
     def corpus_size(self) -> int | None:
         return corpus_size(self._place.corpus) if self._mapped else None
@@ -79,12 +82,18 @@ class RedditSet(DataSet):
         for rows in conversation_rows(self._files[split], progress=watch.progress):
             yield self._conversation(rows, watch)
 
-    def examples(self, split: str, *, linker: Links | None = None) -> list[Example]:  # noqa: ARG002 - marks are there
+    def examples(
+        self,
+        split: str,
+        *,
+        linker: Links | None = None,  # noqa: ARG002 - marks are there
+        watch: Watch | None = None,
+    ) -> list[Example]:
         """One example for each turn of a thread that recommends; paths that share the turn give it once."""
         self.require(split)
         found: list[Example] = []
         seen: set[tuple[str, str]] = set()
-        for rows in conversation_rows(self._files[split]):
+        for rows in conversation_rows(self._files[split], progress=None if watch is None else watch.progress):
             for example in examples_from_conversations([self._conversation(rows, Watch())]):
                 row = rows[int(example.turn)]
                 if (row.thread, row.turn) not in seen:

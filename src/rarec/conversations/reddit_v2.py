@@ -11,11 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from rarec.catalogue.fields import slug
-from rarec.catalogue.sources.corpus import corpus_items
+from rarec.catalogue.sources.corpus import corpus_items, corpus_popularity
 from rarec.conversations.data_set import DataSet, DataSetInfo, Watch, ordered_splits
 from rarec.conversations.examples import Example, Links
 from rarec.conversations.folder import Folder, packed, splits_in
-from rarec.conversations.lines import FirstLines, Record, json_records
+from rarec.conversations.lines import FirstLines, Progress, Record, json_records
 from rarec.conversations.parquet import read_columns
 from rarec.conversations.redial import ROLES
 from rarec.conversations.spans import SpanFinder
@@ -97,8 +97,11 @@ class RedditV2Set(DataSet):
         ids = sorted({item for item in self._by_name.values()}, key=int)
         return items_of_corpus(self._place.corpus, ids, name=self.name)
 
-    def corpus(self) -> list[Item] | None:
-        return list(corpus_items(self._place.corpus)) if self._mapped else None
+    def corpus(self, *, progress: Progress | None = None) -> list[Item] | None:
+        return list(corpus_items(self._place.corpus, progress=progress)) if self._mapped else None
+
+    def corpus_popularity(self) -> list[float] | None:
+        return corpus_popularity(self._place.corpus) if self._mapped else None
 
     def corpus_size(self) -> int | None:
         return corpus_size(self._place.corpus) if self._mapped else None
@@ -115,10 +118,17 @@ class RedditV2Set(DataSet):
     def brings_examples(self, split: str) -> bool:
         return split in self._files
 
-    def examples(self, split: str, *, linker: Links | None = None) -> list[Example]:  # noqa: ARG002 - seen is given
+    def examples(
+        self,
+        split: str,
+        *,
+        linker: Links | None = None,  # noqa: ARG002 - seen is given
+        watch: Watch | None = None,
+    ) -> list[Example]:
         """One example a line: its answers are the targets, what it has seen are the context items."""
         self.require(split)
-        return [_example(s, self._item_of(s), index) for index, s in enumerate(read_samples(self._files[split]))]
+        samples = read_samples(self._files[split], watch=watch)
+        return [_example(s, self._item_of(s), index) for index, s in enumerate(samples)]
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:

@@ -140,6 +140,8 @@ class CachedEmbedder:
         keys = [text_key(text) for text in texts]
         missing = file.read(keys, rows)
         done = 0
+        if progress is not None and missing:
+            progress(0, len(missing))
         for chunk in longest_first([texts[i] for i in missing], self._chunk):
             places = [missing[i] for i in chunk]
             vectors = self._embedder.embed([texts[i] for i in places], kind=kind)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rarec.catalogue import load_layout
 from rarec.catalogue.text import Layout
 from rarec.conversations import Example, read_examples, within_catalogue
-from rarec.conversations.data_set import DataSet
+from rarec.conversations.data_set import DataSet, Watch
 from rarec.conversations.data_sets import DATA_SETS, open_data_set
 from rarec.conversations.own_format import INFO, JsonlSet
 from rarec.embed.cache import CachedEmbedder
@@ -95,7 +95,10 @@ class DataContext:
     @cached_property
     def items(self) -> list[Item]:
         """The data set's own catalogue."""
-        return self.source.items()
+        self.tell("items", 0, 1)
+        found = self.source.items()
+        self.tell("items", 1, 1)
+        return found
 
     @cached_property
     def corpus(self) -> list[Item]:
@@ -106,19 +109,19 @@ class DataContext:
 
     @cached_property
     def _corpus(self) -> list[Item] | None:
-        return self.source.corpus()
+        return self.source.corpus(progress=lambda done, total: self.tell("corpus", done, total))
 
     @cached_property
     def popularity(self) -> list[float]:
         """Of everything that popularity is ranked within: the corpus, or else the items."""
-        return [item.popularity for item in self._corpus or self.items]
+        return self.source.corpus_popularity() or [item.popularity for item in self.items]
 
     @cached_property
     def training(self) -> list[Conversation]:
         """What systems learn from. Raises InputError if no split of the recipe is for training."""
         if not self.config.training:
             raise InputError(f"{self.config.name!r} has no split for training, and a system of the recipe needs one")
-        return list(self.source.conversations(self.config.training))
+        return list(self.source.conversations(self.config.training, watch=self._watch(self.config.training)))
 
     @cached_property
     def examples(self) -> list[Example]:
@@ -134,7 +137,7 @@ class DataContext:
 
     def of_split(self, split: str) -> list[Example]:
         """The turns of any split. Raises InputError if there is no such split."""
-        examples = self.source.examples(split)
+        examples = self.source.examples(split, watch=self._watch(split))
         ids = self.catalogue("data-set").ids
         if outside := [example.id for example in examples if not ids.issuperset(example.targets)]:
             # A published vocabulary may lack what its conversations recommend.
@@ -185,6 +188,9 @@ class DataContext:
         if scope not in self._scopes:
             self._scopes[scope] = Catalogue(self, scope)
         return self._scopes[scope]
+
+    def _watch(self, split: str) -> Watch:
+        return Watch(lambda done, total: self.tell(f"read {split}, bytes", done, total))
 
     def tell(self, stage: str, done: int, total: int) -> None:
         """Report progress."""

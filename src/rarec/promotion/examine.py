@@ -11,13 +11,14 @@ from rarec.align.measuring import Examiner, measure_alone
 from rarec.align.rollout import RolloutProgress
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
-from rarec.alignment.material import Material, OnProgress, judge_of
+from rarec.alignment.material import Material, judge_of
 from rarec.alignment.plan import prices_of
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, identity
 from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
+from rarec.progress import OnProgress, stage
 from rarec.promotion.models import Bundle
 from rarec.retriever.bundle import load_retriever
 
@@ -59,7 +60,8 @@ class Examination:
         scorer = Scorer(model, self.material.stock, self.material.data.messages)
         with reproducible():
             if self.alone:
-                return measure_alone(scorer, self.turns)
+                with stage(self.tell, f"measure {name}"):
+                    return measure_alone(scorer, self.turns)
             ledger = Ledger(self.folder / f"ledger-{self._identity(bundle)[:16]}.jsonl", recipe=self._identity(bundle))
             examiner = Examiner(replace(self.recipe.rollouts(0), groups=1), ledger)
 

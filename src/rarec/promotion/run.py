@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rarec.align.turns import TokenisedTurn
-from rarec.alignment.material import Material, OnProgress, gather
+from rarec.alignment.material import Material, gather
 from rarec.alignment.recipe import AlignRecipe, PeopleJudge, identity, parse_align_recipe
 from rarec.assembly import read_settings
 from rarec.embed.factory import embedder_from
@@ -15,6 +15,7 @@ from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, StoreError
 from rarec.live import read_live
 from rarec.llm.protocol import LLM
+from rarec.progress import OnProgress, stage
 from rarec.promotion.decisions import Decisions
 from rarec.promotion.examine import Examination, turns_digest
 from rarec.promotion.gate import LEAST_DIALOGUES, LEVEL, Verdict, check_enough, check_rule, decide
@@ -65,13 +66,18 @@ class Resources:
     Attributes:
         cache: file of embeddings; None keeps them in the store.
         embedder, judge: instead of those that the store and the recipe name.
-        progress: see `rarec.alignment.material.OnProgress`.
+        progress: see `rarec.progress.OnProgress`.
     """
 
     cache: Path | None = None
     embedder: Embedder | None = None
     judge: LLM | None = None
     progress: OnProgress | None = None
+
+    def tell(self, name: str, done: int, total: int, text: str) -> None:
+        """Report progress, where somebody wants it."""
+        if self.progress is not None:
+            self.progress(name, done, total, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +146,11 @@ def promote(store: Path, question: Question, resources: Resources) -> Promotion:
         turns = held_out(material, question.recipe.data, new)
         check_enough(len({turn.turn.dialogue for turn in turns}), least=question.least)
         old, own = _measured(question, material, turns, (live, new), paths, resources)
-        verdict = decide(
-            own, old, [turn.turn.dialogue for turn in turns],
-            margin=question.margin, level=question.level, least=question.least,
-        )  # fmt: skip
+        with stage(resources.tell, "compare"):
+            verdict = decide(
+                own, old, [turn.turn.dialogue for turn in turns],
+                margin=question.margin, level=question.level, least=question.least,
+            )  # fmt: skip
         decisions, digest = Decisions(paths.promotion), turns_digest(material, turns)
         about = {**_about(question, live, new), "turns digest": digest}
         # Of the figures as well: a ranker, a judge or its lists may be others for the same two retrievers and turns.
@@ -168,7 +175,7 @@ def _gathered(
         bundle=live.folder,
         cache=resources.cache or paths.promotion / "embeddings.sqlite",
         embedder=embedder,
-        tell=resources.progress or (lambda *_: None),
+        tell=resources.tell,
     )
 
 
@@ -188,7 +195,7 @@ def _measured(
         judge=resources.judge,
         folder=paths.promotion / "asked",
         budget=recipe.budget.of("the decision"),
-        tell=resources.progress or (lambda *_: None),
+        tell=resources.tell,
     )
     live, new = bundles
     return examination.figures(live, "the live bundle"), examination.figures(new, "the new bundle")

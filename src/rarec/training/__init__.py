@@ -3,6 +3,5 @@
 from rarec.training.card import card
 from rarec.training.recipe import OwnData, TrainingRecipe, load_recipe
 from rarec.training.run import train_bundle
-from rarec.training.stages import OnProgress
 
-__all__ = ["OnProgress", "OwnData", "TrainingRecipe", "card", "load_recipe", "train_bundle"]
+__all__ = ["OwnData", "TrainingRecipe", "card", "load_recipe", "train_bundle"]

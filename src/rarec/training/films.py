@@ -12,10 +12,10 @@ from rarec.catalogue.sources.corpus import corpus_items
 from rarec.conversations import DIALOGUE_SETS, data_set_catalogue, read_ml1m, read_split
 from rarec.embed.cache import CachedEmbedder
 from rarec.errors import InputError
+from rarec.progress import OnProgress
 from rarec.retriever.data import ItemTable
 from rarec.retriever.features import PopularityScale
 from rarec.training.material import Material, Talks, sequence_of
-from rarec.training.stages import OnProgress
 
 
 def film_material(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.embed.protocol import Embedder
+from rarec.progress import OnProgress
 from rarec.ranker.tasks import recommending_turns
 from rarec.retriever.data import ConversationData, conversation_data
 from rarec.retriever.model import Retriever
@@ -16,7 +17,7 @@ from rarec.retriever.trainer import Task
 from rarec.training.figures import retriever_figures
 from rarec.training.material import Material, Talks
 from rarec.training.recipe import TrainingRecipe
-from rarec.training.stages import OnProgress, Stages
+from rarec.training.stages import Stages
 from rarec.types import Conversation
 
 

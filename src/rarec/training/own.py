@@ -18,13 +18,13 @@ from rarec.conversations import JsonlSet, read_interactions, read_jsonl
 from rarec.conversations.data_set import DataSetInfo
 from rarec.embed.cache import CachedEmbedder
 from rarec.errors import InputError
+from rarec.progress import OnProgress
 from rarec.ranker.tasks import recommending_turns
 from rarec.retriever.data import ItemTable
 from rarec.settings import StorePaths
 from rarec.training.card import Story
 from rarec.training.material import Material, Talks, sequence_of
 from rarec.training.recipe import OwnData
-from rarec.training.stages import OnProgress
 from rarec.types import Conversation, Item, ItemId
 
 log = logging.getLogger(__name__)

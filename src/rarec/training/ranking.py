@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rarec.conversations import as_served
 from rarec.embed.protocol import Embedder
+from rarec.progress import OnProgress
 from rarec.ranker.model import Ranker, RankerConfig
 from rarec.ranker.tasks import RankingTasks
 from rarec.ranker.train import ChooseTarget, Example, gains_at_10, order_of
@@ -19,7 +20,7 @@ from rarec.training.figures import mean, ranker_figures
 from rarec.training.finetuning import Finetuning
 from rarec.training.material import Material, Talks
 from rarec.training.recipe import TrainingRecipe
-from rarec.training.stages import OnProgress, Stages
+from rarec.training.stages import Stages
 from rarec.types import Conversation
 
 

@@ -9,6 +9,7 @@ from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
 from rarec.errors import InputError, StoreError
 from rarec.files import write_text
+from rarec.progress import OnProgress
 from rarec.ranker.model import RankerConfig
 from rarec.retriever.bundle import CARD, save_model, save_retriever
 from rarec.retriever.model import Retriever
@@ -20,7 +21,7 @@ from rarec.training.material import Material
 from rarec.training.own import own_material
 from rarec.training.ranking import Ranking
 from rarec.training.recipe import TrainingRecipe
-from rarec.training.stages import OnProgress, Stages
+from rarec.training.stages import Stages
 
 UNTIL = ("pretrain", "finetune", "ranker")
 

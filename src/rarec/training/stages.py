@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -11,11 +11,9 @@ import torch
 
 from rarec.errors import BundleError
 from rarec.files import write_text
+from rarec.progress import OnProgress
 from rarec.retriever.trainer import Progress, Task, TrainerConfig, train
 from rarec.training.recipe import TrainingRecipe
-
-OnProgress = Callable[[str, int, int, str], None]
-"""Called with (stage, done, total, what to show beside the bar)."""
 
 _PRETRAIN = {"seed", "retriever", "pretrain", "pretrain_loop"}
 _FINETUNE = _PRETRAIN | {"visits", "user_weight", "held_back", "finetune", "finetune_loop"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ _LISTS = ("genres", "directors", "cast", "keywords", "countries")
 _VOTES = {"imdb_votes": 1.0, "tmdb_vote_count": 25.0, "letterboxd_ratings": 0.5}
 _REQUIRED = ("id", "title", "year", "plot")
 _BATCH_ROWS = 4096
+Progress = Callable[[int, int], None]
 
 
-def corpus_items(path: str | Path, *, ids: Collection[ItemId] | None = None) -> Iterator[Item]:
+def corpus_items(
+    path: str | Path, *, ids: Collection[ItemId] | None = None, progress: Progress | None = None
+) -> Iterator[Item]:
     """Items of a corpus file in its order, one at a time.
 
     ``id`` is the corpus id as text, ``text`` the plot, attributes are genres, directors, cast, keywords,
@@ -25,26 +29,53 @@ def corpus_items(path: str | Path, *, ids: Collection[ItemId] | None = None) -> 
 
     Args:
         ids: only these, where the file has them; reading a few thousand is ten times as fast as reading all.
+        progress: called with (rows read, rows in all).
     Raises:
         InputError: there is no such file, or it is not a corpus.
         MissingExtra: pyarrow is not installed.
     """
+    with _opened(path) as file:
+        import pyarrow
+        from pyarrow import compute
+
+        names = file.schema_arrow.names
+        wanted = [name for name in (*_REQUIRED, *_LISTS, *_VOTES, "language") if name in names]
+        asked = None if ids is None else pyarrow.array(list(ids), pyarrow.string())
+        done = 0
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+            done += batch.num_rows
+            if asked is not None:
+                batch = batch.filter(compute.is_in(batch["id"].cast(pyarrow.string()), value_set=asked))
+            yield from map(_item, batch.to_pylist())
+            if progress is not None:
+                progress(done, file.metadata.num_rows)
+
+
+def corpus_popularity(path: str | Path) -> list[float]:
+    """The popularity of each item of a corpus file, in its order; thirty times as fast as reading the items.
+
+    Raises:
+        As `corpus_items`.
+    """
+    with _opened(path) as file:
+        table = file.read(columns=[name for name in _VOTES if name in file.schema_arrow.names])
+        columns = [[(votes or 0) * _VOTES[name] for votes in table[name].to_pylist()] for name in table.column_names]
+        return [max(votes) for votes in zip(*columns, strict=True)] if columns else [0.0] * file.metadata.num_rows
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """The Parquet file of a corpus. Raises as `corpus_items`."""
     try:
         import pyarrow
-        from pyarrow import compute, parquet
+        from pyarrow import parquet
     except ImportError:
         raise MissingExtra.of("pyarrow", "train", "reading the movie corpus") from None
     try:
         with parquet.ParquetFile(path) as file:
-            names = set(file.schema_arrow.names)
-            if missing := [name for name in _REQUIRED if name not in names]:
+            if missing := [name for name in _REQUIRED if name not in file.schema_arrow.names]:
                 raise InputError(f"{str(path)!r} has no column {missing[0]!r}; is it the movie corpus?")
-            wanted = [name for name in (*_REQUIRED, *_LISTS, *_VOTES, "language") if name in names]
-            asked = None if ids is None else pyarrow.array(list(ids), pyarrow.string())
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-                if asked is not None:
-                    batch = batch.filter(compute.is_in(batch["id"].cast(pyarrow.string()), value_set=asked))
-                yield from map(_item, batch.to_pylist())
+            yield file
     except FileNotFoundError:
         raise InputError(f"no file {str(path)!r}; give the path of movies.parquet") from None
     except (OSError, pyarrow.ArrowException) as error:
