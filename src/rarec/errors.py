@@ -13,7 +13,8 @@ RarecError
 │   ├── LLMTimeout
 │   ├── LLMUnavailable
 │   └── LLMRefused
-└── BudgetExceeded      a call could pass a ceiling; it was not made       exit code 6
+├── BudgetExceeded      a call could pass a ceiling; it was not made       exit code 6
+└── ReplayDiffers       a run that was done again came out otherwise       exit code 8
 """
 
 from __future__ import annotations
@@ -105,3 +106,9 @@ class BudgetExceeded(RarecError):
     def __init__(self, message: str, *, passing: bool = False) -> None:
         super().__init__(message)
         self.passing = passing
+
+
+class ReplayDiffers(RarecError):
+    """A run that was done again from what it wrote down came out otherwise."""
+
+    exit_code = 8

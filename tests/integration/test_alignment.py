@@ -185,6 +185,73 @@ def test_a_run_on_other_data_or_another_bundle_is_told_so(folder: Path, tmp_path
         run(folder, out, what)
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "done"),
+    [
+        ({"iterations": 3}, {"iterations": 6}, 6),  # a validation where it ended once, and the best weights there
+        ({"iterations": 6}, {"iterations": 5}, 6),  # nothing more to do, and more was done than the recipe says now
+        ({"iterations": 8, "patience": None}, {"iterations": 8, "patience": 1}, 8),  # it would have stopped earlier
+        ({"iterations": 8, "patience": 1}, {"iterations": 10, "patience": 9}, 10),  # it had stopped, and goes on
+    ],
+)
+def test_a_run_whose_end_was_moved_is_replayed_as_it_was(
+    folder: Path, tmp_path: Path, first: dict[str, Any], then: dict[str, Any], done: int
+) -> None:
+    moving: dict[str, Any] = {"learning_rate": 0.03, "warmup": 0, "judged_turns": 20, "proposal": 60}
+    begun, moved = (recipe(folder, sets={"n": 40, "ranked": 10}, loop={**moving, **loop}) for loop in (first, then))
+    ended = run(folder, tmp_path, begun).figures["seeds"]["0"]["iterations"]
+    assert ended == (2 if first.get("patience") else first["iterations"])
+    last = run(folder, tmp_path, moved).figures["seeds"]["0"]
+    replayed = run(folder, tmp_path, moved, replay=True)
+    assert replayed.equal is True
+    assert last["iterations"] == done
+    assert last["best"] == 3 or first["iterations"] != 3
+    again = replayed.figures["seeds"]["0"]
+    assert [again[name] for name in ("validated", "best", "stopped")] == [
+        last[name] for name in ("validated", "best", "stopped")
+    ]
+
+
+def test_an_unfinished_run_is_not_replayed_and_says_how_far_it_is(
+    folder: Path, tmp_path: Path, domain: SecondDomain
+) -> None:
+    what = recipe(folder, seeds=[0, 1], loop={"validate_every": 4})
+    broken = Counting(judge_of(domain), breaks_after=8 + 3 * 24 - 1)  # the third iteration lacks an answer
+    with pytest.raises(RuntimeError, match="plug"):
+        run(folder, tmp_path, what, judge=broken)
+    told = "seed 0 has done 2 of 4 iterations, seed 1 has done 0 of 4 iterations; run the same command without --replay"
+    with pytest.raises(StoreError, match=told):
+        run(folder, tmp_path, what, replay=True)
+    run(folder, tmp_path, what)
+    assert run(folder, tmp_path, what, replay=True).equal is True
+    longer = recipe(folder, seeds=[0, 1], loop={"validate_every": 4, "iterations": 6})
+    assert run(folder, tmp_path, longer, replay=True).equal is True  # of what was done
+    with pytest.raises(RuntimeError, match="plug"):
+        run(folder, tmp_path, longer, judge=Counting(judge_of(domain), breaks_after=24 + 1))
+    with pytest.raises(StoreError, match="seed 0 has done 5 of 6 iterations, seed 1 has done 4 of 6 iterations"):
+        run(folder, tmp_path, longer, replay=True)
+    (tmp_path / "seed-0" / "state.safetensors").write_bytes(b"damaged!")
+    with pytest.raises(BundleError, match="delete it"):
+        run(folder, tmp_path, longer, replay=True)
+    with pytest.raises(StoreError, match="there is no folder"):
+        run(folder, tmp_path / "none", what, replay=True)
+
+
+def test_weights_that_differ_without_another_set_are_told_as_well(folder: Path, tmp_path: Path) -> None:
+    loop = {"learning_rate": 0.003, "warmup": 0, "judged_turns": 20, "proposal": 60}
+    what = recipe(folder, "pg", learner={"lambda_nll": 1.0}, sets={"n": 40, "ranked": 10}, loop=loop)
+    assert run(folder, tmp_path, what).figures["seeds"]["0"]["best"] == 2
+    path = tmp_path / "seed-0" / "ledger.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        if record.get("iteration") == 1 and record["group"] == 1:
+            record["reward"] += 1e-6
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    found = run(folder, tmp_path, what, replay=True)
+    assert found.equal is False
+    assert "seed 0 departs from its run at iteration 1: reward is " in found.difference
+
+
 CHILD = """
 import sys, torch
 from pathlib import Path

@@ -105,6 +105,26 @@ def test_plan_run_and_replay(folder: Path) -> None:
     assert "equal bit for bit" in again.stdout
 
 
+def test_a_replay_that_differs_says_where_it_began(folder: Path) -> None:
+    out = folder / "run"
+    rarec("align", folder / "teas.toml", "--out", out, "--threads", "1")
+    ledger = out / "seed-4" / "ledger.jsonl"
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    for record in lines:
+        if record.get("iteration") == 1 and record["group"] == 1 and not record["turn"].startswith(("valid", "before")):
+            record["reward"] = 1 - record["reward"]
+    ledger.write_text("".join(json.dumps(record) + "\n" for record in lines))
+    differs = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1", code=8).stderr
+    told = " ".join(differs.split())
+    assert "seed 4 departs from its run at iteration 1: reward is " in told
+    assert "another processor or another build of torch" in told
+    figures = json.loads((out / "figures.json").read_text())
+    figures["made with"]["torch"] = "1.0"
+    (out / "figures.json").write_text(json.dumps(figures))
+    told = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1", code=8).stderr
+    assert "torch 1.0 then, " in " ".join(told.split())
+
+
 def test_two_runs_do_not_write_to_one_folder(folder: Path) -> None:
     out = folder / "run"
     with held_alone(out / LOCK, taken=""):
@@ -167,4 +187,5 @@ def test_what_is_wrong_is_said_before_anything_is_done(folder: Path) -> None:
     missing = rarec("align", folder / "teas.toml", "--out", folder / "none", "--report", code=3)
     assert "run the recipe first" in missing.stderr
     unfinished = rarec("align", folder / "teas.toml", "--out", folder / "none", "--replay", code=3)
-    assert "a finished run" in unfinished.stderr
+    assert "run the recipe first" in unfinished.stderr
+    assert not (folder / "none").exists()

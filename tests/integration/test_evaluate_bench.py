@@ -173,9 +173,9 @@ def test_a_replay_that_differs_says_where_and_fails(data: Path) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
     document["blocks"][0]["systems"][0]["figures"]["R@5"]["low"] += 1e-15
     path.write_text(json.dumps(document), encoding="utf-8")
-    failed = rarec("replay", out, code=1)
+    failed = rarec("replay", out, code=8)
     assert "blocks[0].systems[0].figures.R@5.low" in failed.stderr
-    rarec("replay", out, "--write", code=1)
+    rarec("replay", out, "--write", code=8)
     rarec("replay", out)
 
 

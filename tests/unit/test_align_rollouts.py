@@ -18,7 +18,7 @@ from rarec.align.ledger import Accepted, Ledger, Prompt, read_ledger
 from rarec.align.policy import ordered_log_prob
 from rarec.align.rollout import Rollout, RolloutProgress, RolloutReward, RolloutSettings, RolloutTask
 from rarec.align.rollouts import collect
-from rarec.errors import BudgetExceeded, InputError, LLMRefused, LLMTimeout, LLMUnavailable, StoreError
+from rarec.errors import BudgetExceeded, InputError, LLMRefused, LLMTimeout, LLMUnavailable, ReplayDiffers, StoreError
 from rarec.llm.budget import Budget, Spend
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
@@ -165,7 +165,7 @@ def test_a_replay_of_another_policy_is_refused_and_a_resumed_run_is_told(
 ) -> None:
     first = run(Ranker(), tmp_path / "l")
     moved = [replace(one, scores=tuple(10 * score for score in one.scores)) for one in TASKS]
-    with pytest.raises(StoreError, match="another set than the policy draws now"):
+    with pytest.raises(ReplayDiffers, match="another set than the policy draws now"):
         run(None, tmp_path / "l", tasks=moved)
     assert run(Unplugged(), tmp_path / "l", tasks=moved) == first
     assert "are of other sets than the policy draws now" in caplog.text

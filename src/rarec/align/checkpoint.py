@@ -146,6 +146,27 @@ class Checkpoint:
         self._optimiser.load_state_dict(state)
 
 
+def iterations_of(path: Path) -> int | None:
+    """How many iterations a checkpoint has, from its header alone; None if there is none.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            size = int.from_bytes(start, "little")
+            if size > path.stat().st_size:
+                raise ValueError("it has no whole header")
+            return int(_metadata(start + file.read(size))["done"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(
+            f"cannot read the checkpoint {str(path)!r}: {error}; delete it to start over, the ledger keeps the answers"
+        ) from error
+
+
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """A sha256 of weights, by which two runs are found to be equal bit for bit."""
     return _digest(tensors, {})

@@ -108,17 +108,42 @@ class Outcome:
     stopped: str
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a run did, for a replay to do the same. Settings do not tell: they may have been others at another time.
+
+    Attributes:
+        iterations: that were done.
+        validated: iterations before each validation.
+        stopped: why it ended.
+    """
+
+    iterations: int
+    validated: frozenset[int]
+    stopped: str
+
+
 class AlignmentLoop:
     """Trains a retriever in place.
 
     Args:
         llm: the judge; None replays the ledger.
         folder: for checkpoint and log; must exist.
+        course: of the run that is replayed; None goes by the settings.
     """
 
-    def __init__(self, model: Retriever, lesson: Lesson, llm: Metered | None, *, ledger: Ledger, folder: Path) -> None:
+    def __init__(
+        self,
+        model: Retriever,
+        lesson: Lesson,
+        llm: Metered | None,
+        *,
+        ledger: Ledger,
+        folder: Path,
+        course: Course | None = None,
+    ) -> None:
         self.model, self.lesson, self._llm, self._folder = model.eval(), lesson, llm, folder
-        self.ledger = ledger
+        self.ledger, self._course = ledger, course
         settings = lesson.loop
         self.scorer = Scorer(model, lesson.stock, lesson.data.messages, learn_items=settings.learn_items)
         self.reference = self._scorer_of(copy.deepcopy(model).eval())
@@ -150,14 +175,13 @@ class AlignmentLoop:
             return self._run(on_progress or (lambda _: None))
 
     def _run(self, tell: OnLoop) -> Outcome:
-        settings = self.lesson.loop
         state = self._keeper.read() or RunState()
         if self._average is not None and state.average:
             self._average.load(state.average)
         journal = Journal(self._folder, done=state.done)
         if not state.validated:
             self._validate(state, journal, tell)
-        while state.done < settings.iterations and not self._out_of_patience(state):
+        while self._goes_on(state):
             at = state.done
             watch = Watch(partial(self._tell_rollouts, tell, at, "rollouts"))
             facts = self._stepper.step(state, self._llm, watch)
@@ -166,14 +190,14 @@ class AlignmentLoop:
                 self._average.update(at)
                 state.average = self._average.weights()
             state.done += 1
-            if state.done % settings.validate_every == 0 or state.done == settings.iterations:
+            if self._is_validated(state.done):
                 self._validate(state, journal, tell)
             self._keeper.write(state)
             reward = facts.get("reward")
             tell(
                 LoopProgress(
                     state.done,
-                    settings.iterations,
+                    self._iterations,
                     reward=reward if isinstance(reward, float) else None,
                     score=state.validated[-1][1],
                 )
@@ -181,12 +205,26 @@ class AlignmentLoop:
         self.model.load_state_dict(state.best_weights)
         self.model.eval()
         self.best = state.best
-        stopped = "all iterations are done" if state.done >= settings.iterations else "no longer better on tuning turns"
-        return Outcome(state.done, state.best, tuple(state.validated), stopped)
+        return Outcome(state.done, state.best, tuple(state.validated), self._stopped(state))
 
-    def _out_of_patience(self, state: RunState) -> bool:
-        patience = self.lesson.loop.patience
-        return patience is not None and state.since_best() >= patience
+    @property
+    def _iterations(self) -> int:
+        return self.lesson.loop.iterations if self._course is None else self._course.iterations
+
+    def _goes_on(self, state: RunState) -> bool:
+        patience = self.lesson.loop.patience if self._course is None else None
+        return state.done < self._iterations and (patience is None or state.since_best() < patience)
+
+    def _is_validated(self, done: int) -> bool:
+        """The end is validated as well; a run that goes on beyond what was its end once has a validation there."""
+        if self._course is not None:
+            return done in self._course.validated
+        return done % self.lesson.loop.validate_every == 0 or done == self._iterations
+
+    def _stopped(self, state: RunState) -> str:
+        if self._course is not None:
+            return self._course.stopped
+        return "all iterations are done" if state.done >= self._iterations else "no longer better on tuning turns"
 
     def _validate(self, state: RunState, journal: Journal, tell: OnLoop) -> None:
         if self.lesson.source is None:
@@ -213,7 +251,7 @@ class AlignmentLoop:
         journal.write(_validation(state, alone, found))
 
     def _tell_rollouts(self, tell: OnLoop, done: int, stage: str, rollouts: RolloutProgress) -> None:
-        tell(LoopProgress(done, self.lesson.loop.iterations, stage, rollouts))
+        tell(LoopProgress(done, self._iterations, stage, rollouts))
 
     def judged_turns(self) -> tuple[TokenisedTurn, ...]:
         """The tuning turns that the judge is asked about; always the same."""
@@ -240,4 +278,4 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-__all__ = ["AlignmentLoop", "Lesson", "LoopProgress", "OnLoop", "Outcome", "mean"]
+__all__ = ["AlignmentLoop", "Course", "Lesson", "LoopProgress", "OnLoop", "Outcome", "mean"]

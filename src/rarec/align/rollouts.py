@@ -16,7 +16,7 @@ from rarec.align.drawing import Draw, check_enough, draw
 from rarec.align.ledger import Ledger, Prompt
 from rarec.align.rollout import Key, OnProgress, Rollout, RolloutProgress, RolloutReward, RolloutSettings, RolloutTask
 from rarec.background import BackgroundLoop
-from rarec.errors import InputError, LLMTimeout, LLMUnavailable, RarecError, StoreError
+from rarec.errors import InputError, LLMTimeout, LLMUnavailable, RarecError, ReplayDiffers, StoreError
 from rarec.llm.asking import Asked
 from rarec.llm.budget import Spend
 from rarec.llm.metered import Metered
@@ -65,6 +65,7 @@ def collect(
         LLMUnavailable: more than `settings.max_degraded` of the rollouts are degraded.
         LLMTimeout: `settings.run_deadline_s` passed.
         StoreError: the ledger cannot be written or read, does not fit the policy, or, if replayed, lacks a rollout.
+        ReplayDiffers: a replay draws other sets than the ledger has.
     """
     _check(tasks, settings)
     if llm is not None:
@@ -124,11 +125,15 @@ def _found(draws: _Draws, ledger: Ledger, *, replay: bool) -> list[Rollout | Non
         one = draws[place]
         if rollout.items != one.ids(one.columns) or rollout.shown != one.ids(one.shown):
             other += 1
-            if replay or not {item.id for item in one.task.proposal}.issuperset(rollout.items):
+            told = (
+                f"the rollout of {_named(key)} in the ledger {str(ledger.path)!r} is of another set than the policy "
+                "draws now"
+            )
+            if replay:
+                raise ReplayDiffers(told)
+            if not {item.id for item in one.task.proposal}.issuperset(rollout.items):
                 raise StoreError(
-                    f"the rollout of {_named(key)} in the ledger {str(ledger.path)!r} is of another set than the "
-                    "policy draws now; start from the weights and the seed of the run that wrote it, or take a new "
-                    "ledger"
+                    f"{told}; start from the weights and the seed of the run that wrote it, or take a new ledger"
                 )
     if other:
         log.warning("%d rollouts of the ledger are of other sets than the policy draws now; they are used", other)

@@ -90,7 +90,7 @@ def read_run(folder: str | Path) -> AlignedRun:
         StoreError: a file is missing or damaged, or the figures are not those of the turns.
     """
     folder = Path(folder)
-    figures = _figures(folder / FIGURES)
+    figures = read_figures(folder)
     report = read_report_turns(folder)
     try:
         seeds = tuple(_seed(folder, int(seed), own, report) for seed, own in figures["seeds"].items())
@@ -102,7 +102,9 @@ def read_run(folder: str | Path) -> AlignedRun:
     return AlignedRun(folder, figures, recipe, judge, date, report, seeds)
 
 
-def _figures(path: Path) -> dict[str, Any]:
+def read_figures(folder: Path) -> dict[str, Any]:
+    """figures.json, with nothing checked in it. Raises StoreError if there is none, or it is damaged."""
+    path = folder / FIGURES
     if not path.parent.is_dir():
         raise StoreError(
             f"there is no folder {str(path.parent)!r}; run the recipe first, or name its folder with --out"

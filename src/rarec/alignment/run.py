@@ -13,7 +13,7 @@ from typing import Any
 
 from rarec.align.checkpoint import digest
 from rarec.align.ledger import Ledger
-from rarec.align.loop import AlignmentLoop, Lesson, LoopProgress, Outcome
+from rarec.align.loop import AlignmentLoop, Course, Lesson, LoopProgress, Outcome
 from rarec.align.measuring import MEASURE, Measured, measure_alone
 from rarec.align.parts import Parts, flat
 from rarec.align.rollout import RolloutProgress, RolloutReward
@@ -26,6 +26,7 @@ from rarec.alignment.people import People, gather_people, learner_for_people
 from rarec.alignment.plan import AlignPlan, plan_of, prices_of
 from rarec.alignment.reading import FIGURES, seed_folder
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge, identity
+from rarec.alignment.replaying import MADE_WITH, Finished, finished_run, made_with
 from rarec.alignment.report_turns import report_turns, write_report_turns
 from rarec.alignment.turn_results import (
     TurnResult,
@@ -37,7 +38,7 @@ from rarec.alignment.turn_results import (
 )
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
-from rarec.errors import InputError, StoreError
+from rarec.errors import InputError, ReplayDiffers, StoreError
 from rarec.feedback import FeedbackEvent
 from rarec.files import held_alone, write_text
 from rarec.llm.cached import AnswerFile
@@ -86,11 +87,13 @@ class AlignResult:
         figures: as in figures.json.
         bundles: the aligned bundle of each seed.
         equal: whether a replay ended with the weights of the run that it replays, bit for bit; None if it is no replay.
+        difference: where a replay that is not equal departs, and what may be the cause.
     """
 
     figures: Mapping[str, Any]
     bundles: tuple[Path, ...]
     equal: bool | None = None
+    difference: str = ""
 
 
 def plan(recipe: AlignRecipe, *, out: Path, resources: Resources) -> AlignPlan:
@@ -106,41 +109,57 @@ def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool 
             results of the report turns; see `reading.read_run`.
         replay: train anew from the ledgers, without the judge, into a folder ``replay`` of each seed.
     Raises:
-        StoreError: another process is at work in the folder.
+        StoreError: another process is at work in the folder, or there is no finished run to replay.
+        ReplayDiffers: a replay draws other sets than the ledger has.
         RarecError: see `AlignmentLoop.run`, `gather`, `judge_of`, `Material.check_fits` and `check_size`.
     """
+    if replay and not out.is_dir():
+        raise StoreError(f"there is no folder {str(out)!r}; run the recipe first, or name its folder with --out")
     taken = (
         f"another rarec align is at work in {str(out)!r}; wait until it has ended, or choose another folder with --out"
     )
     with held_alone(out / LOCK, taken=taken):
-        return _aligned(recipe, out, resources, replay=replay)
+        return _aligned(recipe, out, resources, finished_run(recipe, out) if replay else None)
 
 
-def _aligned(recipe: AlignRecipe, out: Path, resources: Resources, *, replay: bool) -> AlignResult:
+def _aligned(recipe: AlignRecipe, out: Path, resources: Resources, finished: Finished | None) -> AlignResult:
+    """`finished`: the run that is replayed."""
     material, people = _gathered(recipe, out, resources)
-    llm = None if replay or people is not None else _metered(recipe, material, out, resources)
-    before = _read_figures(out / FIGURES) if replay else {}
+    llm = None if finished is not None or people is not None else _metered(recipe, material, out, resources)
+    asked = PEOPLE if people is not None else str(finished.figures.get("judge", "")) if finished is not None else ""
     figures: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
         "measure": MEASURE,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "judge": llm.name if llm is not None else PEOPLE if people is not None else before.get("judge", ""),
+        "judge": asked if llm is None else llm.name,
+        MADE_WITH: made_with(),
         "learned from": _learned_from(recipe, material, people),
         "seeds": {},
     }
     bundles: list[Path] = []
     results: list[tuple[TurnResult, ...]] = []
+    departures: list[str] = []
     for seed in recipe.seeds:
         run = _Seed(recipe, material, seed_folder(out, seed), seed, resources, people)
-        figures["seeds"][str(seed)] = run.run(llm, replay=replay)
+        own = run.run(llm) if finished is None else _replayed(run, seed, finished)
+        if finished is not None and not finished.has_weights(seed, own["weights"]):
+            departures.append(finished.departure(seed, run.folder))
+        figures["seeds"][str(seed)] = own
         results.append(run.results)
         bundles.append(run.folder / BUNDLE)
     figures["mean of seeds"] = _mean_of(results)
-    if replay:
-        return AlignResult(figures, tuple(bundles), _same(figures, before))
+    if finished is not None:
+        return AlignResult(figures, tuple(bundles), not departures, "; ".join(departures))
     write_report_turns(out, report_turns(material, _reported(recipe, material), results))
     write_text(out / FIGURES, json.dumps(figures, indent=2) + "\n")
     return AlignResult(figures, tuple(bundles))
+
+
+def _replayed(run: _Seed, seed: int, finished: Finished) -> dict[str, Any]:
+    try:
+        return run.run(None, finished.courses[seed])
+    except ReplayDiffers as error:
+        raise ReplayDiffers(f"{error}: {finished.departure(seed, run.folder)}") from error
 
 
 def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> tuple[Material, People | None]:
@@ -189,15 +208,20 @@ class _Seed:
         self._identity = identity(recipe.deciding(), material.content, seed, *ranker)
         self._parts = _parts(recipe, material, seed, ranker)
 
-    def run(self, llm: Metered | None, *, replay: bool) -> dict[str, Any]:
-        """Train, measure, and write the turns' results and the bundle; the figures."""
+    def run(self, llm: Metered | None, course: Course | None = None) -> dict[str, Any]:
+        """Train, measure, and write the turns' results and the bundle; the figures.
+
+        Args:
+            course: replay it, into a folder of its own.
+        """
         with stage(self._tell, f"seed {self._seed}: read the ledger"):
             ledger = Ledger(self.folder / LEDGER, recipe=self._identity, parts=self._parts)
-        if replay:
+        if course is not None:
             self.folder = self.folder / REPLAY
             shutil.rmtree(self.folder, ignore_errors=True)
         _make(self.folder)
-        loop = AlignmentLoop(self._material.retriever(), self._lesson(), llm, ledger=ledger, folder=self.folder)
+        model = self._material.retriever()
+        loop = AlignmentLoop(model, self._lesson(), llm, ledger=ledger, folder=self.folder, course=course)
         outcome = loop.run(self._told)
         figures = self._figures(loop, outcome, llm)
         self._write_bundle(loop, figures)
@@ -329,19 +353,6 @@ def _mean_of(seeds: Sequence[Sequence[TurnResult]]) -> dict[str, dict[str, Any]]
         }
         for name in (figure.name for figure in figures_of(seeds[0]))
     }
-
-
-def _read_figures(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot read {str(path)!r}: {error}; there must be a finished run to replay") from error
-    return dict(found)
-
-
-def _same(figures: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    own, theirs = figures["seeds"], before.get("seeds", {})
-    return all(theirs.get(seed, {}).get("weights") == found["weights"] for seed, found in own.items())
 
 
 def _make(folder: Path) -> None:

@@ -59,9 +59,11 @@ def align(
     report turn before and after, and a page that shows all of it, report.html. After Ctrl-C or a crash the same command
     goes on without paying twice.
 
+    --replay ends with exit code 8 if the weights differ, and says at which iteration that began.
+
     Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
     """
-    from rarec.errors import InputError
+    from rarec.errors import InputError, ReplayDiffers
 
     if dry_run + replay + report > 1:
         raise InputError("--dry-run, --replay and --report do not go together; give one of them")
@@ -95,9 +97,9 @@ def align(
         return
     _show_figures(result.figures)
     if result.equal is not None:
-        out().print("The weights are equal bit for bit." if result.equal else "The weights are NOT those of the run.")
         if not result.equal:
-            raise typer.Exit(1)
+            raise ReplayDiffers(f"the weights are NOT those of the run: {result.difference}")
+        out().print("The weights are equal bit for bit.")
     out().print(f"Wrote {', '.join(map(str, result.bundles))}.")
     if not replay:
         _write_page(folder)

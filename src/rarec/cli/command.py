@@ -24,6 +24,7 @@ EXIT_CODES = {
     5: "embedder failed",
     6: "language model failed",
     7: "promotion refused",
+    8: "a replay differs from its run",
     130: "stopped by Ctrl-C",
 }
 """What `rarec` returns. Leaving a chat by Ctrl-C is 0: it is one of the ways out."""

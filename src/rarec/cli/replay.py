@@ -11,8 +11,6 @@ from rarec.cli.command import command
 from rarec.cli.console import err, out, plain
 from rarec.cli.evaluation import show_results, telling
 
-DIFFERS = 1
-
 
 @command
 def replay(
@@ -27,10 +25,11 @@ def replay(
     """Compute the figures of a run again from its own predictions, without its data set, a model or a network.
 
     They must be identical to those in metrics.json, to the last digit; if not, the first difference is shown and the
-    exit code is 1. With --write the figures and the page are written anew.
+    exit code is 8. With --write the figures and the page are written anew.
 
     Example: rarec replay runs/bench
     """
+    from rarec.errors import ReplayDiffers
     from rarec.evaluate.runner import finish
     from rarec.evaluate.runner import replay as compute
 
@@ -45,4 +44,4 @@ def replay(
         out().print(f"Identical: {len(again.results.blocks)} tables of {folder}, to the last digit.")
         return
     err().print(f"The figures differ from metrics.json, first at {plain(again.difference)}", style="red")
-    raise typer.Exit(DIFFERS)
+    raise typer.Exit(ReplayDiffers.exit_code)
