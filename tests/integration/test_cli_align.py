@@ -80,6 +80,8 @@ def test_plan_run_and_replay(folder: Path) -> None:
 
     done = rarec("align", folder / "teas.toml", "--out", out, "--threads", "1")
     assert "after the judge" in done.stdout
+    kept = re.search(r"Seed 4: (.*) \(best on tuning turns; 2 run\), on 3 turns", done.stdout)
+    assert kept is not None
     for stage in ("read the ledger", "validation", "rollouts", "figures before", "figures after"):
         assert f"seed 4: {stage}" in done.stderr
     assert "write the page: done" in done.stderr
@@ -90,7 +92,9 @@ def test_plan_run_and_replay(folder: Path) -> None:
     assert sorted(path.name for path in bundle.iterdir()) == [
         "CARD.md", "ranker.json", "ranker.safetensors", "retriever.json", "retriever.safetensors",
     ]  # fmt: skip
-    assert "| after the judge |" in (bundle / "CARD.md").read_text()
+    card = (bundle / "CARD.md").read_text()
+    assert "| after the judge |" in card
+    assert f"- **Kept**: {kept[1]} (best on tuning turns; 2 run)." in card
 
     assert "dialogues show nothing" in " ".join(done.stdout.split())  # three turns
     assert "One seed" in done.stdout

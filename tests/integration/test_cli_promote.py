@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -129,3 +130,32 @@ def test_what_is_wrong_is_said(store: Path, tmp_path: Path) -> None:
     assert "retriever.json" in rarec("promote", tmp_path / "nothing", *given, code=3).stderr
     assert "margin" in rarec("promote", one, *given, "--margin", "-1", code=2).stderr
     assert "no store" in rarec("promote", one, "--data-set", "teas", "--store", tmp_path / "no", code=3).stderr
+
+
+def test_what_an_endpoint_would_cost_is_said_before_it_is_asked(store: Path, tmp_path: Path) -> None:
+    text = (
+        '[data]\nname = "teas"\nfolder = "data"\n[judge]\nkind = "endpoint"\nmodel = "m"\n'
+        'base_url = "http://127.0.0.1:9"\napi_key_env = "NO_SUCH_KEY"\n[sets]\nn = 5\nranked = 5\n'
+        "[budget]\ncalls = 239\n[judge.prices]\ninput = 1.0\noutput = 2.0\n"
+    )
+    (tmp_path / "teas.toml").write_text(text)
+    given = ("--store", store, "--recipe", tmp_path / "teas.toml", "--threads", "1")
+    said = rarec("promote", tmp_path / "one", *given, "--plan").stdout
+    assert "240 = 120 under the live bundle + 120 under the new one; 0 are answered" in said
+    assert "The budget allows 239 calls" in said
+    assert re.search(r"money, at most +\S [0-9.]+ USD", said)
+    document = json.loads(rarec("promote", tmp_path / "one", *given, "--plan", "--json").stdout)
+    assert (document["calls"], document["turns"], document["items"]) == (240, 120, 20)
+    assert 0 < document["usd"] < document["usd_most"]
+    assert not list((store / "promotion").glob("asked/*"))
+    assert not (store / "promotion" / "decisions.jsonl").exists()
+
+    refused = rarec("promote", tmp_path / "one", *given, "--dry-run", "--json", code=2)  # there is no key
+    assert "240 = 120 under the live bundle" in refused.stderr.partition("NO_SUCH_KEY")[0]
+    assert list(json.loads(refused.stdout)) == ["error"]
+
+    (tmp_path / "teas.toml").write_text(text.partition("[judge]")[0] + '[judge]\nkind = "local"\n')
+    local = rarec("promote", tmp_path / "one", *given, "--plan").stdout
+    assert "no prices" in local
+    alone = ("--store", store, "--data", tmp_path / "data", "--data-set", "teas", "--plan")
+    assert re.search(r"calls +\S none", rarec("promote", tmp_path / "one", *alone).stdout)

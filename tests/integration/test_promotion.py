@@ -28,7 +28,8 @@ from rarec.feedback import FeedbackEvent
 from rarec.live import LiveBundle, read_live
 from rarec.llm.protocol import LLM, OnText
 from rarec.promotion import Promotion, Question, Resources, decide, promote, roll_back
-from rarec.promotion.run import recipe_of_store
+from rarec.promotion.plan import PromotionPlan
+from rarec.promotion.run import plan, recipe_of_store
 from rarec.promotion.switch import only_one
 from rarec.prompt import PromptTemplate
 from rarec.retriever.bundle import load_retriever, read_manifest, save_retriever
@@ -343,6 +344,30 @@ def test_a_store_is_asked_for_with_its_own_prompt(tmp_path: Path) -> None:
     settings = Settings.model_validate({"llm": {"template": str(own)}})
     found, _ = recipe_of_store(settings, name="games", folder=tmp_path, split="valid")
     assert found.rollouts(0).template == PromptTemplate.load(own)
+
+
+def test_the_plan_counts_the_calls_that_are_made(folder: Path, store: Path, domain: SecondDomain) -> None:
+    question = Question(folder / "good", recipe(folder))
+
+    def planned(judge: LLM) -> PromotionPlan:
+        return plan(store, question, Resources(folder / "cache.sqlite", EMBEDDER, judge))
+
+    broken = Counting(judge_of(domain), breaks_after=50)
+    before = planned(broken)
+    assert broken.asked == 0
+    assert before.live == before.new == before.turns
+    assert before.tokens_most > before.tokens > 0
+    assert before.usd is None
+    with pytest.raises(RuntimeError, match="plug"):
+        asked(folder, store, judge=broken)
+    rest, judge = planned(broken), Counting(judge_of(domain))
+    assert rest.calls == before.calls - 50
+    found = asked(folder, store, judge=judge)
+    assert judge.asked == rest.calls
+    assert (found.verdict.turns, found.verdict.dialogues) == (before.turns, before.dialogues)
+    # The new bundle is live now, and both have been asked about.
+    again = plan(store, Question(folder / "poor", recipe(folder)), Resources(folder / "cache.sqlite", EMBEDDER, judge))
+    assert (again.calls, again.tokens, again.tokens_most) == (0, 0, 0)
 
 
 def test_only_one_promotion_at_a_time(folder: Path, store: Path) -> None:

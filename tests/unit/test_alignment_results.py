@@ -24,7 +24,7 @@ from rarec.alignment.report_turns import (
 )
 from rarec.alignment.slicing import gains_by_slice, turn_slices
 from rarec.alignment.turn_results import TURNS, Served, TurnResult, figures_of, read_turn_results, write_turn_results
-from rarec.alignment.verdicts import cautions, verdict
+from rarec.alignment.verdicts import cautions, chosen_weights, verdict
 from rarec.errors import InputError, StoreError
 from rarec.evaluate.bootstrap import interval
 from rarec.evaluate.gold import GoldExample, GoldItem
@@ -379,3 +379,10 @@ def test_a_moving_average_looks_back_and_passes_over_what_is_not_known() -> None
     assert moving_average([4.0, nan, 2.0, 6.0], 2) == [4.0, 4.0, 2.0, 4.0]
     assert isnan(moving_average([nan, 1.0], 1)[0])
     assert moving_average([], 3) == []
+
+
+def test_the_weights_that_are_kept_in_words() -> None:
+    assert chosen_weights({"best": 38, "iterations": 1040}) == (
+        "weights of iteration 38 (best on tuning turns; 1,040 run)"
+    )
+    assert chosen_weights({"best": 0, "iterations": 4}).startswith("the weights that were started from (best")

@@ -9,6 +9,7 @@ from rarec.alignment.figures import figures_named
 from rarec.alignment.material import Material
 from rarec.alignment.people import People
 from rarec.alignment.recipe import AlignRecipe, RecordedConfig
+from rarec.alignment.verdicts import chosen_weights
 
 
 def card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material, people: People | None = None) -> str:
@@ -22,8 +23,9 @@ A retriever for the embedder `{material.embedder.name}`, aligned with `{learner}
 beside the unchanged ranker of the bundle that it was started from.
 
 - **Started from**: the bundle in `{material.bundle.name}`; see its card for what that was trained on.
-- **Learned from**: {len(material.learn)} turns of `{recipe.data.name}` {recipe.data.training}, {figures["best"]} of
-  {figures["iterations"]} iterations, {figures["calls"]} calls of the judge.
+- **Learned from**: {len(material.learn)} turns of `{recipe.data.name}` {recipe.data.training},
+  {figures["calls"]} calls of the judge.
+- **Kept**: {chosen_weights(figures)}.
 - **Chosen on**: NDCG@10 after the judge on turns of {recipe.data.tuning}.
 - **Not for**: other domains or languages without training; decisions about people.
 
@@ -45,8 +47,9 @@ A retriever for the embedder `{material.embedder.name}`, aligned with `{recipe.l
 what they were shown, beside the unchanged ranker of the bundle that it was started from.
 
 - **Started from**: the bundle in `{material.bundle.name}`; see its card for what that was trained on.
-- **Learned from**: {people.shown:,} shown sets of {len(material.learn):,} turns, {figures["best"]} of
-  {figures["iterations"]} iterations. No model was asked. Events left out: {left_out}.
+- **Learned from**: {people.shown:,} shown sets of {len(material.learn):,} turns. No model was asked.
+  Events left out: {left_out}.
+- **Kept**: {chosen_weights(figures)}.
 - **Chosen on**: the mean of NDCG@10 and of the agreement with the feedback, on held-out conversations.
 - **Off-policy**: another policy chose what was shown. What it never showed, nobody could like: the figures favour it.
 - **Not for**: other domains or languages without training; decisions about people.

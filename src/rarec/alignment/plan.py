@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rarec.align.measuring import best_lists
@@ -83,7 +84,7 @@ def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None
     if isinstance(recipe.judge, PeopleJudge):
         learning = validation = report = 0
     calls = learning + validation + report
-    about, most = _of_a_call(recipe, material) if calls else (Spend(), Spend())
+    about, most = spend_of_a_call(recipe, material, material.learn) if calls else (Spend(), Spend())
     found = AlignPlan(
         turns=turns,
         left_out=material.left_out,
@@ -102,7 +103,7 @@ def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None
     )
     if isinstance(recipe.judge, PeopleJudge):
         return found
-    remarks = (_of_judge(recipe, material) if judge is None else "", _of_sets(recipe), _of_budget(recipe, calls))
+    remarks = (_of_judge(recipe, material) if judge is None else "", _of_sets(recipe), over_budget(recipe, calls))
     return replace(found, remarks=tuple(filter(None, remarks)))
 
 
@@ -135,16 +136,21 @@ def _of_sets(recipe: AlignRecipe) -> str:
     )
 
 
-def _of_budget(recipe: AlignRecipe, calls: int) -> str:
+def over_budget(recipe: AlignRecipe, calls: int) -> str:
+    """A remark where the budget of calls does not suffice; else empty."""
     ceiling = recipe.budget.calls
     if ceiling is None or ceiling >= calls:
         return ""
     return f"budget.calls = {ceiling:,} is less than these calls: the run would stop there, and go on with more."
 
 
-def _of_a_call(recipe: AlignRecipe, material: Material) -> tuple[Spend, Spend]:
-    """The mean call of a few turns, about; and the longest, at most."""
-    prices, chosen = prices_of(recipe), material.learn[:: max(1, len(material.learn) // _SAMPLE)][:_SAMPLE]
+def spend_of_a_call(recipe: AlignRecipe, material: Material, turns: Sequence[TokenisedTurn]) -> tuple[Spend, Spend]:
+    """The mean call of a few of these turns, at least one, about; and the longest, at most.
+
+    Raises:
+        InputError: the catalogue has fewer items than a set.
+    """
+    prices, chosen = prices_of(recipe), turns[:: max(1, len(turns) // _SAMPLE)][:_SAMPLE]
     requests = _requests(recipe, material, chosen)
     read = sum(len(m.content.encode("utf-8", "surrogatepass")) for r in requests for m in r.messages)
     tokens = round(read / len(requests) / _BYTES_A_TOKEN)
@@ -152,7 +158,7 @@ def _of_a_call(recipe: AlignRecipe, material: Material) -> tuple[Spend, Spend]:
     return Spend.of_call(tokens, written, prices), max((most_of(r, prices) for r in requests), key=lambda s: s.tokens)
 
 
-def _requests(recipe: AlignRecipe, material: Material, turns: tuple[TokenisedTurn, ...]) -> list[CompletionRequest]:
+def _requests(recipe: AlignRecipe, material: Material, turns: Sequence[TokenisedTurn]) -> list[CompletionRequest]:
     settings = recipe.rollouts(0)
     items = {item.id: item for item in material.stock.items}
     scorer = Scorer(material.retriever(), material.stock, material.data.messages)

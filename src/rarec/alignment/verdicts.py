@@ -25,6 +25,13 @@ def counts(turns: int, dialogues: int) -> str:
     return f"{_plural(turns, 'turn')} of {_plural(dialogues, 'dialogue')}"
 
 
+def chosen_weights(figures: Mapping[str, Any]) -> str:
+    """``weights of iteration 38 (best on tuning turns; 40 run)``; `figures` are a seed's part of figures.json."""
+    best, done = figures["best"], figures["iterations"]
+    which = f"weights of iteration {quantity(best)}" if best else "the weights that were started from"
+    return f"{which} (best on tuning turns; {quantity(done)} run)"
+
+
 def cautions(seeds: Sequence[Mapping[str, Any]]) -> list[str]:
     """What to know before a figure is believed; `seeds` are those of figures.json."""
     said: list[str] = []

@@ -12,6 +12,7 @@ import typer
 from rarec.cli.command import Interrupted, command
 from rarec.cli.console import err, out
 from rarec.cli.evaluation import RUNS
+from rarec.cli.plans import cost_rows, two_columns
 from rarec.cli.progress import LOADING, staged
 from rarec.progress import stage
 
@@ -123,9 +124,6 @@ def _page_of(folder: Path) -> Path:
 
 
 def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
-    from rich.table import Table
-
-    table = Table("", "", title=f"What {recipe.name} would ask at most", title_justify="left", show_header=False)
     people = recipe.judge.kind == "people"
     left_out = "events left out" if people else "others recommend nothing new"
     held_out = "held-out turns" if people else "other turns" if recipe.data.report else "tuning turns"
@@ -138,15 +136,10 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
         ("iterations", f"{recipe.loop.iterations:,} of {recipe.loop.batch} turns, {plan.epochs:.1f} epochs"),
         ("seeds", str(len(recipe.seeds))),
         ("calls", calls),
-        ("tokens, about", f"{plan.tokens:,}"),
-        ("tokens, at most", f"{plan.tokens_most:,}"),
-        ("money, about", "no prices" if plan.usd is None else f"{plan.usd:,.2f} USD"),
-        ("money, at most", "no prices" if plan.usd_most is None else f"{plan.usd_most:,.2f} USD"),
+        *cost_rows(plan),
         ("memory, about", f"{plan.memory_bytes / 2**20:,.0f} MiB"),
     ]
-    for row in rows:
-        table.add_row(*row)
-    out().print(table)
+    out().print(two_columns(f"What {recipe.name} would ask at most", rows))
     for remark in plan.remarks:
         out().print(remark)
 
@@ -156,12 +149,12 @@ def _show_figures(figures: Mapping[str, Any]) -> None:
 
     from rarec.alignment.comparing import Comparison
     from rarec.alignment.figures import figures_named
-    from rarec.alignment.verdicts import cautions, verdict
+    from rarec.alignment.verdicts import cautions, chosen_weights, verdict
 
     seeds, means = figures["seeds"], figures["mean of seeds"]
     measured = figures_named(means)
     for seed, found in seeds.items():
-        title = f"Seed {seed}: {found['best']} of {found['iterations']} iterations, on {found['on']}"
+        title = f"Seed {seed}: {chosen_weights(found)}, on {found['on']}"
         table = Table("figure", "before", "after", "gain", "95 %", title=title, title_justify="left")
         for figure in measured:
             part = found[figure.name]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rarec.cli.command import REFUSED, Interrupted, command
-from rarec.cli.console import out, plain, print_json
+from rarec.cli.console import err, out, plain, print_json
 from rarec.cli.options import DATA, STORE, AsJson, Store
+from rarec.cli.plans import cost_rows, two_columns
 from rarec.cli.progress import LOADING, staged
 from rarec.progress import stage
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from rarec.alignment import AlignRecipe
     from rarec.promotion import Promotion, Question
+    from rarec.promotion.plan import PromotionPlan
 
 SPLIT = "valid"
 
@@ -57,7 +59,13 @@ def promote(
         float | None, typer.Option(metavar="SHARE", help="Of the interval. Default: 0.98, see docs/promotion.md.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Decide and write it down, but replace nothing; the judge is asked.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Decide and write it down, but replace nothing; the judge is asked, --plan says how much."
+        ),
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what the judge would be asked and what it would cost; ask nothing.")
     ] = False,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Make the bundle live again that was so before; takes no NEW.")
@@ -76,15 +84,15 @@ def promote(
     the difference, paired and by dialogue, lies above minus the margin; else the command ends with exit code 7 and
     nothing is replaced. Turns that the new bundle was aligned to or chosen on do not count. The bundle before is kept.
     Decisions are written to promotion/decisions.jsonl in the store, and answers of the judge beside them, so that
-    nothing is asked twice.
+    nothing is asked twice. Before an endpoint is asked anything, what that may cost is shown on stderr.
 
     Example: rarec promote runs/mine/seed-0/bundle --store my-store --recipe mine.toml, then with --rollback to undo it
     """
     from rarec.errors import InputError
 
     if rollback:
-        if new is not None or dry_run:
-            raise InputError("--rollback takes neither NEW nor --dry-run; it goes back to the bundle before")
+        if new is not None or dry_run or plan:
+            raise InputError("--rollback takes neither NEW nor --dry-run nor --plan; it goes back to the bundle before")
         _roll_back(store, as_json)
         return
     if new is None:
@@ -94,6 +102,7 @@ def promote(
 
         from rarec.promotion import Resources
         from rarec.promotion import promote as decide
+        from rarec.promotion.run import plan as plan_it
     question = _question(
         store, new, recipe, data=data, data_set=data_set, split=split, margin=margin, level=level, dry_run=dry_run
     )
@@ -101,11 +110,20 @@ def promote(
     torch.set_num_threads(threads or before)
     try:
         with staged(unit="done") as tell:
-            found = decide(store, question, Resources(cache=cache, progress=tell))
+            resources = Resources(
+                cache=cache, progress=tell, planned=lambda planned: err().print(_two_columns(planned, question))
+            )
+            if plan:
+                planned = plan_it(store, question, resources)
+            else:
+                found = decide(store, question, resources)
     except KeyboardInterrupt:
         raise Interrupted("What was answered is kept; run the same command again to go on.") from None
     finally:
         torch.set_num_threads(before)
+    if plan:
+        _show_plan(planned, question, as_json=as_json)
+        return
     if as_json:
         print_json(_document(found))
     else:
@@ -174,13 +192,32 @@ def _show(found: Promotion, question: Question) -> None:
     out().print(f"Live: {plain(str(found.live))}. Figures of each turn: {plain(str(found.figures))}.")
 
 
-def _table(found: Promotion, question: Question) -> Table:
-    from rich.table import Table
+def _two_columns(plan: PromotionPlan, question: Question) -> Table:
+    calls = f"{plan.calls:,} = {plan.live:,} under the live bundle + {plan.new:,} under the new one"
+    rows = [
+        ("held-out turns, dialogues", f"{plan.turns:,}, {plan.dialogues:,}"),
+        ("items", f"{plan.items:,}"),
+        ("calls", f"{calls}; {2 * plan.turns - plan.calls:,} are answered" if not question.alone else "none"),
+        *cost_rows(plan),
+    ]
+    return two_columns("What the decision would ask at most", rows)
 
+
+def _show_plan(plan: PromotionPlan, question: Question, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**asdict(plan), "calls": plan.calls})
+        return
+    from rarec.alignment.plan import over_budget
+
+    out().print(_two_columns(plan, question))
+    if remark := over_budget(question.recipe, plan.calls):
+        out().print(remark)
+
+
+def _table(found: Promotion, question: Question) -> Table:
     verdict, data = found.verdict, question.recipe.data
     after = "of the retriever's order" if question.alone else "after the judge"
     title = f"NDCG@10 {after}, new items, held-out turns of {data.name} {data.tuning}"
-    table = Table("", "", title=plain(title), title_justify="left", show_header=False)
     rows = [
         ("turns, dialogues", f"{verdict.turns:,}, {verdict.dialogues:,}"),
         ("live", f"{verdict.live:.4f}"),
@@ -190,9 +227,7 @@ def _table(found: Promotion, question: Question) -> Table:
         ("allowed loss", f"{verdict.margin:.4f} ({verdict.share:.1%})"),
         ("verdict", "promote" if verdict.promoted else "refuse"),
     ]
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return two_columns(title, rows)
 
 
 def _document(found: Promotion) -> dict[str, Any]:

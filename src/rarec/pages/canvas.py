@@ -43,10 +43,16 @@ def tick_text(value: float, *, digits: int) -> str:
     return "0" if not round(value, 6) else f"{value:.{digits}f}".removeprefix("0")
 
 
-def rows_of(names: Sequence[str], *, right: float, above: int = 0, width: float = WIDE) -> tuple[Canvas, Axes]:
-    """Axes with one line a name, the first on top, and room for lines above it."""
-    shown = [shortened(clean(name), _NAME) for name in names]
-    left = 14 + 5.7 * max(map(len, shown))
+def rows_of(
+    names: Sequence[str], *, right: float, above: int = 0, width: float = WIDE, also: Sequence[str] = ()
+) -> tuple[Canvas, Axes]:
+    """Axes with one line a name, the first on top, and room for lines above it.
+
+    Args:
+        also: names of other axes, which then begin at the same place.
+    """
+    shown, others = ([shortened(clean(name), _NAME) for name in some] for some in (names, also))
+    left = 14 + 5.7 * max(map(len, [*shown, *others]))
     figure, axes = axes_of(width, TOP + 30 + _ROW * (len(names) + above), left=left, bottom=30, right=right)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), shown, parse_math=False, color=INK)

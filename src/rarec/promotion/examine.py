@@ -62,7 +62,7 @@ class Examination:
             if self.alone:
                 with stage(self.tell, f"measure {name}"):
                     return measure_alone(scorer, self.turns)
-            ledger = Ledger(self.folder / f"ledger-{self._identity(bundle)[:16]}.jsonl", recipe=self._identity(bundle))
+            ledger = Ledger(self._path(bundle), recipe=self._identity(bundle))
             examiner = Examiner(replace(self.recipe.rollouts(0), groups=1), ledger)
 
             def told(at: RolloutProgress) -> None:
@@ -70,6 +70,21 @@ class Examination:
 
             found = examiner.measure(scorer, self.turns, self._llm(bundle), at=0, name=_OCCASION, progress=told)
             return found.judged
+
+    def unanswered(self, bundle: Bundle) -> int:
+        """About how many turns the judge must still be asked under a bundle; nothing is written.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        if self.alone:
+            return 0
+        path = self._path(bundle)
+        known = len(Ledger(path, recipe=self._identity(bundle))) if path.exists() else 0
+        return len(self.turns) - known
+
+    def _path(self, bundle: Bundle) -> Path:
+        return self.folder / f"ledger-{self._identity(bundle)[:16]}.jsonl"
 
     def _llm(self, bundle: Bundle) -> Metered:
         llm = self.judge or judge_of(self.recipe, replace(self.material, bundle=bundle.folder))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material, gather
-from rarec.alignment.recipe import AlignRecipe, PeopleJudge, identity, parse_align_recipe
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge, identity, parse_align_recipe
 from rarec.assembly import read_settings
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
@@ -21,6 +23,7 @@ from rarec.promotion.examine import Examination, turns_digest
 from rarec.promotion.gate import LEAST_DIALOGUES, LEVEL, Verdict, check_enough, check_rule, decide
 from rarec.promotion.held_out import held_out
 from rarec.promotion.models import RETRIEVER, Bundle, check_successor, read_bundle
+from rarec.promotion.plan import PromotionPlan, plan_of
 from rarec.promotion.switch import go_live, install, only_one
 from rarec.settings import Settings, StorePaths
 
@@ -67,12 +70,14 @@ class Resources:
         cache: file of embeddings; None keeps them in the store.
         embedder, judge: instead of those that the store and the recipe name.
         progress: see `rarec.progress.OnProgress`.
+        planned: told what an endpoint will be asked, before it is.
     """
 
     cache: Path | None = None
     embedder: Embedder | None = None
     judge: LLM | None = None
     progress: OnProgress | None = None
+    planned: Callable[[PromotionPlan], None] | None = None
 
     def tell(self, name: str, done: int, total: int, text: str) -> None:
         """Report progress, where somebody wants it."""
@@ -123,6 +128,12 @@ def recipe_of_store(settings: Settings, *, name: str, folder: Path, split: str) 
     return parse_align_recipe(values, source="the store's settings"), settings.llm.kind == "none"
 
 
+def plan(store: Path, question: Question, resources: Resources) -> PromotionPlan:
+    """What `promote` would ask. Only embeddings are made and kept. Raises as `promote` does before it asks."""
+    with _prepared(store, question, resources) as (_, examination, live, new):
+        return plan_of(examination, live, new)
+
+
 def promote(store: Path, question: Question, resources: Resources) -> Promotion:
     """Decide, write it down, and switch if the verdict says so.
 
@@ -136,16 +147,11 @@ def promote(store: Path, question: Question, resources: Resources) -> Promotion:
             changed by hand meanwhile.
         RarecError: of the judge, see `rarec.alignment.material.judge_of` and `rarec.align.rollouts.collect`.
     """
-    paths, settings = StorePaths(store), read_settings(store)
-    embedder = embedder_from(settings.embedder) if resources.embedder is None else resources.embedder
-    with only_one(paths):
-        live = read_bundle(paths.bundle, embedder=embedder.name)
-        new = read_bundle(question.new, embedder=embedder.name)
-        check_successor(new, live)
-        material = _gathered(question.recipe, live, paths, embedder, resources)
-        turns = held_out(material, question.recipe.data, new)
-        check_enough(len({turn.turn.dialogue for turn in turns}), least=question.least)
-        old, own = _measured(question, material, turns, (live, new), paths, resources)
+    with _prepared(store, question, resources) as (paths, examination, live, new):
+        material, turns = examination.material, examination.turns
+        if resources.planned is not None and isinstance(question.recipe.judge, EndpointJudge) and not question.alone:
+            resources.planned(plan_of(examination, live, new))
+        old, own = examination.figures(live, "the live bundle"), examination.figures(new, "the new bundle")
         with stage(resources.tell, "compare"):
             verdict = decide(
                 own, old, [turn.turn.dialogue for turn in turns],
@@ -160,8 +166,25 @@ def promote(store: Path, question: Question, resources: Resources) -> Promotion:
         decisions.decided(verdict, {**about, "figures": figures})
         switched = verdict.promoted and not question.dry_run
         if switched:
-            _switch(paths, live, new, embedder.name, decisions)
+            _switch(paths, live, new, material.embedder.name, decisions)
         return Promotion(verdict, switched, paths.bundle, decisions.looks(digest), paths.promotion / figures)
+
+
+@contextmanager
+def _prepared(
+    store: Path, question: Question, resources: Resources
+) -> Iterator[tuple[StorePaths, Examination, Bundle, Bundle]]:
+    """All that comes before the judge is asked; the store's promotions are held meanwhile. Raises as `promote`."""
+    paths, settings = StorePaths(store), read_settings(store)
+    embedder = embedder_from(settings.embedder) if resources.embedder is None else resources.embedder
+    with only_one(paths):
+        live = read_bundle(paths.bundle, embedder=embedder.name)
+        new = read_bundle(question.new, embedder=embedder.name)
+        check_successor(new, live)
+        material = _gathered(question.recipe, live, paths, embedder, resources)
+        turns = held_out(material, question.recipe.data, new)
+        check_enough(len({turn.turn.dialogue for turn in turns}), least=question.least)
+        yield paths, _examination(question, material, turns, paths, resources), live, new
 
 
 def _gathered(
@@ -179,15 +202,14 @@ def _gathered(
     )
 
 
-def _measured(
-    question: Question, material: Material, turns: tuple[TokenisedTurn, ...], bundles: tuple[Bundle, Bundle],
-    paths: StorePaths, resources: Resources,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:  # fmt: skip
-    """Figures under the live and the new bundle; a catalogue that is small gives smaller sets."""
+def _examination(
+    question: Question, material: Material, turns: tuple[TokenisedTurn, ...], paths: StorePaths, resources: Resources
+) -> Examination:
+    """A catalogue that is small gives smaller sets."""
     recipe = question.recipe
     free = len(material.stock) - max(len(turn.seen_rows) for turn in turns)
     sets = recipe.sets.model_copy(update={"n": max(1, min(recipe.sets.n, free))})
-    examination = Examination(
+    return Examination(
         recipe=recipe.model_copy(update={"sets": sets}),
         material=material,
         turns=turns,
@@ -197,8 +219,6 @@ def _measured(
         budget=recipe.budget.of("the decision"),
         tell=resources.tell,
     )
-    live, new = bundles
-    return examination.figures(live, "the live bundle"), examination.figures(new, "the new bundle")
 
 
 def _switch(paths: StorePaths, live: Bundle, new: Bundle, embedder: str, decisions: Decisions) -> None:

@@ -24,14 +24,41 @@ class GainRow:
     firm: bool
 
 
-def gain_plot(title: str, rows: Sequence[GainRow], *, key: str, axis: Sequence[GainRow] = ()) -> Drawing:
-    """Rows from top to bottom, at least one.
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What several plots have in common.
+
+    Attributes:
+        names: of all their rows; the axes begin at the same place.
+        low, high: ends of the horizontal axis; the zero lies between them.
+    """
+
+    names: tuple[str, ...]
+    low: float
+    high: float
+
+    @staticmethod
+    def of(rows: Sequence[GainRow], *, room_for: Sequence[GainRow]) -> Scale:
+        """Of plots with these rows; the axis has room for some of them, or, if these are none, for all."""
+        ends = [0.0] + [end for row in room_for or rows for end in (row.gain, row.low, row.high) if end is not None]
+        margin = (max(ends) - min(ends)) * 0.04 or 0.5
+        return Scale(tuple(row.name for row in rows), min(ends) - margin, max(ends) + margin)
+
+    def holds(self, row: GainRow) -> bool:
+        """Whether a row lies on the axis with all of its interval."""
+        ends = (row.gain if end is None else end for end in (row.gain, row.low, row.high))
+        return all(self.low <= end <= self.high for end in ends)
+
+
+def gain_plot(title: str, rows: Sequence[GainRow], *, key: str, scale: Scale | None = None) -> Drawing:
+    """Rows from top to bottom, at least one. A gain beyond the axis is an arrow at its end.
 
     Args:
-        axis: rows that the horizontal axis has room for, those of several plots for one scale; else `rows`.
+        scale: of several plots; None makes one of these rows.
     """
+    scale = scale or Scale.of(rows, room_for=rows)
     with drawing_style():
-        figure, axes = rows_of([row.name for row in rows], right=124, width=_WIDTH)
+        figure, axes = rows_of([row.name for row in rows], right=124, width=_WIDTH, also=scale.names)
         axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
         for place, row in enumerate(rows):
             colour = INK if row.firm else MUTED
@@ -40,13 +67,14 @@ def gain_plot(title: str, rows: Sequence[GainRow], *, key: str, axis: Sequence[G
                 axes.plot([row.low, row.high], [place, place], color=colour, linewidth=1.5, solid_capstyle="butt")
                 text += f" {signed_span(row.low, row.high)}"
             face = colour if row.firm else "none"
-            axes.plot([row.gain], [place], marker="o", markersize=5, color=colour, markerfacecolor=face)
+            beyond = (row.gain > scale.high) - (row.gain < scale.low)
+            axes.plot(
+                [min(max(row.gain, scale.low), scale.high)], [place], marker=("o", ">", "<")[beyond], markersize=5,
+                color=colour, markerfacecolor=face, clip_on=False, gid=f"gain-{place}",
+            )  # fmt: skip
             beside(axes, place, text, colour=colour)
-        ends = [0.0] + [end for row in axis or rows for end in (row.gain, row.low, row.high) if end is not None]
-        low, high = min(ends), max(ends)
-        margin = (high - low) * 0.04 or 0.5
-        axes.set_xlim(low - margin, high + margin)
-        difference_axis(axes, digits=2 if high - low >= 0.1 else 3)
+        axes.set_xlim(scale.low, scale.high)
+        difference_axis(axes, digits=2 if scale.high - scale.low >= 0.1 else 3)
         axes.set_title(title, loc="left", fontsize=12, color=INK, parse_math=False)
         return drawn(
             figure,

@@ -19,7 +19,7 @@ from rarec.pages.sheets import Sheet
 from rarec.pages.templates import environment, need_matplotlib
 
 if TYPE_CHECKING:
-    from rarec.alignment.report.gain_plots import GainRow
+    from rarec.alignment.report.gain_plots import GainRow, Scale
     from rarec.pages.svg import Drawing
 
 REPORT = "report.html"
@@ -52,6 +52,8 @@ def page(run: AlignedRun) -> str:
     first, (leading, led) = run.seeds[0], whole[0]
     gains = [result.gain(leading.name) for result in first.results]
     colours = curves.colours_of(run.seeds)
+    sliced = gains_by_slice(run.report, run.results, leading)
+    scale = _scale_of(sliced)
     return (
         environment(__package__)
         .get_template("page.html.j2")
@@ -78,7 +80,8 @@ def page(run: AlignedRun) -> str:
             curves=curves.curves(run.seeds),
             window=curves.window_of(max(len(seed.iterations) for seed in run.seeds)),
             logs=[(seed.seed, views.validation_sheet(seed), views.tenths_sheet(seed)) for seed in run.seeds],
-            slices=_slice_pages(gains_by_slice(run.report, run.results, leading)),
+            slices=_slice_pages(sliced, scale),
+            stretched=not all(map(scale.holds, _band_rows(_bands(sliced)))),
             held_out=all(bool(seed.figures.get("held out", True)) for seed in run.seeds),
             example_seed=first.seed,
             better=sum(gain > 0 for gain in gains),
@@ -101,17 +104,27 @@ class SlicePage:
     sheet: Sheet
 
 
-def _slice_pages(sliced: Mapping[str, Sequence[BandGain]]) -> list[SlicePage]:
+def _bands(sliced: Mapping[str, Sequence[BandGain]]) -> list[BandGain]:
+    return [band for bands in sliced.values() for band in bands]
+
+
+def _scale_of(sliced: Mapping[str, Sequence[BandGain]]) -> Scale:
+    """With room for the bands of enough dialogues: a few wild ones would press these together."""
+    from rarec.alignment.report.gain_plots import Scale
+
+    bands = _bands(sliced)
+    return Scale.of(_band_rows(bands), room_for=_band_rows([band for band in bands if not band.few]))
+
+
+def _slice_pages(sliced: Mapping[str, Sequence[BandGain]], scale: Scale) -> list[SlicePage]:
     from rarec.alignment.report import views
     from rarec.alignment.report.gain_plots import gain_plot
 
-    firm = [band for bands in sliced.values() for band in bands if not band.few]
-    axis = _band_rows(firm)
     return [
         SlicePage(
             name,
             _SLICES.get(name, ""),
-            gain_plot(f"Gain by {name}", _band_rows(bands), key=f"slice-{place}", axis=axis),
+            gain_plot(f"Gain by {name}", _band_rows(bands), key=f"slice-{place}", scale=scale),
             views.slices_sheet(name, bands),
         )
         for place, (name, bands) in enumerate(sliced.items())

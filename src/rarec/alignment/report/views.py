@@ -64,13 +64,13 @@ def _compared_cells(seeds: Sequence[SeedRun], figures: Sequence[Figure]) -> list
 def effort_sheet(run: AlignedRun) -> Sheet:
     """What each seed did and took, and their sum where there are several."""
     priced = bool((run.recipe.get("judge") or {}).get("prices"))
-    heads = ("iterations", "chosen", "calls", "tokens", "US dollars", "ended because")
+    heads = ("iterations run", "weights kept", "calls", "tokens", "US dollars", "ended because")
     rows = [
         Row(
             f"seed {seed.seed}",
             [
                 Cell(quantity(own["iterations"])),
-                Cell("the start" if own["best"] == 0 else f"after {quantity(own['best'])}"),
+                Cell("the start's" if own["best"] == 0 else f"of iteration {quantity(own['best'])}"),
                 Cell(quantity(own["calls"])),
                 Cell(quantity(own["tokens"])),
                 Cell(money(own["usd"]) if priced else DASH),
