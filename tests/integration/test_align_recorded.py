@@ -15,8 +15,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from games import games_recipe
 from rarec.alignment import AlignResult, Resources, align, gather, load_align_recipe
-from rarec.alignment.recipe import AlignRecipe, parse_align_recipe
+from rarec.alignment.recipe import AlignRecipe
 from rarec.alignment.recorded import RecordedJudge, RecordedLists
 from rarec.alignment.turn_results import read_turn_results
 from rarec.catalogue import load_layout
@@ -76,20 +77,18 @@ def write(path: Path, lines: list[dict[str, Any]]) -> Path:
 
 
 def recipe(folder: Path, lists: Path, **more: Any) -> AlignRecipe:
-    judge = {"kind": "recorded", "lists": str(lists), **more.pop("judge", {})}
     loop = {
         "iterations": 3, "batch": 8, "proposal": 40, "learning_rate": 5e-3, "warmup": 2, "validate_every": 20,
         "judged_turns": 20,
     }  # fmt: skip
-    values = {
-        "data": {"name": "games", "folder": str(folder / "data"), "report_turns": 60},
-        "judge": judge,
+    usual = {
+        "data": {"report_turns": 60},
+        "judge": {"kind": "recorded", "lists": str(lists)},
         "learner": {"name": "ca-pg"},
         "sets": {"n": 10, "groups": 3, "ranked": 10},
-        "loop": {**loop, **more.pop("loop", {})},
-        **more,
+        "loop": loop,
     }
-    return parse_align_recipe(values, source="test")
+    return games_recipe(folder, usual, more)
 
 
 def run(folder: Path, out: Path, what: AlignRecipe, *, replay: bool = False) -> AlignResult:

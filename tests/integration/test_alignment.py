@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from games import ERA_LOVER, games_recipe
 from rarec.align.checkpoint import digest
 from rarec.align.journal import read_log
 from rarec.alignment import AlignRecipe, AlignResult, Material, Resources, align, gather
@@ -90,15 +91,14 @@ class Refusing:
 
 
 def recipe(folder: Path, learner: str = "ca-pg", /, **more: Any) -> AlignRecipe:
-    values: dict[str, Any] = {
-        "data": {"name": "games", "folder": str(folder / "data"), "report_turns": 6},
-        "judge": {"kind": "simulated", "preset": "era-lover", "kinds": list(KINDS), "people": list(PEOPLE)},
-        "learner": {"name": learner, **more.pop("learner", {})},
-        "sets": {"n": 5, "groups": 3, "ranked": 5, **more.pop("sets", {})},
-        "loop": {**LOOP, **more.pop("loop", {})},
-        **more,
+    usual = {
+        "data": {"report_turns": 6},
+        "judge": ERA_LOVER,
+        "learner": {"name": learner},
+        "sets": {"n": 5, "groups": 3, "ranked": 5},
+        "loop": LOOP,
     }
-    return parse_align_recipe(values, source="test")
+    return games_recipe(folder, usual, more)
 
 
 def run(folder: Path, out: Path, what: AlignRecipe, *, judge: LLM | None = None, replay: bool = False) -> AlignResult:

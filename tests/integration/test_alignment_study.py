@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from rarec.embed.minilm import MiniLMEmbedder
 from rarec.retriever.bundle import save_retriever
 from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.testing.second_domain import second_domain
+from scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -60,7 +60,7 @@ sets = { n = 5 }
 
 
 @pytest.mark.slow
-def test_a_study_is_run_gone_on_with_and_made_into_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_is_run_gone_on_with_and_made_into_tables(tmp_path: Path) -> None:
     domain = second_domain(3)
     splits = {"train": domain.train[:8], "valid": domain.valid[:6], "test": domain.test[:6]}
     write_jsonl(tmp_path / "data", items=domain.items, splits=splits)
@@ -83,12 +83,7 @@ def test_a_study_is_run_gone_on_with_and_made_into_tables(tmp_path: Path, monkey
     subprocess.run(command, capture_output=True, text=True, check=True)
     assert {path: path.read_bytes() for path in out.rglob("figures.json")} == figures
 
-    spec = importlib.util.spec_from_file_location("generate_alignment", ROOT / "docs" / "generate_alignment.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "generate_alignment", module)  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    module = load_script("docs/generate_alignment.py")
     document = module.averaged(out)
     rows = document["judges"]["era-lover"]["rows"]
     own = [json.loads(figures[path])["seeds"] for path in figures if "main/era-lover/ca-pg" in path.as_posix()]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from games import games_recipe
 from rarec.align.checkpoint import digest
 from rarec.align.journal import read_log
 from rarec.align.measuring import best_lists
@@ -18,7 +19,6 @@ from rarec.align.policy import ordered_log_prob, sample_sets
 from rarec.align.scorer import Scorer
 from rarec.align.turns import LearningTurn, Stock, turn_data
 from rarec.alignment import AlignRecipe, AlignResult, Resources, align
-from rarec.alignment.recipe import parse_align_recipe
 from rarec.alignment.run import plan
 from rarec.catalogue import load_layout
 from rarec.conversations import Example, as_served, examples_from_conversations, write_jsonl
@@ -158,14 +158,12 @@ def folder(domain: SecondDomain, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def recipe(folder: Path, learner: dict[str, Any] | None = None, /, **more: Any) -> AlignRecipe:
-    values: dict[str, Any] = {
-        "data": {"name": "games", "folder": str(folder / "data")},
-        "judge": {"kind": "people", "events": str(folder / "events.jsonl"), **more.pop("judge", {})},
+    usual = {
+        "judge": {"kind": "people", "events": str(folder / "events.jsonl")},
         "learner": learner or {"name": "mult-dpo", "pairs": "credits"},
-        "loop": {**LOOP, **more.pop("loop", {})},
-        **more,
+        "loop": LOOP,
     }
-    return parse_align_recipe(values, source="test")
+    return games_recipe(folder, usual, more)
 
 
 class Unplugged(Exception):

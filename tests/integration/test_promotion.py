@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import torch
 
+from games import ERA_LOVER, games_recipe
 from rarec.alignment import Resources as AlignResources
 from rarec.alignment import align
-from rarec.alignment.recipe import AlignRecipe, parse_align_recipe
+from rarec.alignment.recipe import AlignRecipe
 from rarec.assembly import create_store
 from rarec.catalogue import load_layout
 from rarec.conversations import open_data_set, write_jsonl
@@ -104,13 +105,7 @@ def store(folder: Path, tmp_path: Path) -> Path:
 
 
 def recipe(folder: Path, **more: Any) -> AlignRecipe:
-    values: dict[str, Any] = {
-        "data": {"name": "games", "folder": str(folder / "data"), **more.pop("data", {})},
-        "judge": {"kind": "simulated", "preset": "era-lover", "kinds": list(KINDS), "people": list(PEOPLE)},
-        "sets": {"n": 10, "ranked": 10},
-        **more,
-    }
-    return parse_align_recipe(values, source="test")
+    return games_recipe(folder, {"judge": ERA_LOVER, "sets": {"n": 10, "ranked": 10}}, more)
 
 
 def asked(folder: Path, store: Path, new: str = "good", judge: LLM | None = None, **more: Any) -> Promotion:
@@ -226,7 +221,8 @@ def test_turns_that_the_new_bundle_knows_do_not_count(folder: Path, store: Path)
 
     with pytest.raises(InputError, match="learned from the split 'train'"):
         asked(folder, store, str(bundle), recipe=recipe(folder, data={"training": "valid", "tuning": "train"}))
-    renamed = recipe(folder, data={"name": "others", "training": "valid", "tuning": "train"})
+    copy = {"name": "others", "folder": str(folder / "data"), "training": "valid", "tuning": "train"}
+    renamed = recipe(folder, data=copy)
     with pytest.raises(InputError, match="learned from the split 'train'"):  # whatever it is called
         asked(folder, store, str(bundle), recipe=renamed)
     child, model = store / "child", load_retriever(bundle, embedder=EMBEDDER.name)

@@ -1,6 +1,5 @@
 """The help: quick, complete, and what docs/cli.md says."""
 
-import importlib.util
 import resource
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typer.testing import CliRunner
 from rarec import __version__
 from rarec.cli.app import app
 from rarec.cli.command import EXIT_CODES
+from scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -63,11 +63,7 @@ def test_version_and_no_arguments() -> None:
 
 
 def test_the_documentation_is_not_stale() -> None:
-    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("docs/generate_cli.py")
     written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert written == module.document(), "run: python docs/generate_cli.py"
 

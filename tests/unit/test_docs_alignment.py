@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
-import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "alignment.md"
 
 
-def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, path.stem, module)  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_tables_are_those_of_the_committed_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load(ROOT / "docs" / "generate_alignment.py", monkeypatch)
+def test_the_tables_are_those_of_the_committed_figures() -> None:
+    module = load_script("docs/generate_alignment.py")
     text = PAGE.read_text(encoding="utf-8")
     assert module.replaced(text, module.tables(module.figures())) == text, "run: python docs/generate_alignment.py"
 
@@ -46,10 +35,10 @@ def test_the_map_names_functions_and_tests_that_exist() -> None:
         assert f"def {test}(" in tests
 
 
-def test_the_study_can_be_read_and_names_every_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_study_can_be_read_and_names_every_run_once(tmp_path: Path) -> None:
     folder = ROOT / "recipes" / "alignment"
     study = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
-    runs = load(folder / "study.py", monkeypatch).runs_of(study, tmp_path)
+    runs = load_script(str(folder / "study.py")).runs_of(study, tmp_path)
     assert len({run.folder for run in runs}) == len(runs)
     main = [run for run in runs if not run.variant]
     assert len(main) == len(study["seeds"]) * len(study["judges"]) * len(study["learners"])
@@ -60,14 +49,14 @@ def test_the_study_can_be_read_and_names_every_run_once(tmp_path: Path, monkeypa
     assert {run.recipe.sets.n for run in runs if run.variant} == {10, 20}
 
 
-def test_what_is_merged_goes_table_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    merged = load(ROOT / "recipes" / "alignment" / "study.py", monkeypatch).merged
+def test_what_is_merged_goes_table_by_table() -> None:
+    merged = load_script("recipes/alignment/study.py").merged
     base = {"sets": {"n": 50, "groups": 2}, "data": {"name": "x"}}
     assert merged(base, {"sets": {"n": 10}}) == {"sets": {"n": 10, "groups": 2}, "data": {"name": "x"}}
     assert base["sets"] == {"n": 50, "groups": 2}
 
 
 @pytest.mark.parametrize("text", ["", "no marks at all"])
-def test_a_page_without_marks_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_without_marks_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="marks"):
-        load(ROOT / "docs" / "generate_alignment.py", monkeypatch).replaced(text, "new")
+        load_script("docs/generate_alignment.py").replaced(text, "new")

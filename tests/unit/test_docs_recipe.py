@@ -1,11 +1,9 @@
 """The references of recipes are those of the classes, and the recipe on the page of alignment is one."""
 
-import importlib.util
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -18,30 +16,22 @@ from rarec.complaints import models_in
 from rarec.errors import SettingsError
 from rarec.reward import REWARDS
 from rarec.testing.judges import PRESETS
+from scripts import load_script
 
 ROOT = Path(__file__).parents[2]
 ALIGNMENT = ROOT / "docs" / "align_recipe.md"
 JUDGES = ("local", "simulated", "endpoint", "recorded", "people")
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_recipe", ROOT / "docs" / "generate_recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_no_reference_is_stale() -> None:
-    pages = load().documents()
+    pages = load_script("docs/generate_recipe.py").documents()
     assert sorted(path.name for path in pages) == ["align_recipe.md", "recipe.md"]
     for path, text in pages.items():
         assert path.read_text(encoding="utf-8") == text, f"{path} is stale; run: python docs/generate_recipe.py"
 
 
 def test_every_key_has_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load()
+    module = load_script("docs/generate_recipe.py")
     assert module.undocumented() == []
     monkeypatch.setattr(LoopSettings, "__doc__", "How it runs.\n\nAttributes:\n    batch, warmup: said.\n")
     told = module.undocumented()

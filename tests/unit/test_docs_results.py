@@ -1,24 +1,14 @@
 """The figures in the documents are those of the committed result files."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from rarec.errors import InputError
 from rarec.evaluate.results import Band, Block, Figure, Results, SystemResult
+from scripts import load_script
 
 ROOT = Path(__file__).parents[2]
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_results", ROOT / "docs" / "generate_results.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def invented(protocol: str = "new-targets", n10: float = 0.1) -> Results:
@@ -33,13 +23,13 @@ def invented(protocol: str = "new-targets", n10: float = 0.1) -> Results:
 
 
 def test_no_document_is_stale() -> None:
-    for path, text in load().documents().items():
+    for path, text in load_script("docs/generate_results.py").documents().items():
         assert path.exists(), f"no {path}; run: python docs/generate_results.py"
         assert path.read_text(encoding="utf-8") == text, f"{path} is stale; run: python docs/generate_results.py"
 
 
 def test_the_prose_around_the_marks_is_kept_and_what_was_between_them_is_not() -> None:
-    module = load()
+    module = load_script("docs/generate_results.py")
     before = f"# A title\n\nfirst\n\n{module.START}\nold\n{module.END}\n\nlast\n"
     after = module.replaced(before, "new")
     assert after.startswith("# A title\n\nfirst\n\n")
@@ -50,13 +40,13 @@ def test_the_prose_around_the_marks_is_kept_and_what_was_between_them_is_not() -
 
 @pytest.mark.parametrize("wrong", ["", "{START}", "{END}{START}", "{START}{START}{END}"])
 def test_a_document_without_its_marks_is_refused(wrong: str) -> None:
-    module = load()
+    module = load_script("docs/generate_results.py")
     with pytest.raises(ValueError, match="each once"):
         module.replaced(wrong.format(START=module.START, END=module.END), "new")
 
 
 def test_a_run_is_copied_without_what_no_table_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load()
+    module = load_script("docs/generate_results.py")
     monkeypatch.setattr(module, "METRICS", tmp_path / "metrics.json")
     bands = {"turn": (Band(band="1", n=2, figures={"N@10": Figure(value=0.1)}),)}
     blocks = []
@@ -80,7 +70,7 @@ def test_a_run_is_copied_without_what_no_table_needs(tmp_path: Path, monkeypatch
 
 
 def test_counts_in_place_of_letters_are_explained_in_the_short_table() -> None:
-    module = load()
+    module = load_script("docs/generate_results.py")
     (made,) = invented().blocks
     for group, said in (("abcdefg", True), ("ab", False)):
         systems = tuple(system.model_copy(update={"group": group}) for system in made.systems)
@@ -90,7 +80,7 @@ def test_counts_in_place_of_letters_are_explained_in_the_short_table() -> None:
 
 
 def test_metrics_give_both_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load()
+    module = load_script("docs/generate_results.py")
     readme, page, metrics = tmp_path / "README.md", tmp_path / "results.md", tmp_path / "metrics.json"
     readme.write_text(f"{module.START}\n{module.END}\n", encoding="utf-8")
     invented().write(metrics)
@@ -105,7 +95,7 @@ def test_metrics_give_both_documents(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_short_tables_have_one_protocol_and_the_systems_asked_for() -> None:
-    module = load()
+    module = load_script("docs/generate_results.py")
     text = module.short_tables(invented(), systems=("oracle",))
     assert "| oracle | .100 | .100 | .100 | .100 | .100 | .100 | [.050, .150] |" in text
     assert "shelf" not in text

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,19 +13,14 @@ import pytest
 
 from rarec.errors import InputError
 from rarec.promotion.gate import LEAST_DIALOGUES, LEVEL, decide, difference_interval, student_interval
+from scripts import load_script
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "promotion_gate.py"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("promotion_gate", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/promotion_gate.py")
 
 
 def figures(turns: int = 400, *, seed: int = 0) -> tuple[np.ndarray[Any, Any], list[int]]:
@@ -179,7 +172,7 @@ def test_a_looser_gate_would_be_found_out(bench: ModuleType) -> None:
 
 
 def test_the_published_rates_keep_the_promises(bench: ModuleType) -> None:
-    found = json.loads((BENCHMARK.parents[1] / "docs" / "results" / "promotion_gate.json").read_text(encoding="utf-8"))
+    found = json.loads((ROOT / "docs" / "results" / "promotion_gate.json").read_text(encoding="utf-8"))
     assert found["meta"]["least"] == LEAST_DIALOGUES
     assert found["meta"]["level"] == LEVEL
     assert found["holds"]

@@ -1,0 +1,26 @@
+"""Recipes of alignment on the invented board games, as several tests of it write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rarec.alignment.recipe import AlignRecipe, parse_align_recipe
+from rarec.testing.second_domain import KINDS, PEOPLE
+
+ERA_LOVER = {"kind": "simulated", "preset": "era-lover", "kinds": list(KINDS), "people": list(PEOPLE)}
+
+
+def games_recipe(folder: Path, usual: Mapping[str, Any], more: Mapping[str, Any]) -> AlignRecipe:
+    """The usual recipe of a test file on the games in ``folder/data``, with more.
+
+    Tables of `more` are laid over the usual ones key by key; one that has a kind or a name takes their place.
+    """
+    values: dict[str, Any] = {"data": {"name": "games", "folder": str(folder / "data")}}
+    for tables in (usual, more):
+        for name, table in tables.items():
+            under = values.get(name)
+            laid_over = isinstance(under, dict) and isinstance(table, dict) and not {"kind", "name"} & table.keys()
+            values[name] = {**under, **table} if laid_over else table
+    return parse_align_recipe(values, source="test")
