@@ -47,7 +47,7 @@ RESCALE_SHARE = 0.1
 
 MOST_TOKENS = 512
 MOST_MENTIONS = 50
-"""What the retriever reads of a conversation, and of one turn: the newest. A step takes about a millisecond."""
+"""What the retriever reads of a conversation, and of one turn: the newest."""
 
 
 class Engine:

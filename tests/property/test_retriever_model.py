@@ -48,6 +48,24 @@ def test_token_by_token_equals_all_at_once(time: int, batch: int, seed: int) -> 
 
 
 @settings(deadline=None, max_examples=25)
+@given(pieces=st.lists(st.integers(1, 20), min_size=1, max_size=5), batch=st.integers(1, 3), seed=SEEDS)
+def test_a_state_carried_over_pieces_of_any_size_equals_all_at_once(pieces: list[int], batch: int, seed: int) -> None:
+    model = Retriever(CONFIG, seed=seed).eval()
+    tokens, carried, stepped, at = random_tokens(sum(pieces), batch, seed), model.start(batch), model.start(batch), 0
+    with torch.inference_mode():
+        expected = model.queries(tokens)
+        for size in pieces:
+            query, carried = model.advance(cut(tokens, slice(at, at + size)), carried)
+            for t in range(at, at + size):
+                _, stepped = model.step(cut(tokens, slice(t, t + 1)), stepped)
+            at += size
+            torch.testing.assert_close(query, expected[at - 1], rtol=0, atol=TOLERANCE)
+            for one, other in zip(carried, stepped, strict=True):
+                assert one.shape == (batch, CONFIG.width)
+                torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE)
+
+
+@settings(deadline=None, max_examples=25)
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5), seed=SEEDS)
 def test_a_padded_batch_gives_each_sequence_what_it_gives_alone(lengths: list[int], seed: int) -> None:
     model = Retriever(CONFIG, seed=seed).eval()

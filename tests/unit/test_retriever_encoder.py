@@ -49,9 +49,9 @@ class CountingRetriever(Retriever):
 
     steps = 0
 
-    def step(self, tokens: Tokens, state: State) -> tuple[torch.Tensor, State]:
-        self.steps += 1
-        return super().step(tokens, state)
+    def advance(self, tokens: Tokens, state: State) -> tuple[torch.Tensor, State]:
+        self.steps += len(tokens.kind)
+        return super().advance(tokens, state)
 
 
 class World:
@@ -72,7 +72,7 @@ class World:
         return ConversationEncoder(self.model, self.embedder, self.lookup, remembered=remembered)
 
     def fresh(self, conversation: Conversation) -> NDArray[np.float32]:
-        """Token by token, nothing remembered from before."""
+        """All tokens anew, nothing remembered from before."""
         return self.encoder().query(conversation)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rarec.embed.protocol import Embedder
 from rarec.retriever.model import ITEM, MESSAGE, Retriever, State, Tokens
@@ -100,17 +99,10 @@ class ConversationEncoder:
         return [[e for e in s if e.item is None or e.item in known] for s in sequences], known
 
     def _advance(self, events: Sequence[Event], items: dict[ItemId, NDArray[np.float32]], state: State) -> _Carried:
-        tokens = self._tokens([events], items)
-        query: Tensor | None = None
         with torch.inference_mode():
-            for t in range(len(events)):
-                one = slice(t, t + 1)
-                step = Tokens(
-                    tokens.kind[one], tokens.role[one], tokens.sentiment[one], tokens.item[one], tokens.text[one]
-                )
-                query, state = self.model.step(step, state)
-        assert query is not None
-        return _Carried(query[0].numpy(), state)
+            query, state = self.model.advance(self._tokens([events], items), state)
+        # A copy: a view would keep the states of all the tokens in memory.
+        return _Carried(query[0].numpy(), tuple(h.clone() for h in state))
 
     def _tokens(self, sequences: Sequence[Sequence[Event]], items: dict[ItemId, NDArray[np.float32]]) -> Tokens:
         """Pad at the end and fill in the vectors of items and messages."""

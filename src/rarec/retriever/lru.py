@@ -126,6 +126,11 @@ class LRU(nn.Module):
         """(time, batch, width) -> the same shape."""
         return self.read(scan(self.transition(), self.drive(x)))
 
+    def advance(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (time, batch, width), time >= 1, after state (batch, state) -> outputs and the last state."""
+        states = scan(self.transition(), self.drive(x), h)
+        return self.read(states), states[-1]
+
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """One input (batch, width) and state (batch, state) -> output and next state, in O(1)."""
         h = self.transition() * h + self.drive(x)

@@ -129,6 +129,10 @@ class Block(nn.Module):
         x = x + self.dropout(self.lru(self.before_lru(x)))
         return self._wide(x)
 
+    def advance(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        out, h = self.lru.advance(self.before_lru(x), h)
+        return self._wide(x + self.dropout(out)), h
+
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         out, h = self.lru.step(self.before_lru(x), h)
         return self._wide(x + self.dropout(out)), h
@@ -191,6 +195,19 @@ class Retriever(nn.Module):
         """The state before the first token."""
         zero = torch.zeros(batch, self.config.width, dtype=torch.complex64)
         return tuple(zero for _ in self.blocks)
+
+    def advance(self, tokens: Tokens, state: State) -> tuple[Tensor, State]:
+        """Read the tokens that follow a state by the parallel scan; time >= 1.
+
+        Returns:
+            the query after the last token, shape (batch, width + 1), and the state there.
+        """
+        x: Tensor = self.tokens(tokens)
+        after: list[Tensor] = []
+        for block, h in zip(self.blocks, state, strict=True):
+            x, h = block.advance(x, h)  # type: ignore[operator]
+            after.append(h)
+        return self._query(x[-1]), tuple(after)
 
     def step(self, tokens: Tokens, state: State) -> tuple[Tensor, State]:
         """Read one token of each conversation, shapes as in `Tokens` with time 1, in O(1).
