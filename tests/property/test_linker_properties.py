@@ -10,7 +10,8 @@ from rarec.catalogue.folding import fold, words_of
 from rarec.types import Item, ItemId
 
 TITLES = ("The Matrix", "Up", "It", "Spider-Man", "Alien³", "Kill Bill: Vol. 1", "2012", "Vertigo", "The Two")
-LINKER = Linker(Item(ItemId(str(i)), title, year=2000 + i, popularity=i) for i, title in enumerate(TITLES))
+ITEMS = [Item(ItemId(str(i)), title, year=2000 + i, popularity=i) for i, title in enumerate(TITLES)]
+LINKER, FORGETFUL = Linker(ITEMS), Linker(ITEMS, remembered=0)
 PIECES = st.sampled_from((*TITLES, "(2001)", " 2000", '"', ". ", " and ", "watched", "\n", "the", "é", "I", "(", "3"))
 TEXTS = st.one_of(st.text(max_size=80), st.lists(PIECES, max_size=15).map(" ".join), st.lists(PIECES).map("".join))
 NAMES = st.text(alphabet=st.characters(categories=("Lu", "Ll")), min_size=4, max_size=12).filter(
@@ -29,7 +30,7 @@ def test_spans_are_ordered_disjoint_and_inside(text: str) -> None:
         assert place <= start < end <= len(text)
         assert int(mention.item) < len(TITLES)
         place = end
-    assert LINKER.link(text) == mentions
+    assert FORGETFUL.link(text) == LINKER.link(text) == mentions
 
 
 @settings(deadline=None, max_examples=50)

@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 from rarec.catalogue.evidence import Occurrence, has_case, lexicon, score, year_behind
 from rarec.catalogue.folding import words_of
+from rarec.catalogue.link_memory import LinkMemory
 from rarec.catalogue.matching import Meaning, NameTable
 from rarec.catalogue.names import Kind
 from rarec.types import Item, ItemId, Mention
 
 MAX_CHARACTERS = 250_000
 """What lies behind these in one text is not searched: forty thousand words are no message."""
+
+REMEMBERED = 100_000
+"""Recent texts and mentions that are kept, at most about 25 MB."""
 
 # How many times more popular an item must be to win over one that has the name in a more trusted way.
 _HANDICAP = {Kind.FULL: 1.0, Kind.BARE: 1.5, Kind.SPELLED: 1.5, Kind.OTHER: 2.0, Kind.HEAD: 4.0, Kind.TAIL: 4.0}
@@ -36,11 +40,17 @@ class Linker:
     annotated dialogues; docs/linker.md has the figures.
 
     Items may be added and removed while other threads link. Takes about 40 microseconds and 0.5 kB an item
-    to build, and about a millisecond for a message of a hundred words.
+    to build, and about a millisecond for a message of a hundred words; what was found in recent texts is
+    remembered until the items change.
+
+    Args:
+        items: to begin with.
+        remembered: how many texts and mentions are kept, >= 0; see `LinkMemory`.
     """
 
-    def __init__(self, items: Iterable[Item] = ()) -> None:
+    def __init__(self, items: Iterable[Item] = (), *, remembered: int = REMEMBERED) -> None:
         self._table = NameTable(items)
+        self._memory = LinkMemory(remembered)
         self._lexicon = lexicon()
 
     def __len__(self) -> int:
@@ -49,11 +59,17 @@ class Linker:
 
     def add(self, items: Iterable[Item]) -> None:
         """Know these items too; one whose id is known is replaced."""
-        self._table.add(items)
+        try:
+            self._table.add(items)
+        finally:  # after the change: what is found in the middle of it is not kept either
+            self._memory.forget()
 
     def remove(self, ids: Iterable[ItemId]) -> None:
         """Forget these items; an unknown id is ignored."""
-        self._table.remove(ids)
+        try:
+            self._table.remove(ids)
+        finally:
+            self._memory.forget()
 
     def link(self, text: str) -> tuple[Mention, ...]:
         """The mentions in a text, from left to right, without overlaps; an item may occur twice.
@@ -62,9 +78,14 @@ class Linker:
         without names gives nothing. Time grows linearly with the text, up to its first 250,000 characters; the
         rest is not searched.
         """
-        sure = [found for found in self.candidates(text[:MAX_CHARACTERS]) if score(found.seen, self._lexicon) > 0]
-        chosen = _without_overlaps(sure)
-        return tuple(Mention(found.meaning.item.id, span=found.span) for found in chosen)
+        text = text[:MAX_CHARACTERS]
+        generation, known = self._memory.generation, self._memory.get(text)
+        if known is not None:
+            return known
+        sure = [found for found in self.candidates(text) if score(found.seen, self._lexicon) > 0]
+        mentions = tuple(Mention(f.meaning.item.id, span=f.span) for f in _without_overlaps(sure))
+        self._memory.put(text, mentions, generation)
+        return mentions
 
     def candidates(self, text: str) -> Iterator[Found]:
         """Every place where some name stands, with the item that it would mean, before anything is judged."""
