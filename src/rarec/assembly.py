@@ -34,7 +34,7 @@ from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.model import Retriever
 from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, load_settings
-from rarec.types import Conversation, Item, ItemId
+from rarec.types import Conversation, Item, ItemId, Turn
 
 Progress = Callable[[int, int], None]
 
@@ -84,7 +84,7 @@ class Engine:
         return replace(
             conversation,
             turns=tuple(
-                t if t.mentions is not None else replace(t, mentions=self.linker.link(t.text))
+                t if t.mentions is not None else Turn(t.role, t.text, self.linker.link(t.text))
                 for t in conversation.turns
             ),
         )

@@ -31,7 +31,7 @@ from rarec.prompt import (
     render,
     reply_text,
 )
-from rarec.ranker.evidence import Evidence, rarity, why
+from rarec.ranker.evidence import Evidence, rarity, whys
 from rarec.ranker.local import write_reply
 from rarec.settings import Settings
 from rarec.types import (
@@ -411,15 +411,16 @@ def _retriever_order(
 
 
 def _answer(task: RankingTask, choice: _Choice, clock: _Clock) -> Recommendation:
-    evidence, rare = Evidence.of(task.conversation, task.mentioned), rarity(task.candidates)
+    chosen = [task.candidates[position].item for position in choice.answer.order]
+    reasons = whys(chosen, Evidence.of(task.conversation, task.mentioned), rarity(task.candidates))
     items = tuple(
         RankedItem(
             item=task.candidates[position].item,
             score=task.candidates[position].score,
-            why=choice.answer.whys.get(position) or why(task.candidates[position].item, evidence, rare),
+            why=choice.answer.whys.get(position) or reason,
             retriever_rank=position + 1,
         )
-        for position in choice.answer.order
+        for position, reason in zip(choice.answer.order, reasons, strict=True)
     )
     mentions: Sequence[Mention] = task.conversation.mentions()
     return Recommendation(

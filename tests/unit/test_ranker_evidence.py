@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarec.prompt import reply_text
-from rarec.ranker.evidence import Evidence, asked_for, fold, ngrams, pairs, rarity, shared, why
+from rarec.ranker.evidence import Evidence, asked_for, fold, ngrams, owners, pairs, rarity, shared, why
 from rarec.ranker.local import write_reply
 from rarec.types import Candidate, Conversation, Item, ItemId, Mention, RankingTask, Turn
 
@@ -76,8 +76,8 @@ def test_only_the_latest_text_is_read_and_that_is_quick() -> None:
 def test_shared_and_rarity_by_hand() -> None:
     one = item("one", tone=("warm", "dry"), maker=("Ada",))
     two, three = item("two", tone=("dry",), maker=("Ada",)), item("three", maker=("dry",), tone=("dry",))
-    assert shared(one, [two, three]) == (("tone", "dry", two), ("maker", "Ada", two))
-    assert shared(one, []) == ()
+    assert shared(one, owners([two, three])) == (("tone", "dry", two), ("maker", "Ada", two))
+    assert shared(one, {}) == ()
     found = rarity([Candidate(i, 0.0) for i in (one, two, three)])
     assert found["tone", "dry"] == pytest.approx(1 / 3)
     assert found["maker", "Ada"] == 1 / 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
@@ -17,6 +17,7 @@ from rarec.types import Item, ItemId
 
 _COLUMNS = "id, title, text, year, popularity, attributes"
 _PAGE = 1000
+_AT_ONCE = 500
 _Row = tuple[str, str, str, int | None, float, str]
 
 
@@ -134,15 +135,16 @@ class CatalogueStore:
         Raises:
             UnknownItem: an id is not in the catalogue and `missing` is "raise".
         """
-        found: list[Item] = []
+        wanted = list(ids)
+        different = list(dict.fromkeys(wanted))
+        rows: dict[str, _Row] = {}
         with self._database.reading() as connection:
-            for item_id in ids:
-                row = _find(connection, item_id)
-                if row is not None:
-                    found.append(_item(row))
-                elif missing == "raise":
-                    raise _unknown(item_id)
-        return tuple(found)
+            for start in range(0, len(different), _AT_ONCE):
+                rows |= _find_all(connection, different[start : start + _AT_ONCE])
+        if missing == "raise" and len(rows) < len(different):
+            raise _unknown(next(item_id for item_id in different if item_id not in rows))
+        items = {item_id: _item(row) for item_id, row in rows.items()}
+        return tuple(items[item_id] for item_id in wanted if item_id in items)
 
     def __contains__(self, item_id: object) -> bool:
         with self._database.reading() as connection:
@@ -269,6 +271,14 @@ def _find(connection: sqlite3.Connection, item_id: str) -> _Row | None:
         return None  # SQLite would refuse to look for what it cannot store
     row: _Row | None = connection.execute(f"SELECT {_COLUMNS} FROM items WHERE id = ?", (item_id,)).fetchone()
     return row
+
+
+def _find_all(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, _Row]:
+    """The rows of those ids that are there."""
+    askable = [item_id for item_id in ids if not text_problem("id", item_id)]
+    marks = ",".join("?" * len(askable))
+    found = connection.execute(f"SELECT {_COLUMNS} FROM items WHERE id IN ({marks})", askable)
+    return {row[0]: row for row in found}
 
 
 def _unknown(item_id: ItemId) -> UnknownItem:

@@ -37,12 +37,12 @@ class Evidence:
     @staticmethod
     def of(conversation: Conversation, items: Mapping[ItemId, Item]) -> Evidence:
         """Gather it from a linked conversation; `items` are the mentioned ones that are known."""
-        said = [message_text(t) for t in conversation.turns if t.role == "user"]
+        said = [t for t in conversation.turns if t.role == "user"][-_MESSAGES:]
         sentiments: dict[ItemId, Sentiment] = {}
         for mention in conversation.mentions():
             if mention.sentiment != "mentioned" or mention.item not in sentiments:
                 sentiments[mention.item] = mention.sentiment
-        words = frozenset[str]().union(*(ngrams(text) for text in said[-_MESSAGES:]))
+        words = frozenset[str]().union(*(ngrams(message_text(t)) for t in said))
         own = {m.item for t in conversation.turns if t.role == "user" for m in t.mentions or ()}
         return Evidence(words, sentiments, tuple(items[i] for i in sentiments if i in items), frozenset(own))
 
@@ -101,9 +101,8 @@ def pairs(item: Item) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, values in item.attributes.items() for value in values)
 
 
-def shared(item: Item, others: Sequence[Item]) -> tuple[tuple[str, str, Item], ...]:
-    """Pairs that an item has in common with others, with the first of them: (attribute, value, other)."""
-    owner = owners(others)
+def shared(item: Item, owner: Mapping[tuple[str, str], Item]) -> tuple[tuple[str, str, Item], ...]:
+    """Pairs that an item has in common with others, with the first of them: (attribute, value, other); see `owners`."""
     return tuple((*pair, owner[pair]) for pair in pairs(item) if pair in owner)
 
 
@@ -127,12 +126,28 @@ def rarity(candidates: Sequence[Candidate]) -> dict[tuple[str, str], float]:
 
 def why(item: Item, evidence: Evidence, rare: Mapping[tuple[str, str], float]) -> str:
     """One true sentence: what the user asked for, what it shares with a mentioned item, or else how it came up."""
+    return whys([item], evidence, rare)[0]
+
+
+def whys(items: Sequence[Item], evidence: Evidence, rare: Mapping[tuple[str, str], float]) -> list[str]:
+    """`why` for each of some items; what a long conversation mentions is gone through once."""
+    # What only the assistant named is no reason.
+    named = [i for i in evidence.welcome if i.id in evidence.own]
+    owner = owners(named)
+    return [_why(item, evidence, rare, named, owner) for item in items]
+
+
+def _why(
+    item: Item,
+    evidence: Evidence,
+    rare: Mapping[tuple[str, str], float],
+    named: Sequence[Item],
+    owner: Mapping[tuple[str, str], Item],
+) -> str:
     by_rarity = sorted(evidence.asked(item), key=lambda p: -rare.get(p, 1.0))
     # A genre and a keyword may be one word. "Wrote", not "asked for": the words may stand in "not horror".
     wrote = list({value.casefold(): value for _, value in by_rarity}.values())[:2]
-    # What only the assistant named is no reason.
-    named = [i for i in evidence.welcome if i.id in evidence.own]
-    common = sorted(shared(item, named), key=lambda p: -rare.get(p[:2], 1.0))[:1]
+    common = sorted(shared(item, owner), key=lambda p: -rare.get(p[:2], 1.0))[:1]
     reasons = []
     if wrote:
         reasons.append("you wrote " + " and ".join(f'"{value}"' for value in wrote))
