@@ -10,7 +10,7 @@ from rarec.catalogue.link_memory import LinkMemory
 from rarec.types import Item, ItemId, Mention
 
 TITLES = ("Zorbalia", "Zorbalia Nights", "Quarbolin", "The Velvet Harbour")
-TEXTS = tuple(f"I watched {title} yesterday" for title in TITLES) + ("Zorbalia (1999) or Quarbolin?", "", "nothing")
+TEXTS = (*(f"I watched {title} yesterday" for title in TITLES), "Zorbalia (1999) or Quarbolin?", "", "nothing")
 ITEMS = st.builds(
     Item,
     st.integers(0, 4).map(lambda number: ItemId(f"i{number}")),

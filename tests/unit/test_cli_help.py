@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "init",
     "import",
+    "delete",
     "embed",
     "train",
     "promote",
@@ -50,7 +51,20 @@ def test_every_command_has_a_paragraph_and_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["init", "import", "embed", "recommend", "evaluate", "compare", "replay", "simulate", "doctor", "promote"]
+    "name",
+    [
+        "init",
+        "import",
+        "delete",
+        "embed",
+        "recommend",
+        "evaluate",
+        "compare",
+        "replay",
+        "simulate",
+        "doctor",
+        "promote",
+    ],
 )
 def test_scripts_get_json(name: str) -> None:
     assert "--json" in runner.invoke(app, [name, "--help"]).stdout

@@ -18,6 +18,7 @@ from rarec.types import Item, ItemId
 _COLUMNS = "id, title, text, year, popularity, attributes"
 _PAGE = 1000
 _AT_ONCE = 500
+_LISTED = 10
 _Row = tuple[str, str, str, int | None, float, str]
 
 
@@ -107,23 +108,23 @@ class CatalogueStore:
         """
         return self._write(items, missing=_unknown)
 
-    def delete(self, ids: Iterable[ItemId]) -> int:
+    def delete(self, ids: Iterable[ItemId], *, missing: Literal["raise", "skip"] = "raise") -> int:
         """Delete items in one transaction and return how many; an id given twice counts once.
 
         Raises:
-            UnknownItem: an id is not in the catalogue; nothing was changed.
+            UnknownItem: an id is not in the catalogue and `missing` is "raise"; nothing was changed.
         """
+        wanted = list(dict.fromkeys(ids))
         with self._database.writing() as connection:
-            wanted = tuple(dict.fromkeys(ids))
+            known = _known(connection, wanted)
+            if missing == "raise" and len(known) < len(wanted):
+                raise _unknown(*(item_id for item_id in wanted if item_id not in known))
             version = _version(connection) + 1
-            for item_id in wanted:
-                if _find(connection, item_id) is None:
-                    raise _unknown(item_id)
-                connection.execute("DELETE FROM items WHERE id = ?", (item_id,))
-                connection.execute("REPLACE INTO deleted VALUES (?, ?)", (item_id, version))
-            if wanted:
+            connection.executemany("DELETE FROM items WHERE id = ?", ((item_id,) for item_id in known))
+            connection.executemany("REPLACE INTO deleted VALUES (?, ?)", ((item_id, version) for item_id in known))
+            if known:
                 _set_meta(connection, "version", str(version))
-        return len(wanted)
+        return len(known)
 
     def get(self, item_id: ItemId) -> Item:
         """The item of that id. Raises: UnknownItem if there is none."""
@@ -136,13 +137,10 @@ class CatalogueStore:
             UnknownItem: an id is not in the catalogue and `missing` is "raise".
         """
         wanted = list(ids)
-        different = list(dict.fromkeys(wanted))
-        rows: dict[str, _Row] = {}
         with self._database.reading() as connection:
-            for start in range(0, len(different), _AT_ONCE):
-                rows |= _find_all(connection, different[start : start + _AT_ONCE])
-        if missing == "raise" and len(rows) < len(different):
-            raise _unknown(next(item_id for item_id in different if item_id not in rows))
+            rows = _known(connection, list(dict.fromkeys(wanted)))
+        if missing == "raise" and (unknown := [item_id for item_id in dict.fromkeys(wanted) if item_id not in rows]):
+            raise _unknown(*unknown)
         items = {item_id: _item(row) for item_id, row in rows.items()}
         return tuple(items[item_id] for item_id in wanted if item_id in items)
 
@@ -273,16 +271,23 @@ def _find(connection: sqlite3.Connection, item_id: str) -> _Row | None:
     return row
 
 
-def _find_all(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, _Row]:
-    """The rows of those ids that are there."""
-    askable = [item_id for item_id in ids if not text_problem("id", item_id)]
-    marks = ",".join("?" * len(askable))
-    found = connection.execute(f"SELECT {_COLUMNS} FROM items WHERE id IN ({marks})", askable)
-    return {row[0]: row for row in found}
+def _known(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, _Row]:
+    """The rows of those ids that are there, in the order of `ids`, which holds each once."""
+    found: dict[str, _Row] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        askable = [item_id for item_id in ids[start : start + _AT_ONCE] if not text_problem("id", item_id)]
+        marks = ",".join("?" * len(askable))
+        rows = connection.execute(f"SELECT {_COLUMNS} FROM items WHERE id IN ({marks})", askable)
+        found |= {row[0]: row for row in rows}
+    return {item_id: found[item_id] for item_id in ids if item_id in found}
 
 
-def _unknown(item_id: ItemId) -> UnknownItem:
-    return UnknownItem(f"no item with the id {item_id!r} in the catalogue; ids are compared exactly, case included")
+def _unknown(*ids: ItemId) -> UnknownItem:
+    if len(ids) == 1:
+        return UnknownItem(f"no item with the id {ids[0]!r} in the catalogue; ids are compared exactly, case included")
+    listed = ", ".join(repr(item_id) for item_id in ids[:_LISTED])
+    more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
+    return UnknownItem(f"no items with the {len(ids)} ids {listed}{more}; ids are compared exactly, case included")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -11,6 +11,7 @@ from rarec.cli.command import EXIT_CODES, set_debug
 from rarec.cli.compare import compare
 from rarec.cli.console import out
 from rarec.cli.data import data
+from rarec.cli.delete import delete
 from rarec.cli.demo import demo
 from rarec.cli.doctor import doctor
 from rarec.cli.embed import embed
@@ -58,6 +59,7 @@ def rarec(
 
 app.command("init")(init)
 app.command("import")(import_file)
+app.command("delete")(delete)
 app.command("embed")(embed)
 app.command("train")(train)
 app.command("align")(align)
