@@ -26,11 +26,11 @@ Floats = NDArray[np.float32]
 
 ROWS = 337_731
 POOL = 20_000
-_SYLLABLES = tuple("ba co du fi gre ha jo ka lu mer no pra qui ro sta tu vel wo xan zo".split())
-_WORDS = (
+SYLLABLES = "ba co du fi gre ha jo ka lu mer no pra qui ro sta tu vel wo xan zo"
+WORDS = (
     "something like that with a slow start and people who talk at night by the sea maybe less loud than last time my "
     "sister wants one more about work or a long way home but nothing sad please we have all evening and some tea"
-).split()
+)
 
 
 class PoolEmbedder:
@@ -60,7 +60,7 @@ class PoolEmbedder:
 
 
 def pool(dimension: int, vectors: Path | None, seed: int) -> Floats:
-    """Unit rows, shape (POOL or fewer, dimension), of a file of vectors; turned at random if it is of another length."""
+    """Unit rows, shape (POOL or fewer, dimension), of a file of vectors; turned at random if of another length."""
     rng = np.random.default_rng(seed)
     if vectors is None:
         spread = 1 / np.sqrt(1 + np.arange(dimension))
@@ -90,13 +90,13 @@ def catalogue_items(count: int, corpus: Path | None, seed: int) -> Iterator[Item
 
 def invented(number: int, chosen: random.Random) -> Item:
     """An item like those of the corpus, with a title of two invented words."""
-    title = " ".join("".join(chosen.choices(_SYLLABLES, k=3)).title() for _ in range(2))
+    title = " ".join("".join(chosen.choices(SYLLABLES.split(), k=3)).title() for _ in range(2))
     attributes = {
         "genres": tuple(chosen.sample(("Drama", "Comedy", "Horror", "Romance", "Crime", "Family"), 2)),
         "directors": (f"Director {chosen.randrange(20_000)}",),
         "cast": tuple(f"Player {chosen.randrange(60_000)}" for _ in range(4)),
     }
-    plot = " ".join(chosen.choices(_WORDS, k=60))
+    plot = " ".join(chosen.choices(WORDS.split(), k=60))
     return Item(ItemId(f"invented-{number}"), title, plot, chosen.randint(1930, 2025), attributes, chosen.random())
 
 
@@ -105,7 +105,7 @@ def talk(titles: Sequence[str], messages: int, seed: int) -> Conversation:
     chosen = random.Random(seed)
     turns = []
     for number in range(messages):
-        words = chosen.choices(_WORDS, k=chosen.randint(12, 28))
+        words = chosen.choices(WORDS.split(), k=chosen.randint(12, 28))
         if number % 4 < 2:
             words.insert(chosen.randrange(len(words)), chosen.choice(titles))
         turns.append(Turn("assistant" if (messages - number) % 2 == 0 else "user", " ".join(words) + "."))

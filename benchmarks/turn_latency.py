@@ -34,12 +34,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from large_store import PoolEmbedder, add_options, catalogue_items, memory_mb, pool, talk
 
 import rarec.index.exact
 import rarec.pipeline
+from large_store import PoolEmbedder, add_options, catalogue_items, memory_mb, pool, talk
 from rarec.assembly import Engine, default_bundle
 from rarec.catalogue import CatalogueStore, load_layout
+from rarec.index.engines import load_engine
 from rarec.index.quantise import quantise
 from rarec.llm.protocol import OnText
 from rarec.pipeline import Recommender
@@ -301,7 +302,7 @@ def meta(options: argparse.Namespace) -> dict[str, object]:
     return {
         "rows": options.rows, "real corpus": options.corpus is not None, "real vectors": options.vectors is not None,
         "n": N, "candidates": CANDIDATES, "repeats": options.repeats, "cold": options.cold, "seed": options.seed,
-        "engine": rarec.index.exact.load_engine()[0], "threads": 1, "cores": os.cpu_count(),
+        "engine": load_engine()[0], "threads": 1, "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1), "numpy": np.__version__, "torch": torch.__version__,
         "date": time.strftime("%F"),
     }  # fmt: skip

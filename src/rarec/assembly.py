@@ -174,15 +174,22 @@ def open_engine(
     paths, settings = StorePaths(path), read_settings(path, flags)
     with ExitStack() as opened:  # closes what was opened if a later part fails
         catalogue = opened.enter_context(CatalogueStore.open(paths.catalogue))
-        embedder = opened.enter_context(
-            CachedEmbedder(embedder_from(settings.embedder), paths.embeddings, chunk=EMBED_CHUNK)
-        )
+        embedder = opened.enter_context(cached_embedder(paths, settings))
         bundle = paths.bundle  # once: another may be promoted between the two lines that read it
         model = load_retriever(bundle, embedder=embedder.name)
         engine = Engine(catalogue, embedder, model, progress=progress)
         chosen = llm if llm is not None else llm_from(settings.llm, engine, bundle)
         opened.pop_all()
     return engine, settings, chosen
+
+
+def cached_embedder(paths: StorePaths, settings: Settings) -> CachedEmbedder:
+    """The embedder of a store, with what it has embedded before; close it.
+
+    Raises:
+        SettingsError: see `embedder_from`.
+    """
+    return CachedEmbedder(embedder_from(settings.embedder), paths.embeddings, chunk=EMBED_CHUNK)
 
 
 def read_settings(path: Path, flags: Mapping[str, Any] | None = None) -> Settings:

@@ -1,6 +1,7 @@
 """init, import, embed and doctor on real stores."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from typer.testing import CliRunner, Result
 from rarec.catalogue import CatalogueStore
 from rarec.cli.app import app
 from rarec.embed import OpenAIEmbedder
+from rarec.pipeline import Recommender
 from rarec.testing import FakeOpenAIServer
-from rarec.types import Item, ItemId
+from rarec.types import Conversation, Item, ItemId, Turn
 
 MakeStore = Callable[[str], Path]
 runner = CliRunner()
@@ -166,6 +168,70 @@ def test_the_movie_corpus_has_its_own_reader(empty: Path, tmp_path: Path) -> Non
     assert items_in(empty)[0] == Item(
         ItemId("0"), "Quiet Harbour", "A port.", 1999, {"genres": ("Drama",)}, popularity=50.0
     )
+
+
+# import --embed
+
+
+def rows_of_new_items(path: Path, count: int = 3) -> Path:
+    rows = [{"id": f"n{i}", "title": f"Zephyr {i}", "text": f"Boats of kind {i}."} for i in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def embedded_texts(server: FakeOpenAIServer, start: int) -> str:
+    return json.dumps([request.body for request in server.requests_to("embeddings")[start:]])
+
+
+def test_import_can_embed_before_a_running_recommender_sees_the_items(
+    make_store: MakeStore, tmp_path: Path, vector_server: FakeOpenAIServer
+) -> None:
+    store, table = make_store("s"), rows_of_new_items(tmp_path / "t.jsonl")
+    conversation = Conversation((Turn("user", "boats"),))
+    with Recommender.open(store, flags={"llm.kind": "none"}) as serving:
+        before = len(vector_server.requests_to("embeddings"))
+        done = document(rarec("import", table, "--store", store, "--embed", "--json"))
+        assert (done["added"], done["embedded"]) == (3, 3)
+        assert "Zephyr 2" in embedded_texts(vector_server, before)
+        before = len(vector_server.requests_to("embeddings"))
+        found = {ranked.item.id for ranked in serving.reply(conversation, n=50).items}
+        assert {"n0", "n1", "n2"} <= found
+        assert "boats" in embedded_texts(vector_server, before)
+        assert "Zephyr" not in embedded_texts(vector_server, before)
+    assert "Embedded 0 new texts" in rarec("import", table, "--store", store, "--embed").stdout
+
+
+def test_nothing_is_embedded_for_a_file_that_is_refused(
+    make_store: MakeStore, tmp_path: Path, vector_server: FakeOpenAIServer
+) -> None:
+    store, table = make_store("s"), bad_table(tmp_path / "t.jsonl", 3, 1)
+    before = len(vector_server.requests_to("embeddings"))
+    rarec("import", table, "--store", store, "--embed", code=2)
+    assert len(vector_server.requests_to("embeddings")) == before
+    done = document(rarec("import", table, "--store", store, "--embed", "--skip-bad", "--json"))
+    assert (done["added"], done["embedded"]) == (3, 3)
+
+
+def test_nothing_is_imported_that_could_not_be_embedded(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, table = make_store("s"), rows_of_new_items(tmp_path / "t.jsonl")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    assert "read twice" in rarec("import", "--help").stdout
+    assert (
+        "reads the file twice" in rarec("import", tmp_path / "pipe.jsonl", "--store", store, "--embed", code=2).stderr
+    )
+    monkeypatch.setenv("RAREC_EMBEDDER__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("RAREC_EMBEDDER__MAX_RETRIES", "0")
+    rarec("import", table, "--store", store, "--embed", code=5)
+    assert len(items_in(store)) == 20
+
+
+def test_the_movie_corpus_can_be_embedded_too(make_store: MakeStore, tmp_path: Path) -> None:
+    corpus = pyarrow.table({"id": [0], "title": ["Quiet Harbour"], "year": [1999], "plot": ["A port."]})
+    parquet.write_table(corpus, tmp_path / "movies.parquet")
+    words = ["import", tmp_path / "movies.parquet", "--source", "corpus", "--store", make_store("s"), "--embed"]
+    assert document(rarec(*words, "--json"))["embedded"] == 1
 
 
 # embed

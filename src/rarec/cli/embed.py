@@ -33,7 +33,8 @@ def embed(
 ) -> None:
     """Embed the items that have no vector yet.
 
-    Answering embeds what is missing by itself; this does it beforehand and shows how far it is. Vectors are kept as
+    Answering embeds what is missing by itself; this does it beforehand and shows how far it is, as rarec import --embed
+    does for one file. Vectors are kept as
     they are made: after Ctrl-C or a crash the same command goes on where it was. Ready vectors can be taken over with
     --seed-texts and --seed-vectors.
 
@@ -41,22 +42,21 @@ def embed(
     """
     if (seed_texts is None) != (seed_vectors is None):
         raise InputError("--seed-texts and --seed-vectors go together; give both or none")
-    from rarec.assembly import EMBED_CHUNK, read_settings
+    from rarec.assembly import cached_embedder, read_settings
     from rarec.catalogue import CatalogueStore
-    from rarec.embed import CachedEmbedder, embedder_from
     from rarec.settings import StorePaths
 
     paths, settings = StorePaths(store), read_settings(store)
     with (
         CatalogueStore.open(paths.catalogue) as catalogue,
-        CachedEmbedder(embedder_from(settings.embedder), paths.embeddings, chunk=EMBED_CHUNK) as embedder,
+        cached_embedder(paths, settings) as embedder,
     ):
         seeded = 0
         if seed_texts is not None and seed_vectors is not None:
             seeded = _seed(embedder, seed_texts, seed_vectors)
         layout = catalogue.layout
         texts = [layout.render(item) for item in catalogue]
-        embedded = _embed(embedder, texts)
+        embedded = embed_texts(embedder, texts)
         name = embedder.name
     if as_json:
         print_json({"items": len(texts), "embedded": embedded, "seeded": seeded, "embedder": name})
@@ -65,7 +65,7 @@ def embed(
     out().print(f"{len(texts):,} items have a vector, {embedded:,} of them new{taken}. Embedder: {name}")
 
 
-def _embed(embedder: CachedEmbedder, texts: list[str]) -> int:
+def embed_texts(embedder: CachedEmbedder, texts: list[str]) -> int:
     """Embed what is missing; how many that was."""
     at = (0, 0)
     with counting("Embedding items", unit="texts") as progress:

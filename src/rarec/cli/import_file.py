@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from rarec.cli.progress import counting
 from rarec.errors import ImportRejected, InputError
 
 if TYPE_CHECKING:
-    from rarec.catalogue import CatalogueStore, ImportReport, Rejection
+    from rarec.catalogue import CatalogueStore, ImportReport, Layout, Rejection
     from rarec.types import Item
 
 LISTED = 20
@@ -66,24 +67,40 @@ def import_file(
     rejected: Annotated[
         Path | None, typer.Option(metavar="OUT.jsonl", help="Write every refused row's line and reason here.")
     ] = None,
+    embed: Annotated[
+        bool,
+        typer.Option(
+            "--embed", help="Embed the items before the store shows them. The file is read twice, so no pipe."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import a catalogue file into the store, in one transaction.
 
     Items whose id is there already are replaced; nothing is deleted. Every refused row is shown with its line and the
-    reason; if there is one, nothing is imported, unless --skip-bad is given.
+    reason; if there is one, nothing is imported, unless --skip-bad is given. A recommender that is running has the
+    items from its next turn on, and embeds there what has no vector yet: give --embed with a large file.
 
     Example: rarec import movies.csv --map id=movie_id --map title=name --map attributes.genres=genre
     """
-    from rarec.assembly import read_settings
-    from rarec.catalogue import CatalogueStore, RowsRejected, import_items
+    from rarec.assembly import cached_embedder, read_settings
+    from rarec.catalogue import CatalogueStore, RowsRejected, import_items, read_items
+    from rarec.catalogue.sources.corpus import corpus_items
+    from rarec.cli.embed import embed_texts
     from rarec.settings import StorePaths
 
     mapping = parse_map(columns or ())
     if source is Source.corpus and (mapping or format):
         raise InputError("--map and --format do not go with --source corpus; its columns are known")
-    read_settings(store)
+    settings = read_settings(store)
+    embedded: int | None = None
     with CatalogueStore.open(StorePaths(store).catalogue) as catalogue:
+        if embed:
+            rows = partial(read_items, columns=mapping or None, format=format and format.value)
+            reader = corpus_items if source is Source.corpus else partial(rows, list_separator=list_separator)
+            texts = _texts(file, reader, catalogue.layout, skip_bad=skip_bad)
+            with cached_embedder(StorePaths(store), settings) as embedder:
+                embedded = embed_texts(embedder, texts)
         try:
             if source is Source.corpus:
                 done = _import_corpus(catalogue, file)
@@ -104,9 +121,12 @@ def import_file(
     _write_rejected(rejected, done.rejected)
     if as_json:
         counts = {"added": done.added, "updated": done.updated, "unchanged": done.unchanged}
-        print_json({**counts, "rejected": _documents(done.rejected), "items": total})
+        more = {} if embedded is None else {"embedded": embedded}
+        print_json({**counts, "rejected": _documents(done.rejected), "items": total, **more})
     else:
         _show(done, total)
+        if embedded is not None:
+            out().print(f"Embedded {embedded:,} new texts.")
 
 
 def parse_map(entries: Sequence[str]) -> dict[str, str]:
@@ -124,6 +144,23 @@ def parse_map(entries: Sequence[str]) -> dict[str, str]:
             raise InputError(f"--map gives {field!r} two columns, {found[field]!r} and {column!r}; keep one")
         found[field] = column
     return found
+
+
+def _texts(
+    file: Path, reader: Callable[[Path], Iterator[Item | Rejection]], layout: Layout, *, skip_bad: bool
+) -> list[str]:
+    """What would be embedded for the items of a file; nothing if it would be refused."""
+    from rarec.catalogue import Rejection
+
+    if file.exists() and not file.is_file():
+        raise InputError(f"--embed reads the file twice, and {str(file)!r} is none; write it to a file first")
+    texts: list[str] = []
+    for row in reader(file):
+        if not isinstance(row, Rejection):
+            texts.append(layout.render(row))
+        elif not skip_bad:
+            return []
+    return texts
 
 
 def _import_corpus(catalogue: CatalogueStore, file: Path) -> ImportReport:
