@@ -33,7 +33,7 @@ from rarec.retriever.bundle import load_retriever
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.model import Retriever
-from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, load_settings
+from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, read_settings
 from rarec.types import Conversation, Item, ItemId, Turn
 
 Progress = Callable[[int, int], None]
@@ -190,19 +190,6 @@ def cached_embedder(paths: StorePaths, settings: Settings) -> CachedEmbedder:
         SettingsError: see `embedder_from`.
     """
     return CachedEmbedder(embedder_from(settings.embedder), paths.embeddings, chunk=EMBED_CHUNK)
-
-
-def read_settings(path: Path, flags: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of the store at `path`.
-
-    Raises:
-        StoreError: there is no store.
-        SettingsError: a value is wrong.
-    """
-    paths = StorePaths(path)
-    if not paths.catalogue.is_file():
-        raise StoreError(f"no store at {str(path)!r}; make one with: rarec init {path}")
-    return load_settings(paths.settings, flags=flags)
 
 
 def llm_from(settings: LLMSettings, engine: Engine, bundle: Path) -> LLM | None:

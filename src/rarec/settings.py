@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rarec.complaints import complaints
 from rarec.embed.factory import EmbedderSettings
-from rarec.errors import SettingsError
+from rarec.errors import SettingsError, StoreError
 from rarec.live import read_live
 
 PREFIX = "RAREC_"
@@ -142,6 +142,19 @@ def load_settings(
     except ValidationError as error:
         lines = [wrong.line(_origin(wrong.key, origin, path)) for wrong in complaints(error, Settings)]
         raise SettingsError("wrong settings:\n" + "\n".join(lines)) from error
+
+
+def read_settings(path: Path, flags: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of the store at `path`.
+
+    Raises:
+        StoreError: there is no store.
+        SettingsError: a value is wrong.
+    """
+    paths = StorePaths(path)
+    if not paths.catalogue.is_file():
+        raise StoreError(f"no store at {str(path)!r}; make one with: rarec init {path}")
+    return load_settings(paths.settings, flags=flags)
 
 
 def _read(path: Path) -> dict[str, Any]:

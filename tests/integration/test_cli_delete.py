@@ -180,3 +180,22 @@ def test_a_process_that_serves_follows_imports_and_deletions(make_store: MakeSto
         assert server.stdin is not None
         server.stdin.close()
         assert server.wait(timeout=60) == 0
+
+
+def test_one_item_comes_and_goes_without_loading_a_model(make_store: MakeStore, tmp_path: Path) -> None:
+    """Torch alone takes longer to load than everything that these commands do."""
+    store, table = make_store("s"), tmp_path / "new.jsonl"
+    table.write_text('{"id": "zephyr", "title": "Zephyr Regatta"}\n', encoding="utf-8")
+    program = """
+import sys
+from rarec.cli import main
+try:
+    main()
+finally:
+    print(sorted({"torch", "openai", "sentence_transformers", "pyarrow"} & sys.modules.keys()))
+"""
+    for words in (["import", str(table)], ["delete", "zephyr", "--yes"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words, "--store", str(store)], check=True, capture_output=True, text=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]"

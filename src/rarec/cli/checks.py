@@ -67,8 +67,7 @@ def store(path: Path, *, named: bool, ask_llm: bool) -> Iterator[Check]:
         named: the user asked for this one; otherwise its absence is only a note.
         ask_llm: send a question to a remote model.
     """
-    from rarec.assembly import read_settings
-    from rarec.settings import StorePaths
+    from rarec.settings import StorePaths, read_settings
 
     paths = StorePaths(path)
     if not paths.catalogue.is_file() and not named:

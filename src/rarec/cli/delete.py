@@ -45,9 +45,8 @@ def delete(
 
     Example: rarec delete b77 b78, or rarec delete --from gone.txt --skip-unknown --yes
     """
-    from rarec.assembly import read_settings
     from rarec.catalogue import CatalogueStore
-    from rarec.settings import StorePaths
+    from rarec.settings import StorePaths, read_settings
 
     wanted = _ids(ids or [], file)
     read_settings(store)

@@ -42,9 +42,9 @@ def embed(
     """
     if (seed_texts is None) != (seed_vectors is None):
         raise InputError("--seed-texts and --seed-vectors go together; give both or none")
-    from rarec.assembly import cached_embedder, read_settings
+    from rarec.assembly import cached_embedder
     from rarec.catalogue import CatalogueStore
-    from rarec.settings import StorePaths
+    from rarec.settings import StorePaths, read_settings
 
     paths, settings = StorePaths(store), read_settings(store)
     with (

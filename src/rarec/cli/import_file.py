@@ -83,11 +83,10 @@ def import_file(
 
     Example: rarec import movies.csv --map id=movie_id --map title=name --map attributes.genres=genre
     """
-    from rarec.assembly import cached_embedder, read_settings
     from rarec.catalogue import CatalogueStore, RowsRejected, import_items, read_items
     from rarec.catalogue.sources.corpus import corpus_items
     from rarec.cli.embed import embed_texts
-    from rarec.settings import StorePaths
+    from rarec.settings import StorePaths, read_settings
 
     mapping = parse_map(columns or ())
     if source is Source.corpus and (mapping or format):
@@ -99,6 +98,8 @@ def import_file(
             rows = partial(read_items, columns=mapping or None, format=format and format.value)
             reader = corpus_items if source is Source.corpus else partial(rows, list_separator=list_separator)
             texts = _texts(file, reader, catalogue.layout, skip_bad=skip_bad)
+            from rarec.assembly import cached_embedder  # here, for torch comes with it
+
             with cached_embedder(StorePaths(store), settings) as embedder:
                 embedded = embed_texts(embedder, texts)
         try:

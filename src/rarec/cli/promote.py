@@ -136,10 +136,10 @@ def _question(
     store: Path, new: Path, recipe: Path | None, *, data: Path | None, data_set: str | None, split: str | None,
     margin: float, level: float | None, dry_run: bool,
 ) -> Question:  # fmt: skip
-    from rarec.assembly import read_settings
     from rarec.errors import InputError
     from rarec.promotion.gate import LEVEL
     from rarec.promotion.run import Question, recipe_of_store
+    from rarec.settings import read_settings
 
     alone = False
     if recipe is not None:
@@ -168,9 +168,8 @@ def _recipe_with_split(path: Path, data: Path | None, split: str | None) -> Alig
 
 
 def _roll_back(store: Path, as_json: bool) -> None:
-    from rarec.assembly import read_settings
     from rarec.promotion import roll_back
-    from rarec.settings import StorePaths
+    from rarec.settings import StorePaths, read_settings
 
     was, live = roll_back(StorePaths(store), read_settings(store))
     if as_json:

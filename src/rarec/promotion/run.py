@@ -11,7 +11,6 @@ from typing import Any
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material, gather
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge, identity, parse_align_recipe
-from rarec.assembly import read_settings
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, StoreError
@@ -25,7 +24,7 @@ from rarec.promotion.held_out import held_out
 from rarec.promotion.models import RETRIEVER, Bundle, check_successor, read_bundle
 from rarec.promotion.plan import PromotionPlan, plan_of
 from rarec.promotion.switch import go_live, install, only_one
-from rarec.settings import Settings, StorePaths
+from rarec.settings import Settings, StorePaths, read_settings
 
 _RANKED = 10
 
