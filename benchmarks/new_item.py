@@ -3,8 +3,8 @@
     python benchmarks/new_item.py --corpus movies.parquet --vectors minilm_f16.npy --json out.json
 
 A recommender is open on the store. In each round a file with one item is imported, the next turn asks for it in words
-of its plot, it is deleted, and the same turn is asked again. The turn filters by the item's year: the shipped retriever
-is not good at items that nobody has mentioned, and the rank without a filter is told too. New items and messages are
+of its plot, it is deleted, and the same turn is asked again. The turn filters by its director: the shipped retriever is
+not good at items that nobody has mentioned, and the rank without a filter is told too. New items and messages are
 embedded by the packaged MiniLM, the others as `large_store` says; nothing is trained. *write* is the transaction in the
 catalogue, *take over* what the next turn does with it before it answers (embed, project, index, link). The commands are
 also run once each as processes of their own, whose start is most of their time.
@@ -43,8 +43,8 @@ from rarec.types import Conversation, Filters, ItemId, Turn
 from turn_latency import CANDIDATES, Parts, clocked
 
 SHOWN = 50
-YEAR = 2026
-FILTERS = Filters(year_min=YEAR)
+DIRECTOR = "Nobody Yet"
+FILTERS = Filters(any_of={"directors": (DIRECTOR,)})
 SUBJECTS = ("beekeepers", "lighthouse painters", "tram drivers", "ice carvers", "organ builders", "kite makers")
 PLACES = ("Reykjavik", "Trieste", "Valparaiso", "Nagasaki", "Tbilisi")
 
@@ -77,9 +77,9 @@ class Round:
         subject, place = SUBJECTS[number % len(SUBJECTS)], PLACES[number % len(PLACES)]
         self.id = ItemId(f"new-{number}")
         row = {
-            "id": self.id, "title": f"The {subject.title()} of {place}", "year": YEAR, "popularity": 1000,
+            "id": self.id, "title": f"The {subject.title()} of {place}", "year": 2026, "popularity": 1000,
             "text": f"Three {subject} in {place} keep their workshop open through one long winter.",
-            "attributes": {"genres": ["Drama"], "directors": ["Nobody Yet"]},
+            "attributes": {"genres": ["Drama"], "directors": [DIRECTOR]},
         }  # fmt: skip
         self._file.write_text(json.dumps(row) + "\n", encoding="utf-8")
         self._asked = Conversation((Turn("user", f"A drama about {subject} in {place}, in winter?"),))

@@ -12,7 +12,8 @@ rescoring in fp32) for the same query, 50 best, no filter.
 
 A *warm* turn goes on from a conversation that was answered before, two messages shorter; a *cold* one is new to this
 process. Times are wall and processor time of one process at one thread; on a machine that does other things too, read
-ratios of medians and processor time, not milliseconds.
+ratios of medians and processor time, not milliseconds. Memory is that of the open store; after the first shape it comes
+out too low, because later ones reuse what the first freed.
 """
 
 from __future__ import annotations
