@@ -257,3 +257,17 @@ def test_threads_read_and_write_together(store: CatalogueStore) -> None:
     assert errors == []
     assert len(store) == 32
     assert store.version == 16
+
+
+def test_what_changed_is_found_by_its_index(tmp_path: Path) -> None:
+    """Following a large store must not read all of it for each new item."""
+    with CatalogueStore.open(tmp_path / "c.db", create=True) as store:
+        asked: list[str] = []
+        connection = store._database.connection()
+        connection.set_trace_callback(asked.append)
+        store.changes_since(0)
+        connection.set_trace_callback(None)
+        for query in (query for query in asked if query.startswith("SELECT id")):
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+            assert plan[0].startswith("SEARCH"), plan
+        assert sum(query.startswith("SELECT id") for query in asked) == 2

@@ -193,7 +193,8 @@ class CatalogueStore:
             current = _version(connection)
             if not 0 <= version <= current:
                 raise InputError(f"version {version!r} is not one of this store (0..{current}); read all items again")
-            changed = connection.execute("SELECT id FROM items WHERE version > ? ORDER BY position", (version,))
+            # The sign keeps SQLite from reading all rows in order of position: a few changed, so the index is quicker.
+            changed = connection.execute("SELECT id FROM items WHERE version > ? ORDER BY +position", (version,))
             gone = connection.execute("SELECT id FROM deleted WHERE version > ? ORDER BY version, id", (version,))
             return Changes(tuple(ItemId(row[0]) for row in changed), tuple(ItemId(row[0]) for row in gone))
 
