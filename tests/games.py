@@ -15,12 +15,13 @@ ERA_LOVER = {"kind": "simulated", "preset": "era-lover", "kinds": list(KINDS), "
 def games_recipe(folder: Path, usual: Mapping[str, Any], more: Mapping[str, Any]) -> AlignRecipe:
     """The usual recipe of a test file on the games in ``folder/data``, with more.
 
-    Tables of `more` are laid over the usual ones key by key; one that has a kind or a name takes their place.
+    Tables of `more` are laid over the usual ones key by key; one that is empty, or has a kind or a name, takes their
+    place.
     """
     values: dict[str, Any] = {"data": {"name": "games", "folder": str(folder / "data")}}
     for tables in (usual, more):
         for name, table in tables.items():
             under = values.get(name)
-            laid_over = isinstance(under, dict) and isinstance(table, dict) and not {"kind", "name"} & table.keys()
-            values[name] = {**under, **table} if laid_over else table
+            own = not isinstance(table, dict) or not table or {"kind", "name"} & table.keys()
+            values[name] = table if own or not isinstance(under, dict) else {**under, **table}
     return parse_align_recipe(values, source="test")

@@ -142,7 +142,7 @@ def test_what_an_endpoint_would_cost_is_said_before_it_is_asked(store: Path, tmp
     given = ("--store", store, "--recipe", tmp_path / "teas.toml", "--threads", "1")
     said = rarec("promote", tmp_path / "one", *given, "--plan").stdout
     assert "240 = 120 under the live bundle + 120 under the new one; 0 are answered" in said
-    assert "The budget allows 239 calls" in said
+    assert "budget.calls = 239 is less than these calls" in said
     assert re.search(r"money, at most +\S [0-9.]+ USD", said)
     document = json.loads(rarec("promote", tmp_path / "one", *given, "--plan", "--json").stdout)
     assert (document["calls"], document["turns"], document["items"]) == (240, 120, 20)

@@ -141,7 +141,7 @@ def over_budget(recipe: AlignRecipe, calls: int) -> str:
     ceiling = recipe.budget.calls
     if ceiling is None or ceiling >= calls:
         return ""
-    return f"budget.calls = {ceiling:,} is less than these calls: the run would stop there, and go on with more."
+    return f"budget.calls = {ceiling:,} is less than these calls: it would stop there, and go on with more."
 
 
 def spend_of_a_call(recipe: AlignRecipe, material: Material, turns: Sequence[TokenisedTurn]) -> tuple[Spend, Spend]:
