@@ -199,7 +199,7 @@ def tables(document: Mapping[str, Any]) -> str:
 
 def _main_table(rows: Mapping[str, Any], n: int) -> str:
     lines = [
-        f"| weights | NDCG@10 after the judge | over SFT | over SFT longer | alone | R@20 | R@{n} | calls |",
+        f"| weights | NDCG@10 after the judge | over SFT | over SFT longer | alone | R@20 | R@{n} | seeds | calls |",
         "| :-- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for name in (name for name in ORDER if name in rows):
