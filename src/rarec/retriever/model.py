@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rarec.retriever.dropout import Dropout
 from rarec.retriever.lru import LRU
 
 ITEM, MESSAGE, START = 0, 1, 2
@@ -77,7 +78,7 @@ class ItemTower(nn.Module):
         self.hidden = nn.Linear(features, config.item_hidden)
         self.bend = nn.Linear(config.item_hidden, config.width)
         self.demand = nn.Linear(config.item_hidden, 1)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., text_dimension + 4) -> (..., width + 1)."""
@@ -98,15 +99,18 @@ class TokenEncoder(nn.Module):
         self.message = nn.Sequential(nn.Linear(config.text_dimension, width), nn.GELU(), nn.Linear(width, width))
         self.kind_role = nn.Embedding(6, width)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        maps = self.item(tokens.item).unflatten(-1, (3, -1))
-        chosen = tokens.sentiment[..., None, None].expand(*tokens.sentiment.shape, 1, maps.shape[-1])
-        item = maps.gather(-2, chosen).squeeze(-2)
-        message = self.message(tokens.text)
-        kind = tokens.kind[..., None]
-        content = torch.where(kind == ITEM, item, torch.where(kind == MESSAGE, message, 0.0))
+        content = tokens.item.new_zeros(*tokens.kind.shape, self.kind_role.embedding_dim)
+        is_item = tokens.kind == ITEM
+        maps = zip(self.item.weight.chunk(3), self.item.bias.chunk(3), strict=True)
+        for sentiment, (weight, bias) in enumerate(maps):
+            # Only where it is needed: most tokens have one sentiment, and half of them are messages.
+            if bool((here := is_item & (tokens.sentiment == sentiment)).any()):
+                content[here] = F.linear(tokens.item[here], weight, bias)
+        if bool((here := tokens.kind == MESSAGE).any()):
+            content[here] = self.message(tokens.text[here])
         result: Tensor = self.dropout(self.norm(content + self.kind_role(tokens.kind * 2 + tokens.role)))
         return result
 
@@ -121,9 +125,9 @@ class Block(nn.Module):
         self.before_lru = nn.LayerNorm(width)
         self.before_wide = nn.LayerNorm(width)
         self.wide = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width), nn.GELU(), Dropout(config.dropout), nn.Linear(4 * width, width)
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.dropout(self.lru(self.before_lru(x)))

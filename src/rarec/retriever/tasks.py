@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from rarec.errors import InputError
 from rarec.retriever.data import ConversationData, Interactions, ItemTable, TokenSequence
-from rarec.retriever.losses import sampled_softmax_loss, softmax_loss
+from rarec.retriever.fused import mean_sampled_softmax_loss
+from rarec.retriever.losses import softmax_loss
 from rarec.retriever.model import EXTRA_FEATURES, ITEM, MESSAGE, START, Retriever, Tokens
 
 
@@ -80,7 +82,7 @@ class NextItem:
 
     Raises:
         InputError: nobody has two interactions.
-    Source: RAR (arXiv 2604.04457), pretraining stage; loss as in `sampled_softmax_loss`.
+    Source: RAR (arXiv 2604.04457), pretraining stage; loss as in `losses.sampled_softmax_loss`.
     """
 
     def __init__(
@@ -117,24 +119,27 @@ class NextItem:
         # Half of the sequences come without sentiment, as most do when serving.
         sentiment[:, torch.rand(batch, generator=generator) < 0.5] = 0
         drawn = torch.multinomial(self._proposal, self._config.negatives, replacement=True, generator=generator)
+        negative, times = torch.unique(drawn, return_counts=True)
         real = rows >= 0
-        used, place = torch.unique(torch.cat([rows[real], drawn]), return_inverse=True)
+        used, place = torch.unique(torch.cat([rows[real], negative]), return_inverse=True)
         vectors = self._model.items(hide_features(self._items.features[used], generator))
         local = torch.zeros(time, batch, dtype=torch.long)
-        local[real] = place[: -len(drawn)]
+        local[real], sampled = place[: -len(negative)], place[-len(negative) :]
         queries = self._model.queries(self._inputs(vectors, local, sentiment))
         scored = real & (torch.rand(time, batch, generator=generator) < self._config.scored_share)
         if not scored.any():  # a mean over nothing would be NaN
             scored = real
-        target, query = local[scored], queries[scored]
-        losses = sampled_softmax_loss(
-            (query * vectors[target]).sum(-1),
-            query @ vectors[place[-len(drawn) :]].T,
+        target = local[scored]
+        column = torch.full((len(used),), -1)
+        column[sampled] = torch.arange(len(negative))
+        return mean_sampled_softmax_loss(
+            queries[scored],
+            F.embedding(target, vectors),
+            vectors[sampled],
             positive_log_q=self._log_expected[used[target]],
-            negative_log_q=self._log_expected[drawn],
-            collision=used[target][:, None] == drawn,
+            negative_log_q=self._log_expected[negative] - times.log(),
+            hit=column[target],
         )
-        return losses.mean()
 
     def _window(self, person: Interactions, generator: torch.Generator) -> Interactions:
         room = len(person.rows) - self._config.length
@@ -153,7 +158,7 @@ class NextItem:
             kind=kind,
             role=torch.zeros_like(kind),
             sentiment=torch.cat([torch.zeros(1, batch, dtype=torch.long), sentiment[:-1]]),
-            item=torch.cat([first, vectors[local[:-1]][..., :width]]),
+            item=torch.cat([first, F.embedding(local[:-1], vectors[:, :width])]),
             text=torch.zeros(1, 1, self._model.config.text_dimension).expand(time, batch, -1),
         )
 
