@@ -37,6 +37,13 @@ class Changes(NamedTuple):
     deleted: tuple[ItemId, ...]
 
 
+class Page(NamedTuple):
+    """Some items in order of insertion, and where the next page starts; None behind the last."""
+
+    items: tuple[Item, ...]
+    next: int | None
+
+
 class CatalogueStore:
     """Items in one SQLite file (write-ahead log, every acknowledged write synced to the disk).
 
@@ -168,6 +175,22 @@ class CatalogueStore:
                 return
             place = rows[-1][0]
             yield from (_item(row[1:]) for row in rows)
+
+    def page(self, after: int = 0, *, n: int = 100) -> Page:
+        """Up to n items in order of insertion, behind the place that the page before gave as `next`.
+
+        An item that stays is on one page and no other, whatever is written meanwhile. An empty store gives none.
+
+        Raises:
+            InputError: `after` is negative or beyond 64 bits, or n < 1.
+        """
+        if not 0 <= after < 1 << 63 or n < 1:
+            raise InputError(f"a page needs after >= 0 (below 2**63) and n >= 1, got {after!r} and {n!r}")
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                f"SELECT position, {_COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?", (after, n + 1)
+            ).fetchall()
+        return Page(tuple(_item(row[1:]) for row in rows[:n]), rows[n - 1][0] if len(rows) > n else None)
 
     def ids(self) -> tuple[ItemId, ...]:
         """Every id in order of insertion."""
