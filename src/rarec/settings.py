@@ -71,6 +71,47 @@ class RecommendSettings(BaseModel):
     max_turns: int = Field(default=10_000, ge=10)
 
 
+class ServeSettings(BaseModel):
+    """What the HTTP service allows; each worker counts for itself.
+
+    Attributes:
+        model_name: what ``/v1/models`` lists, and chat requests name.
+        max_body_bytes: longest body of a request, also of one that does not say its length.
+        max_turns, max_characters: of one conversation; those of ``recommend`` hold as well.
+        max_n: most items in an answer.
+        max_batch: most items in one request that writes or deletes.
+        requests_per_minute: of one client address, IPv6 by its /64 network; 0 sets no limit.
+        burst: how many of them may come at once.
+        concurrency: turns that are answered at the same time.
+        queue: turns that wait for one of them to end; more are refused with 503.
+        queue_timeout_s: how long one waits before it is refused with 503.
+        client_timeout_s: how long a client may take for the next piece of a body, or to take one of a stream.
+        shutdown_s: how long requests may go on after the service was told to stop.
+        hosts: names by which the service is asked for (the Host header); ``*`` allows any.
+        cors_origins: pages of other origins that may call, e.g. ``["https://shop.example"]``; ``*`` allows any.
+        trusted_proxies: addresses whose X-Forwarded-For is believed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_name: str = Field(default="rarec", min_length=1, max_length=100)
+    max_body_bytes: int = Field(default=4_000_000, ge=1000)
+    max_turns: int = Field(default=2000, ge=1)
+    max_characters: int = Field(default=400_000, ge=100)
+    max_n: int = Field(default=100, ge=1, le=1000)
+    max_batch: int = Field(default=1000, ge=1, le=100_000)
+    requests_per_minute: float = Field(default=600, ge=0)
+    burst: int = Field(default=100, ge=1)
+    concurrency: int = Field(default=8, ge=1, le=1000)
+    queue: int = Field(default=32, ge=0)
+    queue_timeout_s: float = Field(default=10.0, gt=0)
+    client_timeout_s: float = Field(default=30.0, gt=0)
+    shutdown_s: int = Field(default=30, ge=1)
+    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+
+
 class Settings(BaseModel):
     """All settings of a store."""
 
@@ -79,6 +120,7 @@ class Settings(BaseModel):
     embedder: EmbedderSettings = EmbedderSettings()
     llm: LLMSettings = LLMSettings()
     recommend: RecommendSettings = RecommendSettings()
+    serve: ServeSettings = ServeSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +237,11 @@ TEMPLATE = """\
 [recommend]
 # candidates = 50            # how many items the retriever proposes to the model
 # deadline_s = 20.0          # a turn is answered within this time whatever the model does
+
+[serve]
+# model_name = "rarec"       # what chat front ends list
+# requests_per_minute = 600  # of one client address; 0 sets no limit
+# concurrency = 8            # turns that are answered at the same time
+# queue = 32                 # turns that wait for a place; more get 503
+# cors_origins = []          # pages of other origins that may call, for example ["https://shop.example"]
 """
