@@ -27,6 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "background": set(),
     "pages": set(),
     "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},
+    # On top: nothing but the command line imports it.
+    "service": {"background", "catalogue", "llm", "pipeline", "settings"},
     "evaluate": {
         "background",
         "catalogue",

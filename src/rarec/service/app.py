@@ -1,0 +1,174 @@
+"""Puts the service together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse, Response
+
+from rarec.errors import InputError, RarecError
+from rarec.pipeline import Recommender
+from rarec.service import chat, items, probes, recommend
+from rarec.service.access import Access, OpenAccess
+from rarec.service.guarding import Guarding, refused_with
+from rarec.service.logs import log, log_error
+from rarec.service.page import docs_page
+from rarec.service.parts import Parts
+from rarec.service.problems import (
+    MEDIA_TYPE,
+    Problem,
+    Wrong,
+    invalid,
+    of_status,
+    problem_of,
+    response,
+    wrong_values,
+)
+from rarec.service.watching import Watching, request_id_of
+from rarec.settings import ServeSettings, read_settings
+
+DESCRIPTION = (
+    "Conversational recommendation over a catalogue. Every recommended item exists and passes the filters. "
+    "Errors are problem documents (RFC 9457): type, title, status, detail, request_id, and errors with what is wrong "
+    "where. `X-Request-ID` is sent back with every answer."
+)
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened, and what to do."},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["where", "detail"],
+                "properties": {"where": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+_PROBLEM_RESPONSE: dict[str, Any] = {
+    "description": "What went wrong and what to do (RFC 9457).",
+    "content": {MEDIA_TYPE: {"schema": _PROBLEM}},
+}
+
+
+def create_app(
+    source: Recommender | str | Path,
+    settings: ServeSettings | None = None,
+    *,
+    access: Access | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        source: an open recommender, which its maker closes, or the folder of a store. A folder is opened when the
+            application starts, while `/healthz` answers already; `/readyz` says when it is done, or what went wrong.
+        settings: the limits; None takes them from the store.
+        access: who may call; everybody if None.
+        flags: settings that override those of the folder.
+    Raises:
+        StoreError, SettingsError: there is no store in the folder, or its settings are wrong.
+    """
+    path = Path(source) if isinstance(source, str) else source
+    limits = settings or (path.settings if isinstance(path, Recommender) else read_settings(path, flags)).serve
+    parts = Parts(path, limits, access or OpenAccess(), flags=flags)
+
+    @asynccontextmanager
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        parts.start()
+        opening = asyncio.create_task(_open(parts))
+        try:
+            yield
+        finally:
+            opening.cancel()
+            with suppress(asyncio.CancelledError):
+                await opening
+            await asyncio.to_thread(parts.close)
+
+    app = FastAPI(
+        title="rarec", version=metadata.version("rarec"), description=DESCRIPTION, lifespan=living,
+        docs_url=None, redoc_url=None, responses={"default": _PROBLEM_RESPONSE, 422: _PROBLEM_RESPONSE},
+    )  # fmt: skip
+    app.state.parts = parts
+    for module in (chat, recommend, items, probes):
+        app.include_router(module.router)
+    _pages(app)
+    _errors(app)
+    app.add_middleware(Guarding, settings=limits)
+    app.add_middleware(Watching, metrics=parts.metrics)
+    if limits.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(limits.cors_origins), allow_methods=["*"], allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )  # fmt: skip
+    return app
+
+
+async def _open(parts: Parts) -> None:
+    try:
+        await parts.open()
+    except Exception as error:  # /readyz and the log tell; the process goes on answering that it is not ready
+        log_error("the store could not be opened", error, cause=str(error))
+
+
+def _pages(app: FastAPI) -> None:
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return docs_page(app.openapi())
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return RedirectResponse("/docs")
+
+
+def _errors(app: FastAPI) -> None:
+    """Whatever ends a request becomes a problem document."""
+
+    @app.exception_handler(RarecError)
+    async def ours(request: Request, error: RarecError) -> Response:
+        problem = problem_of(error)
+        if problem.status >= 500 and not isinstance(error, InputError):
+            log(logging.ERROR, "failed", request_id=request_id_of(request.scope), cause=str(error))
+        return _answer(request, problem)
+
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        return _answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong(request: Request, error: RequestValidationError) -> Response:
+        return _answer(request, _wrong(error))
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> Response:
+        known = refused_with(error)
+        return _answer(request, known or of_status(error.status_code, str(error.detail), error.headers))
+
+
+def _wrong(error: RequestValidationError) -> Problem:
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        place = found[0]["loc"][-1]
+        told = f"the body is not JSON: {found[0]['ctx']['error']} at character {place}"
+        return Problem(400, "malformed-json", "The body is not JSON", told, errors=(Wrong(f"body.{place}", told),))
+    return invalid(*wrong_values(found))
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    return response(problem, request_id=request_id_of(request.scope), path=request.scope["path"])

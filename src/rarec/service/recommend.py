@@ -1,0 +1,36 @@
+"""Recommendations as data."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from rarec.errors import InputError, UnknownItem
+from rarec.service.asking import asked_of
+from rarec.service.documents import RecommendIn, RecommendOut, answer_document
+from rarec.service.parts import admitted, parts_of
+from rarec.service.problems import as_json
+from rarec.service.turns import while_connected
+
+router = APIRouter(prefix="/v1", tags=["recommend"], dependencies=[Depends(admitted)])
+
+
+@router.post("/recommend", response_model=RecommendOut)
+async def recommend(request: Request, asked: RecommendIn) -> Response:
+    """Rank items for a conversation, a history of items, or both.
+
+    Every returned item is in the catalogue, passes the filters and was not mentioned. If the language model is slow or
+    down the retriever's order is returned in time, and `degraded` says so. An unknown id in the history is an error,
+    since it would otherwise be passed over in silence.
+    """
+    parts = parts_of(request)
+    question = asked_of(asked, parts.settings)
+    catalogue, turns = parts.recommender.engine.catalogue, parts.turns
+    if asked.history:
+        known = [m.item for m in question.conversation.mentions()]
+        try:
+            await parts.aside(lambda: catalogue.get_many(known))
+        except UnknownItem as error:  # of the body, not of the path: 404 would say that there is no such route
+            raise InputError(f"history: {error}") from error
+    answer = await while_connected(request.receive, lambda: turns.answer(question))
+    return Response(as_json(answer_document(answer)), media_type="application/json")

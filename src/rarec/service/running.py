@@ -1,0 +1,143 @@
+"""Runs the service in this process, or in several."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from rarec.errors import InputError, SettingsError
+from rarec.service.access import Access
+from rarec.service.app import create_app
+from rarec.service.logs import configure
+from rarec.service.metrics import SHARED
+from rarec.settings import ServeSettings
+
+WHAT = "RAREC_SERVE_WHAT"
+"""Tells the worker processes which store, with which flags."""
+
+_HEALTH_S = 60
+"""Starting takes seconds, more on a busy machine; uvicorn would kill and start workers anew."""
+
+
+def check_binding(host: str, access: Access) -> None:
+    """Refuse to be reached from elsewhere without knowing who calls.
+
+    Raises:
+        SettingsError: `host` is no loopback address and `access` lets everybody in.
+    """
+    if not access.protects and not is_loopback(host):
+        raise SettingsError(
+            f"refusing to listen on {host!r}: there are no keys, so whoever reaches this machine could change the "
+            "catalogue and spend the language model's money; listen on 127.0.0.1 and put a proxy that asks who is "
+            "there in front of it"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name other than localhost is not looked up and does not count."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; port 0 takes a free one.
+
+    Raises:
+        InputError: it is taken, or cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise InputError(f"cannot listen on {host} port {port}: {error.strerror}; choose another --port") from error
+    sock.set_inheritable(True)
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """What to type into a browser."""
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """Ends quietly on Ctrl-C and SIGTERM, after the requests that run; a second one ends them.
+
+    Args:
+        started: is called once requests are taken.
+    """
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()  # uvicorn would raise them again, and nothing would be closed
+
+
+def config_of(app: FastAPI | str, settings: ServeSettings, *, workers: int = 1) -> uvicorn.Config:
+    """How uvicorn is run: it writes no log of its own, and believes no forwarded address unless it is told to."""
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=workers,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=settings.shutdown_s,
+        timeout_worker_healthcheck=_HEALTH_S,
+    )
+
+
+def run(app: FastAPI, settings: ServeSettings, sock: socket.socket, *, started: Callable[[], None]) -> None:
+    """Serve in this process until a signal."""
+    configure()
+    Server(config_of(app, settings), started).run(sockets=[sock])
+
+
+def run_workers(
+    store: Path, settings: ServeSettings, sock: socket.socket, *, workers: int, flags: Mapping[str, Any]
+) -> None:
+    """Serve in so many processes until a signal; each opens the store for itself."""
+    configure()
+    kept = {name: value for name, value in flags.items() if value is not None}
+    with tempfile.TemporaryDirectory(prefix="rarec-figures-") as figures:
+        os.environ[SHARED] = figures
+        os.environ[WHAT] = json.dumps({"store": str(store.absolute()), "flags": kept})
+        config = config_of("rarec.service.running:worker_app", settings, workers=workers)
+        Multiprocess(config, sockets=[sock]).run()
+
+
+def worker_app() -> FastAPI:
+    """The application of a worker process, as `WHAT` describes it."""
+    configure()
+    what = json.loads(os.environ[WHAT])
+    return create_app(what["store"], flags=what["flags"])
