@@ -23,6 +23,7 @@ COMMANDS = (
     "promote",
     "chat",
     "recommend",
+    "serve",
     "evaluate",
     "compare",
     "replay",

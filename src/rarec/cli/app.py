@@ -21,6 +21,7 @@ from rarec.cli.init import init
 from rarec.cli.promote import promote
 from rarec.cli.recommend import recommend
 from rarec.cli.replay import replay
+from rarec.cli.serve import serve
 from rarec.cli.simulate import simulate
 from rarec.cli.train import train
 
@@ -66,6 +67,7 @@ app.command("align")(align)
 app.command("promote")(promote)
 app.command("chat")(chat)
 app.command("recommend")(recommend)
+app.command("serve")(serve)
 app.command("evaluate")(evaluate)
 app.command("compare")(compare)
 app.command("replay")(replay)
