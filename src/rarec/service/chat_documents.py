@@ -6,21 +6,21 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rarec.service.documents import FILTERS_EXAMPLE, FiltersIn, Strict
+from rarec.service.documents import FILTERS_EXAMPLE, FiltersIn, Strict, Text
 
 
 class Part(BaseModel):
     """A part of a message; only text is read."""
 
     type: str
-    text: str | None = None
+    text: Text | None = None
 
 
 class ChatMessage(BaseModel):
     """A message as clients send it."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = Field(default=None, description="A text, or a list of parts of type `text`.")
+    content: Text | list[Part] | None = Field(default=None, description="A text, or a list of parts of type `text`.")
 
 
 class StreamOptions(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidation
 from pydantic.config import JsonDict
 
 from rarec.catalogue.validation import YEAR_MAX, YEAR_MIN
@@ -18,7 +18,19 @@ ITEM_EXAMPLE: JsonDict = {
     "attributes": {"kind": ["black"], "origin": ["Fujian"]}, "popularity": 12.0,
 }  # fmt: skip
 
-_Values = dict[str, list[str]]
+
+def _whole(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("must be UTF-8: it holds half of a surrogate pair") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+"""Text that can be stored, embedded and sent on."""
+
+_Values = dict[Text, list[Text]]
 _Year = Annotated[int, Field(ge=YEAR_MIN, le=YEAR_MAX)]
 
 
@@ -35,7 +47,7 @@ class FiltersIn(Strict):
     none_of: _Values = Field(default={}, description="Attribute -> values that an item must not have.")
     year_min: _Year | None = Field(default=None, description="Inclusive; items without a year fail.")
     year_max: _Year | None = Field(default=None, description="Inclusive; items without a year fail.")
-    exclude: list[str] = Field(default=[], description="Ids that must not be returned.")
+    exclude: list[Text] = Field(default=[], description="Ids that must not be returned.")
 
     def filters(self) -> Filters:
         any_of, none_of = ({k: tuple(v) for k, v in values.items()} for values in (self.any_of, self.none_of))
@@ -46,13 +58,13 @@ class TurnIn(Strict):
     """One message."""
 
     role: Role = Field(description="`user` is the one who looks for something, `assistant` the recommender.")
-    content: str
+    content: Text
 
 
 class KnownItem(Strict):
     """An item that the user knows."""
 
-    id: str
+    id: Text
     sentiment: Sentiment = "mentioned"
 
 
@@ -69,7 +81,7 @@ class RecommendIn(Strict):
     )
 
     messages: list[TurnIn] = Field(default=[], description="In order; the last one is answered.")
-    history: list[KnownItem | str] = Field(
+    history: list[KnownItem | Text] = Field(
         default=[], description="Items the user knows, oldest first: ids or objects."
     )
     filters: FiltersIn = Field(default=FiltersIn(), examples=[FILTERS_EXAMPLE])
@@ -143,9 +155,9 @@ class ItemIn(Strict):
 
     model_config = ConfigDict(json_schema_extra={"examples": [ITEM_EXAMPLE]})
 
-    id: str = Field(min_length=1, description="Unique; printable characters.")
-    title: str = Field(min_length=1)
-    text: str = ""
+    id: Text = Field(min_length=1, description="Unique; printable characters.")
+    title: Text = Field(min_length=1)
+    text: Text = ""
     year: _Year | None = None
     attributes: _Values = Field(default={}, description="Name -> values, to filter by.")
     popularity: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Any scale; only its order matters.")
@@ -158,7 +170,7 @@ class ItemIn(Strict):
 class ItemBody(ItemIn):
     """An item whose id is in the path."""
 
-    id: str = Field(default="", description="If given, the one of the path.")
+    id: Text = Field(default="", description="If given, the one of the path.")
 
 
 class ItemsIn(Strict):
@@ -191,7 +203,7 @@ class IdsIn(Strict):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["tea-7", "tea-8"]}]})
 
-    ids: list[str] = Field(description="At most serve.max_batch.")
+    ids: list[Text] = Field(description="At most serve.max_batch.")
 
 
 class Deleted(BaseModel):

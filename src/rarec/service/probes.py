@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from rarec.pipeline import Recommender
 from rarec.service.logs import log
@@ -45,7 +45,7 @@ async def readyz(request: Request) -> Response:
     return Response(as_json({"status": "ready", "checks": checks}), media_type="application/json")
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Figures in Prometheus' text format."""
     parts = parts_of(request)
