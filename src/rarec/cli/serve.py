@@ -51,8 +51,10 @@ def serve(
 
         with opened(store, flags=flags) as recommender:
             limits = recommender.settings.serve
+            if host not in limits.hosts:  # asked for by the name that it was told to have
+                limits = limits.model_copy(update={"hosts": (*limits.hosts, host)})
             if workers == 1:
-                run(create_app(recommender), limits, sock, started=tell)
+                run(create_app(recommender, limits), limits, sock, started=tell)
         if workers > 1:  # everything has an embedding by now, and what is wrong has been said
             tell()
-            run_workers(store, limits, sock, workers=workers, flags=flags)
+            run_workers(store, limits, sock, workers=workers, flags={**flags, "serve.hosts": limits.hosts})

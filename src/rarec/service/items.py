@@ -76,7 +76,7 @@ async def store_items(request: Request, rows: ItemsIn) -> Response:
     parts = parts_of(request)
     catalogue = parts.recommender.engine.catalogue
     _check_batch(len(rows.items), "items", parts.settings.max_batch)
-    items, rejected = _sorted_out(rows.items)
+    items, rejected = await parts.aside(lambda: _sorted_out(rows.items))
     counts = await parts.aside(lambda: catalogue.add(items))
     return _json({**counts._asdict(), "rejected": rejected}, status=207 if rejected else 200)
 
