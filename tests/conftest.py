@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from postgres import NoPostgres, new_database, running
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -50,3 +53,20 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server that this test run has started for itself."""
+    with running() as server:
+        if isinstance(server, NoPostgres):
+            pytest.skip(f"no PostgreSQL: {server.reason}")
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty service database can be made: a file, and a database of a real server."""
+    if request.param == "sqlite":
+        return str(tmp_path / "service.sqlite")
+    return new_database(request.getfixturevalue("postgres"))

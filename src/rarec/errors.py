@@ -3,7 +3,9 @@
 RarecError
 ├── InputError          the caller's data or arguments are wrong          exit code 2
 │   ├── ImportRejected  rows of a catalogue file were refused
-│   └── UnknownItem     an id is not in the catalogue
+│   ├── UnknownItem     an id is not in the catalogue
+│   ├── UnknownSession  a key has no session of this id
+│   └── Conflict        something else stands there already
 ├── SettingsError       rarec.toml, an environment variable or a flag      exit code 2
 ├── StoreError          the store is missing, locked, full or damaged      exit code 3
 ├── BundleError         a model bundle is damaged or does not fit          exit code 3
@@ -40,6 +42,14 @@ class UnknownItem(InputError, KeyError):
     """An id is not in the catalogue."""
 
     __str__ = Exception.__str__  # KeyError would show the message quoted
+
+
+class UnknownSession(InputError):
+    """A key has no session, or no turn in it, of this name; whether another key has one is not told."""
+
+
+class Conflict(InputError):
+    """What is to be written stands there already, with other content."""
 
 
 class SettingsError(RarecError, ValueError):

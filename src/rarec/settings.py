@@ -147,6 +147,11 @@ class StorePaths:
         return self.root / read_live(self.root).live
 
     @property
+    def service(self) -> Path:
+        """Sessions, feedback, keys and spend, where no other database is named."""
+        return self.root / "service.sqlite"
+
+    @property
     def promotion(self) -> Path:
         return self.root / "promotion"
 

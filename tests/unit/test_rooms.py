@@ -91,6 +91,7 @@ ALLOWED: dict[str, set[str]] = {
         "retriever",
         "settings",
     },
+    "state": {"feedback", "files", "llm", "reward"},
     "testing": {"llm", "embed", "catalogue", "conversations", "index", "prompt", "files"},
 }
 EVERYTHING = {"cli", "__init__", "__main__"}
