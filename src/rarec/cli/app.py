@@ -18,6 +18,7 @@ from rarec.cli.embed import embed
 from rarec.cli.evaluate import evaluate
 from rarec.cli.import_file import import_file
 from rarec.cli.init import init
+from rarec.cli.keys import keys
 from rarec.cli.promote import promote
 from rarec.cli.recommend import recommend
 from rarec.cli.replay import replay
@@ -73,5 +74,6 @@ app.command("compare")(compare)
 app.command("replay")(replay)
 app.command("simulate")(simulate)
 app.add_typer(data, name="data")
+app.add_typer(keys, name="keys")
 app.command("doctor")(doctor)
 app.command("demo")(demo)

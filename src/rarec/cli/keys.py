@@ -1,0 +1,191 @@
+"""`rarec keys`: who may use the service, and for how much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rarec.cli.command import command
+from rarec.cli.console import err, out, plain, print_json
+from rarec.cli.options import STORE, AsJson, Store
+from rarec.errors import InputError
+
+if TYPE_CHECKING:
+    from rarec.state import Key, Limits, StateDatabase
+
+keys = typer.Typer(
+    help="API keys of the service: make one, list them, revoke one.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="RAREC_DATABASE",
+        help="The service's database, postgresql+psycopg://user:password@host/database, or a file. Default: "
+        "service.sqlite in the store's folder.",
+        show_envvar=True,
+    ),
+]
+
+
+@command
+def add(
+    name: Annotated[str, typer.Argument(help="What the key is called; it tells nothing and opens nothing.")],
+    store: Store = STORE,
+    database: Database = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="SCOPE.WHAT=NUMBER",
+            help="A ceiling of calls, tokens or usd for each request, session or day (UTC), or for the key's whole "
+            "life (key): day.usd=2.5, session.calls=100. May be repeated. Default: no ceiling.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and show its secret, once: it is not kept, only a hash of it.
+
+    A client sends the secret as "Authorization: Bearer SECRET". The ceilings are of what language models take: a call
+    that could pass one is not made. Whoever lost a secret revokes the key and makes another.
+
+    Example: rarec keys add shop --store my-store --limit day.usd=2.5 --limit request.calls=2
+    """
+    from rarec.state import add_key
+
+    limits = _limits(limit or [])
+    with _opened(store, database) as opened:
+        made, secret = add_key(opened, name, limits)
+    if as_json:
+        print_json({**_document(made), "secret": secret})
+        return
+    err().print(f"Made the key {plain(made.name)}. Its secret, which is shown only now:", style="dim")
+    out().print(secret)
+
+
+@command
+def show(store: Store = STORE, database: Database = None, as_json: AsJson = False) -> None:
+    """List the keys with their ceilings and what they have spent so far, revoked ones too; secrets are not kept.
+
+    What is spent is what was settled, and what calls on their way may take at most.
+
+    Example: rarec keys list --store my-store
+    """
+    from rarec.state import Account, list_keys, reserved, spent
+
+    with _opened(store, database) as opened:
+        found = list_keys(opened)
+        accounts = [Account("key", key.id) for key in found]
+        used = [spent(opened, account) + reserved(opened, account) for account in accounts]
+    if as_json:
+        took = [{"calls": spend.calls, "tokens": spend.tokens, "usd": spend.usd} for spend in used]
+        print_json([{**_document(key), "spent": spend} for key, spend in zip(found, took, strict=True)])
+        return
+    if not found:
+        out().print("There are no keys; make one with: rarec keys add NAME")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "id", "made", "revoked", "limits", "calls", "tokens", "USD"):
+        table.add_column(column, overflow="fold", justify="right" if column in ("calls", "tokens", "USD") else "left")
+    for key, spend in zip(found, used, strict=True):
+        revoked = "" if key.revoked is None else f"{key.revoked:%Y-%m-%d}"
+        told = ", ".join(_written(_document(key)["limits"])) or "none"
+        row = (plain(key.name), key.id, f"{key.created:%Y-%m-%d}", revoked, told)
+        table.add_row(*map(Text, row), f"{spend.calls:,}", f"{spend.tokens:,}", f"{spend.usd:.4f}")
+    out().print(table)
+
+
+@command
+def revoke(
+    name: Annotated[str, typer.Argument(help="Name or id of the key.")],
+    store: Store = STORE,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close a key for ever: from the next request on its secret opens nothing. Again it changes nothing.
+
+    Its sessions, feedback and spend stay, and its name is not given again.
+
+    Example: rarec keys revoke shop --store my-store
+    """
+    from rarec.state import revoke_key
+
+    with _opened(store, database) as opened:
+        key = revoke_key(opened, name)
+    if as_json:
+        print_json(_document(key))
+        return
+    out().print(f"Revoked the key {plain(key.name)} ({key.id}).")
+
+
+def _opened(store: Path, database: str | None) -> StateDatabase:
+    from rarec.settings import StorePaths, read_settings
+    from rarec.state import StateDatabase
+
+    if database is None:
+        read_settings(store)  # says so if there is no store
+    return StateDatabase.open(database or StorePaths(store).service)
+
+
+def _limits(expressions: Sequence[str]) -> Limits:
+    """Ceilings from SCOPE.WHAT=NUMBER; a later one of the same name counts."""
+    from pydantic import ValidationError
+
+    from rarec.state import Limits
+
+    found: dict[str, dict[str, Any]] = {}
+    for expression in expressions:
+        place, _, number = expression.partition("=")
+        scope, _, what = place.strip().partition(".")
+        value = _number(number)
+        if not scope or not what or value is None:
+            raise InputError(f"--limit {expression!r} is no ceiling; write SCOPE.WHAT=NUMBER, e.g. day.usd=2.5")
+        found.setdefault(scope, {})[what] = value
+    try:
+        return Limits.model_validate(found)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise InputError(
+            f"--limit {'.'.join(map(str, wrong['loc']))}: {wrong['msg'].lower()}; scopes are request, session, key and "
+            "day, and each has calls, tokens (whole numbers from 0) and usd (up to 1,000,000)"
+        ) from error
+
+
+def _number(text: str) -> int | float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _written(limits: dict[str, dict[str, Any]]) -> list[str]:
+    return [f"{scope}.{what}={number:g}" for scope, own in limits.items() for what, number in own.items()]
+
+
+def _document(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "created": key.created.isoformat(),
+        "revoked": None if key.revoked is None else key.revoked.isoformat(),
+        "limits": key.limits.model_dump(exclude_none=True, exclude_defaults=True),
+    }
+
+
+keys.command("add")(add)
+keys.command("list")(show)
+keys.command("revoke")(revoke)
