@@ -82,9 +82,12 @@ class StateDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read transaction."""
-        with self.speaking(), self.engine.connect() as connection, connection.begin():
-            yield connection
+        """A read transaction: every query in it sees the same state."""
+        with self.speaking(), self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":  # its usual level looks anew with every query
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
