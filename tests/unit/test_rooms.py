@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "llm": {"files"},
     "ranker": {"embed", "retriever", "llm", "files", "prompt"},
     "assembly": {"settings", "catalogue", "embed", "retriever", "index", "llm", "ranker", "files"},
+    "backup": {"files", "settings"},
     "background": set(),
     "pages": set(),
     "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},

@@ -6,6 +6,7 @@ import typer
 
 from rarec import __version__
 from rarec.cli.align import align
+from rarec.cli.backup import backup, restore
 from rarec.cli.chat import chat
 from rarec.cli.command import EXIT_CODES, set_debug
 from rarec.cli.compare import compare
@@ -75,5 +76,7 @@ app.command("replay")(replay)
 app.command("simulate")(simulate)
 app.add_typer(data, name="data")
 app.add_typer(keys, name="keys")
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("doctor")(doctor)
 app.command("demo")(demo)
