@@ -365,10 +365,10 @@ def test_processes_open_a_new_database_at_once(database_place: str) -> None:
     workers = [spawn.Process(target=_open_and_write, args=(database_place, start, done)) for _ in range(3)]
     for worker in workers:
         worker.start()
-    assert [done.get(timeout=120) for _ in workers] == [True] * 3
     for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
+        worker.join(timeout=120)
+    assert [worker.exitcode for worker in workers] == [0] * 3
+    assert [done.get(timeout=10) for _ in workers] == [True] * 3
     with StateDatabase.open(database_place) as database:
         assert rows(database, turns) == 15
 

@@ -28,12 +28,14 @@ from rarec.state.tables import metadata, turns
 # On SQLite it copies a table that others refer to, as most changes have to there.
 LATER = '''
 """A later revision, as a test has it."""
+import time
 import sqlalchemy as sa
 from alembic import op
 revision = "r0002"
 down_revision = "r0001"
 branch_labels = depends_on = None
 def upgrade():
+    time.sleep(0.5)  # so that others come meanwhile
     copied = "always" if op.get_bind().dialect.name == "sqlite" else "never"
     with op.batch_alter_table("sessions", recreate=copied) as batch:
         batch.add_column(sa.Column("note", sa.Text, nullable=False, server_default="none yet"))
@@ -94,10 +96,10 @@ def test_an_older_database_is_migrated_once_with_what_it_holds(database_place: s
     workers = [spawn.Process(target=_open_later, args=(database_place, scripts, start, told)) for _ in range(3)]
     for worker in workers:
         worker.start()
-    assert [told.get(timeout=120) for _ in workers] == ["r0002"] * 3  # twice would fail: the column is there
     for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
+        worker.join(timeout=120)
+    assert [worker.exitcode for worker in workers] == [0] * 3  # twice would fail: the column is there
+    assert [told.get(timeout=10) for _ in workers] == ["r0002"] * 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrating, "SCRIPTS", scripts)
         with StateDatabase.open(database_place) as database:

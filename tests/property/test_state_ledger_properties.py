@@ -213,10 +213,10 @@ def test_threads_of_two_processes_never_pass_a_ceiling(database_place: str) -> N
     workers = [spawn.Process(target=_spend, args=(database_place, seed, start, told)) for seed in (0, 10)]
     for worker in workers:
         worker.start()
-    made = [told.get(timeout=200) for _ in workers]
     for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
+        worker.join(timeout=200)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    made = [told.get(timeout=10) for _ in workers]
     calls, tokens = (sum(column) for column in zip(*made, strict=True))
     with StateDatabase.open(database_place) as database:
         for account in SHARED:
