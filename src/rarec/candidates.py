@@ -11,13 +11,16 @@ from rarec.types import Filters, Item
 def allowed(item: Item, filters: Filters) -> bool:
     """Whether one item passes, by the rules of `Filters`; an index applies the same to all at once."""
     values = {
-        name: {v.casefold() for v in item.attributes.get(name, ())} for name in (*filters.any_of, *filters.none_of)
+        name: {v.casefold() for v in item.attributes.get(name, ())}
+        for name in (*filters.any_of, *filters.none_of, *filters.all_of)
     }
     if item.id in filters.exclude:
         return False
     if any(values[name].isdisjoint(v.casefold() for v in wanted) for name, wanted in filters.any_of.items()):
         return False
     if any(not values[name].isdisjoint(v.casefold() for v in bad) for name, bad in filters.none_of.items()):
+        return False
+    if not all(values[name].issuperset(v.casefold() for v in needed) for name, needed in filters.all_of.items()):
         return False
     low, high = filters.year_min, filters.year_max
     if low is None and high is None:

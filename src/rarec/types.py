@@ -83,6 +83,7 @@ class Filters:
         any_of: attribute -> allowed values; an item passes if it has at least one of them, compared
             without case. Several attributes must all pass.
         none_of: attribute -> refused values; an item that has one of them is out.
+        all_of: attribute -> required values; an item passes if it has every one of them.
         year_min, year_max: inclusive; an item without a year fails a filter on years.
         exclude: ids that must not be returned.
     """
@@ -92,6 +93,7 @@ class Filters:
     year_min: int | None = None
     year_max: int | None = None
     exclude: frozenset[ItemId] = frozenset()
+    all_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True, slots=True)

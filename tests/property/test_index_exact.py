@@ -36,6 +36,8 @@ def passes(item, filters):
         return False
     if any(has(name, values) for name, values in filters.none_of.items()):
         return False
+    if not all(has(name, (value,)) for name, values in filters.all_of.items() for value in values):
+        return False
     if filters.year_min is None and filters.year_max is None:
         return True
     low = -(10**6) if filters.year_min is None else filters.year_min
@@ -85,13 +87,15 @@ def filters_strategy():
     values = st.lists(st.sampled_from((*GENRES, "unseen")), max_size=3).map(tuple)
     years = st.one_of(st.none(), st.integers(1948, 1962))
     return st.builds(
-        lambda any_of, none_of, a, b, out: Filters(
+        lambda any_of, none_of, all_of, a, b, out: Filters(
             any_of={"genres": any_of} if any_of is not None else {},
             none_of={"genres": none_of} if none_of is not None else {},
+            all_of={"genres": all_of} if all_of is not None else {},
             year_min=a if a is None or b is None or a <= b else b,
             year_max=b if a is None or b is None or a <= b else a,
             exclude=frozenset(ItemId(f"i{k}") for k in out),
         ),
+        st.one_of(st.none(), values),
         st.one_of(st.none(), values),
         st.one_of(st.none(), values),
         years,

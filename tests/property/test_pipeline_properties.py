@@ -71,6 +71,8 @@ def passes(item: Item, filters: Filters) -> bool:
         return False
     if any(has(n, v) for n, v in filters.none_of.items()):
         return False
+    if not all(has(n, (v,)) for n, values in filters.all_of.items() for v in values):
+        return False
     low, high = filters.year_min, filters.year_max
     if low is None and high is None:
         return True
@@ -84,6 +86,7 @@ filters_ = st.builds(
     Filters,
     any_of=attributes,
     none_of=attributes,
+    all_of=attributes,
     year_min=st.one_of(st.none(), st.integers(1950, 1990)),
     year_max=st.one_of(st.none(), st.integers(1990, 2030)),
     exclude=st.frozensets(ids, max_size=8),

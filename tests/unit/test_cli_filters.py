@@ -21,6 +21,7 @@ from rarec.types import Filters, ItemId
         (["genres=Drama"], Filters(any_of={"genres": ("Drama",)})),
         (["genres = Drama , Comedy,Drama,"], Filters(any_of={"genres": ("Drama", "Comedy")})),
         (["genres!=Horror"], Filters(none_of={"genres": ("Horror",)})),
+        (["genres&=Horror,Comedy"], Filters(all_of={"genres": ("Horror", "Comedy")})),
         (["made in=Ghent"], Filters(any_of={"made in": ("Ghent",)})),
         (["title=a>=b"], Filters(any_of={"title": ("a>=b",)})),
         (["year>=1980", "year>=1990", "year<=2010", "year<=2005"], Filters(year_min=1990, year_max=2005)),
@@ -77,9 +78,13 @@ _wanted = st.dictionaries(_names, _values.map(tuple), max_size=3)
 
 
 @settings(deadline=None, max_examples=50)
-@given(_wanted, _wanted, st.none() | st.integers(-999, 1900), st.none() | st.integers(1900, 3000))
+@given(_wanted, _wanted, _wanted, st.none() | st.integers(-999, 1900), st.none() | st.integers(1900, 3000))
 def test_filters_that_are_described_are_read_back(
-    any_of: dict[str, tuple[str, ...]], none_of: dict[str, tuple[str, ...]], low: int | None, high: int | None
+    any_of: dict[str, tuple[str, ...]],
+    none_of: dict[str, tuple[str, ...]],
+    all_of: dict[str, tuple[str, ...]],
+    low: int | None,
+    high: int | None,
 ) -> None:
-    filters = Filters(any_of, none_of, low, high)
+    filters = Filters(any_of, none_of, low, high, all_of=all_of)
     assert parse_filters(describe_filters(filters)) == filters

@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from rarec.errors import InputError
 from rarec.types import Filters
 
-FORMS = "year>=2000, year<=1999, year>2000, year<1990, year=1999, year=1990..1999, name=value,value or name!=value"
-_EXPRESSION = re.compile(r"\s*([^<>=!]*?)\s*(>=|<=|!=|=|>|<)(.*)", re.DOTALL)
+FORMS = (
+    "year>=2000, year<=1999, year>2000, year<1990, year=1999, year=1990..1999, name=value,value, name!=value or "
+    "name&=value,value (all of them)"
+)
+_EXPRESSION = re.compile(r"\s*([^<>=!]*?)\s*(&=|>=|<=|!=|=|>|<)(.*)", re.DOTALL)
 _YEAR = re.compile(r"-?[0-9]{1,4}")
 _RANGE = re.compile(r"(.+?)\.\.(.+)", re.DOTALL)
 
@@ -18,13 +21,14 @@ def parse_filters(expressions: Iterable[str], *, base: Filters | None = None) ->
     """Filters for which all expressions hold, added to `base`; no expressions change nothing.
 
     Years narrow each other. Values for one attribute add up: ``genres=Drama`` and ``genres=Comedy`` together allow
-    items that have either. Values are compared without case later, by the index, which also knows the attributes.
+    items that have either; ``genres&=Drama,Comedy`` allows those that have both. Values are compared without case later,
+    by the index, which also knows the attributes.
 
     Raises:
         InputError: an expression has none of the forms, or the years leave nothing.
     """
     found = base or Filters()
-    any_of, none_of = dict(found.any_of), dict(found.none_of)
+    any_of, none_of, all_of = dict(found.any_of), dict(found.none_of), dict(found.all_of)
     low, high = found.year_min, found.year_max
     for expression in expressions:
         name, operator, value = _split(expression)
@@ -33,16 +37,16 @@ def parse_filters(expressions: Iterable[str], *, base: Filters | None = None) ->
             low = first if low is None or (first is not None and first > low) else low
             high = last if high is None or (last is not None and last < high) else high
             continue
-        if operator not in ("=", "!="):
+        if operator not in ("=", "!=", "&="):
             raise _wrong(expression, f"only year can be compared with {operator!r}")
         values = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
         if not values:
             raise _wrong(expression, "there is no value")
-        wanted = any_of if operator == "=" else none_of
+        wanted = {"=": any_of, "!=": none_of, "&=": all_of}[operator]
         wanted[name] = tuple(dict.fromkeys((*wanted.get(name, ()), *values)))
     if low is not None and high is not None and low > high:
         raise InputError(f"the filters leave no year: from {low!r} to {high!r}; loosen one of them")
-    return Filters(any_of, none_of, low, high, found.exclude)
+    return Filters(any_of, none_of, low, high, found.exclude, all_of)
 
 
 def describe_filters(filters: Filters) -> tuple[str, ...]:
@@ -54,6 +58,7 @@ def describe_filters(filters: Filters) -> tuple[str, ...]:
         lines.append(f"year<={filters.year_max}")
     lines += [f"{name}={','.join(values)}" for name, values in filters.any_of.items()]
     lines += [f"{name}!={','.join(values)}" for name, values in filters.none_of.items()]
+    lines += [f"{name}&={','.join(values)}" for name, values in filters.all_of.items()]
     return tuple(lines)
 
 

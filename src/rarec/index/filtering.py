@@ -46,7 +46,7 @@ def check_filters(filters: Filters, known: Mapping[str, object]) -> None:
     Raises:
         InputError: an attribute that no item ever had, values that are not a tuple, or years the wrong way round.
     """
-    for name, values in (*filters.any_of.items(), *filters.none_of.items()):
+    for name, values in (*filters.any_of.items(), *filters.none_of.items(), *filters.all_of.items()):
         if is_bare(values):
             raise InputError(f"the filter on {name!r} is the string {values!r}; give a tuple, e.g. ({values!r},)")
         if name not in known:
@@ -81,6 +81,10 @@ def _mask(snapshot: Snapshot, filters: Filters) -> NDArray[np.bool_] | None:
     for name, values in filters.any_of.items():
         having = _having(snapshot, name, values)
         mask = having if mask is None else mask & having
+    for name, values in filters.all_of.items():
+        for value in values:
+            having = _having(snapshot, name, (value,))
+            mask = having if mask is None else mask & having
     for name, values in filters.none_of.items():
         lacking = ~_having(snapshot, name, values)
         mask = lacking if mask is None else mask & lacking
