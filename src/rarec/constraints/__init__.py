@@ -1,0 +1,15 @@
+"""Words to filters: what a conversation's user turns ask for, in terms of a catalogue's own attributes and values.
+
+`Vocabulary(items)` is kept in step with a catalogue by `add` and `remove`. ``understand(conversation, vocabulary)``
+reads by rules and gives `Constraints`: ``.parts`` to show (`label`, `span`, `hard`, `id`), ``.unenforced``,
+``.filters`` to search with, ``.on(base)`` for filters beside others, ``.without(ids)`` to drop some, ``.loosenings()``
+if nothing is left. ``await understand_with(llm, conversation, vocabulary)`` asks a language model and falls back on the
+rules.
+"""
+
+from rarec.constraints.asking import understand_with
+from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced
+from rarec.constraints.understanding import understand
+from rarec.constraints.vocabulary import Vocabulary
+
+__all__ = ["YEAR", "Constraint", "Constraints", "Unenforced", "Vocabulary", "understand", "understand_with"]

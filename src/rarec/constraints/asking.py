@@ -1,0 +1,166 @@
+"""A conversation -> constraints, by a language model whose answer is checked against the vocabulary."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rarec.constraints.atoms import MAX_CHARACTERS
+from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced, values_label, years_label
+from rarec.constraints.understanding import understand
+from rarec.constraints.vocabulary import Sort, Vocabulary
+from rarec.llm.asking import within_deadline
+from rarec.llm.protocol import LLM
+from rarec.types import CompletionRequest, Conversation, Message
+
+log = logging.getLogger(__name__)
+
+_MOST_PARTS = 40
+_SHOWN_VALUES = 40
+_YEARS = range(1, 10_000)
+
+_SYSTEM = """\
+You read what a user asks a recommender for, and write down the constraints that stand at the end of the conversation.
+Only the user's own wishes count: not what the assistant says, not titles, not what the user tells about the past.
+Later words change earlier ones: what is taken back is left out.
+Use only these attributes, with values as the catalogue writes them:
+{attributes}
+One entry for each constraint: `values` of which one is enough; `negated` if they are refused; `soft` if it is only a
+lean; `year_min` and `year_max` (inclusive) for the attribute "year" only, else null; `quote` is the user's own words.
+If nothing is asked for, the list is empty."""
+
+
+async def understand_with(
+    llm: LLM, conversation: Conversation, vocabulary: Vocabulary, *, deadline_s: float = 8.0
+) -> Constraints:
+    """The same as `understand`, read by a language model; whatever goes wrong with it, the rules read instead.
+
+    The answer is text of unknown quality: attributes are held to the vocabulary's, values are looked up in it, and what
+    is not found is reported as unenforced. Nothing else of the answer is used.
+
+    Args:
+        deadline_s: seconds for the model, > 0.
+    Returns:
+        constraints whose `source` is ``model``, or ``rules`` with the reason in `reason`.
+    """
+    names = (*vocabulary.attributes, *((YEAR,) if vocabulary.has_years else ()))
+    try:
+        said = [turn.text[:MAX_CHARACTERS] if turn.role == "user" else "" for turn in conversation.turns]
+        if not names or not any(text.strip() for text in said):
+            return understand(conversation, vocabulary)
+        request = CompletionRequest(
+            (
+                Message("system", _SYSTEM.format(attributes="\n".join(_described(vocabulary)))),
+                Message("user", "\n".join(f"{t.role}: {t.text[:MAX_CHARACTERS]}" for t in conversation.turns)),
+            ),
+            schema=answer_schema(names),
+            deadline_s=deadline_s,
+        )
+        completion = await within_deadline(llm.name, request, lambda: llm.complete(request))
+        entries = _entries(completion.text)
+    except Exception as error:  # a model may be anybody's code, and the words are read all the same
+        log.warning("the rules read the words, since the model did not: %s", error)
+        return replace(understand(conversation, vocabulary), reason=str(error) or type(error).__name__)
+    parts: list[Constraint] = []
+    unenforced: list[Unenforced] = []
+    for entry in entries[:_MOST_PARTS]:
+        grounded = _grounded(entry, said, vocabulary)
+        if isinstance(grounded, Constraint):
+            parts.append(grounded)
+        else:
+            unenforced.append(grounded)
+    return Constraints(tuple(_consistent(parts)), tuple(unenforced), source="model")
+
+
+def answer_schema(attributes: Sequence[str]) -> dict[str, Any]:
+    """The JSON schema of an answer; `attributes` are the only names that it may use."""
+    year = {"type": ["integer", "null"]}
+    entry = {
+        "attribute": {"type": "string", "enum": list(attributes)},
+        "values": {"type": "array", "items": {"type": "string"}},
+        "negated": {"type": "boolean"},
+        "soft": {"type": "boolean"},
+        "year_min": year,
+        "year_max": year,
+        "quote": {"type": "string"},
+    }
+    items = {"type": "object", "properties": entry, "required": list(entry), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {"constraints": {"type": "array", "items": items}},
+        "required": ["constraints"],
+        "additionalProperties": False,
+    }
+
+
+def _described(vocabulary: Vocabulary) -> Iterator[str]:
+    for name in vocabulary.attributes:
+        values = vocabulary.values(name)
+        if vocabulary.sort(name) is Sort.PEOPLE:
+            yield f"- {name}: names of people"
+        else:
+            shown = sorted(values, key=lambda value: -values[value])[:_SHOWN_VALUES]
+            yield f"- {name}: {', '.join(shown)}{', ...' if len(values) > len(shown) else ''}"
+    if vocabulary.has_years:
+        yield f"- {YEAR}: a range, in year_min and year_max"
+
+
+def _entries(text: str) -> list[Mapping[str, Any]]:
+    """The constraints of an answer. Raises: ValueError if it is not the JSON that was asked for."""
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the answer is nested too deeply") from error
+    entries = document.get("constraints") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"the answer is not a list of constraints: {text[:80]!r}")
+    return entries
+
+
+def _grounded(entry: Mapping[str, Any], said: Sequence[str], vocabulary: Vocabulary) -> Constraint | Unenforced:
+    quote = entry.get("quote")
+    turn, span = _place(quote if isinstance(quote, str) else "", said)
+    attribute, negated, hard = entry.get("attribute"), entry.get("negated") is True, entry.get("soft") is not True
+    text = said[turn][slice(*span)] or str(attribute)[:80]
+    if attribute == YEAR:
+        low, high = _year(entry.get("year_min")), _year(entry.get("year_max"))
+        sound = (low is not None or high is not None) and (low is None or high is None or low <= high)
+        if sound and not negated and vocabulary.has_years:
+            label = years_label(low, high)
+            return Constraint(YEAR, (), label, turn, span, year_min=low, year_max=high, hard=hard)
+        return Unenforced(text, "these years cannot be a filter", turn, span)
+    asked = entry.get("values")
+    if not isinstance(attribute, str) or attribute not in vocabulary.attributes or not isinstance(asked, list):
+        return Unenforced(text, "the catalogue has no such attribute", turn, span)
+    found = [value for name in asked if isinstance(name, str) for value in vocabulary.lookup(attribute, name)]
+    values = tuple(dict.fromkeys(found))
+    if not values:
+        return Unenforced(text, f"no item has such {attribute}", turn, span)
+    return Constraint(attribute, values, values_label(values, negated=negated), turn, span, negated, hard=hard)
+
+
+def _place(quote: str, said: Sequence[str]) -> tuple[int, tuple[int, int]]:
+    """Where the newest turn says this; the start of the last turn of the user if none does."""
+    for turn in range(len(said) - 1, -1, -1):
+        at = said[turn].find(quote) if quote else -1
+        if at >= 0:
+            return turn, (at, at + len(quote))
+    return max(turn for turn, text in enumerate(said) if text.strip()), (0, 0)
+
+
+def _year(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value in _YEARS else None
+
+
+def _consistent(parts: Sequence[Constraint]) -> Iterator[Constraint]:
+    """Without refusals of what is wished for in the same breath."""
+    wanted = {(part.attribute, value) for part in parts if not part.negated for value in part.values}
+    for part in parts:
+        left = tuple(v for v in part.values if not (part.negated and (part.attribute, v) in wanted))
+        if left == part.values:
+            yield part
+        elif left:
+            yield replace(part, values=left, label=values_label(left, negated=part.negated))

@@ -1,0 +1,33 @@
+"""What the words of one turn do to what was asked before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rarec.constraints.result import Constraint, Unenforced
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A new constraint; `also` keeps earlier wishes for the same attribute beside it."""
+
+    constraint: Constraint
+    also: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Earlier constraints go.
+
+    Attributes:
+        attribute: of which; None is all of them.
+        values: only these; empty is every value.
+        only_negated: a refusal is taken back, a wish stays.
+    """
+
+    attribute: str | None
+    values: tuple[str, ...] = ()
+    only_negated: bool = False
+
+
+Event = Want | TakeBack | Unenforced

@@ -1,0 +1,26 @@
+"""A conversation -> constraints, by rules."""
+
+from __future__ import annotations
+
+from rarec.constraints.merging import merged
+from rarec.constraints.reading import TurnReader
+from rarec.constraints.result import Constraints
+from rarec.constraints.vocabulary import Vocabulary
+from rarec.types import Conversation
+
+
+def understand(conversation: Conversation, vocabulary: Vocabulary) -> Constraints:
+    """What the user turns of a conversation ask for, refuse and take back, in order.
+
+    What the assistant says never constrains. Spans of linked mentions are titles and are not read; of a turn that is
+    not linked everything is. A text is read up to its first 20,000 characters, in time linear in them; any text is
+    allowed, and an empty conversation asks for nothing. Values are the vocabulary's, so that the filters are valid for
+    the catalogue that it was made of.
+    """
+    reader = TurnReader(vocabulary)
+    events = []
+    for number, turn in enumerate(conversation.turns):
+        if turn.role == "user":
+            titles = [mention.span for mention in turn.mentions or () if mention.span is not None]
+            events += reader.read(turn.text, number, titles)
+    return merged(events)

@@ -1,0 +1,234 @@
+"""What a catalogue's items can be asked for: attribute -> values, found by how people write them."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from rarec.catalogue.names import ALTERNATIVES
+from rarec.constraints.lexicon import MOST_WORDS, Unit, key, lexicon
+from rarec.types import Item, ItemId
+
+MOST_VALUES = 1_000_000
+"""So many different values of an attribute are kept; later ones cannot be asked for in words."""
+
+_LONGEST = 60  # characters; longer values are sentences, not names
+_NARROW = 400  # an attribute of more different values is one of free keywords
+_FEW = 30
+_PEOPLE_SHARE = 0.8
+_NUMBER = re.compile(r"[$€£]? ?(\d{1,6}(?:\.\d{1,2})?)(?: ?(?:to|-|–) ?(\d{1,6}))? ?([^\W\d]{0,20})\+?")
+_PARTICLES = frozenset(
+    ("de", "von", "van", "der", "la", "le", "del", "di", "da", "du", "al", "el", "bin", "dos", "and")
+)
+
+
+class Sort(Enum):
+    """What the values of an attribute are like."""
+
+    NARROW = "narrow"  # a few values, each a category
+    WIDE = "wide"  # many values, such as keywords
+    PEOPLE = "people"
+    NUMBERS = "numbers"
+
+
+class Meaning(NamedTuple):
+    """A value that words may stand for."""
+
+    attribute: str
+    value: str
+
+
+class Span(NamedTuple):
+    """A number, or a range of numbers, that a value says."""
+
+    low: float
+    high: float
+    unit: str
+
+
+@dataclass(slots=True)
+class _Attribute:
+    counts: Counter[str] = field(default_factory=Counter[str])
+    names: int = 0  # values that look like names of people
+    numbers: int = 0
+
+
+class Vocabulary:
+    """Attributes and values of the items in a catalogue, kept in step with `add` and `remove` like the linker.
+
+    Values of equal spelling but for case are one. Titles under other names are not values. Building takes about ten
+    microseconds a value of an item. Safe to read while another thread adds and removes.
+
+    Args:
+        items: to begin with.
+    """
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self._items: dict[ItemId, tuple[tuple[Meaning, ...], int | None]] = {}
+        self._attributes: dict[str, _Attribute] = {}
+        self._names: dict[str, tuple[Meaning, ...]] = {}
+        self._surnames: dict[str, tuple[Meaning, ...]] = {}
+        self._spelled: dict[tuple[str, str], str] = {}  # attribute, value without case -> as first written
+        self._years = 0
+        self._lock = threading.Lock()
+        self.add(items)
+
+    def __len__(self) -> int:
+        """How many items it knows."""
+        return len(self._items)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the attributes that can be asked for, sorted."""
+        return tuple(sorted(name for name, a in list(self._attributes.items()) if a.counts))
+
+    @property
+    def has_years(self) -> bool:
+        """Whether any item has a year."""
+        return self._years > 0
+
+    def values(self, attribute: str) -> Mapping[str, int]:
+        """The values of an attribute with how many items have each; an unknown attribute has none."""
+        found = self._attributes.get(attribute)
+        return dict(found.counts) if found else {}
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Add items, or replace those that are there."""
+        with self._lock:
+            for item in items:
+                self._remove(item.id)
+                pairs = tuple(dict.fromkeys(self._pairs(item)))
+                self._items[item.id] = pairs, item.year
+                self._years += item.year is not None
+                for meaning in pairs:
+                    self._count(meaning)
+
+    def remove(self, ids: Iterable[ItemId]) -> None:
+        """Forget items; an unknown id is ignored."""
+        with self._lock:
+            for item_id in ids:
+                self._remove(item_id)
+
+    def sort(self, attribute: str) -> Sort:
+        """What the values of an attribute are like."""
+        known = self._attributes[attribute]
+        distinct = max(1, len(known.counts))
+        if known.numbers == distinct:
+            return Sort.NUMBERS
+        if known.names >= _PEOPLE_SHARE * distinct and distinct >= 5:
+            return Sort.PEOPLE
+        wide = distinct > _NARROW or (distinct > _FEW and 3 * distinct > len(self._items))
+        return Sort.WIDE if wide else Sort.NARROW
+
+    def count(self, meaning: Meaning) -> int:
+        """How many items have a value."""
+        known = self._attributes.get(meaning.attribute)
+        return known.counts.get(meaning.value, 0) if known else 0
+
+    def find(self, name: str) -> tuple[Meaning, ...]:
+        """The values that a folded name may stand for, by itself or under another name for it; empty if none."""
+        words = lexicon()
+        exact = () if name in words.codes or len(name) < 2 else self._names.get(name, ())
+        found = dict.fromkeys(exact)
+        for other in words.aliases.get(name, ()):
+            found |= dict.fromkeys(self._names.get(other, ()))
+        if found:
+            homes = {meaning.attribute for meaning in found}
+            for other in words.wider.get(name, ()):
+                found |= dict.fromkeys(m for m in self._names.get(other, ()) if m.attribute in homes)
+        return tuple(found)
+
+    def surname(self, word: str) -> tuple[Meaning, ...]:
+        """People whose name ends so."""
+        return self._surnames.get(word, ())
+
+    def lookup(self, attribute: str, value: str) -> tuple[str, ...]:
+        """The values of one attribute that somebody else's spelling means, e.g. a language model's; empty if none."""
+        folded = value.strip().casefold()
+        if spelled := self._spelled.get((attribute, folded)):
+            return (spelled,)
+        if folded in lexicon().codes:
+            return ()
+        return tuple(m.value for m in self.find(key(value)) if m.attribute == attribute)
+
+    def numbers(self, unit: Unit) -> Iterator[tuple[Meaning, Span]]:
+        """The values of attributes that count in a unit, with what they say."""
+        for name, known in list(self._attributes.items()):
+            if not known.counts or known.numbers != len(known.counts):
+                continue
+            for value in list(known.counts):
+                span = number_in(value)
+                if span is not None and (
+                    key(span.unit) in unit.said or (not span.unit and key(name) in unit.attributes)
+                ):
+                    factor = unit.said.get(key(span.unit), 1)
+                    yield Meaning(name, value), Span(span.low * factor, span.high * factor, unit.name)
+
+    def _pairs(self, item: Item) -> Iterator[Meaning]:
+        for attribute, values in item.attributes.items():
+            if attribute in ALTERNATIVES:
+                continue
+            known = self._attributes.setdefault(attribute, _Attribute())
+            for value in values:
+                if not value.strip() or len(value) > _LONGEST:
+                    continue
+                spelled = self._spelled.get((attribute, value.casefold()))
+                if spelled is None and len(known.counts) < MOST_VALUES:
+                    spelled = self._spelled[attribute, value.casefold()] = value
+                if spelled is not None:
+                    yield Meaning(attribute, spelled)
+
+    def _count(self, meaning: Meaning) -> None:
+        known = self._attributes[meaning.attribute]
+        known.counts[meaning.value] += 1
+        if known.counts[meaning.value] > 1:
+            return
+        known.names += _is_person(meaning.value)
+        known.numbers += number_in(meaning.value) is not None
+        for table, name in self._entries(meaning):
+            table[name] = (*table.get(name, ()), meaning)
+
+    def _entries(self, meaning: Meaning) -> Iterator[tuple[dict[str, tuple[Meaning, ...]], str]]:
+        name = key(meaning.value)
+        words = name.split()
+        if words and len(words) <= MOST_WORDS:
+            yield self._names, name
+        if len(words) > 1 and _is_person(meaning.value):
+            yield self._surnames, words[-1]
+
+    def _remove(self, item_id: ItemId) -> None:
+        pairs, year = self._items.pop(item_id, ((), None))
+        self._years -= year is not None
+        for meaning in pairs:
+            known = self._attributes[meaning.attribute]
+            known.counts[meaning.value] -= 1
+            if known.counts[meaning.value]:
+                continue
+            del known.counts[meaning.value], self._spelled[meaning.attribute, meaning.value.casefold()]
+            known.names -= _is_person(meaning.value)
+            known.numbers -= number_in(meaning.value) is not None
+            for table, name in self._entries(meaning):
+                left = tuple(m for m in table[name] if m != meaning)
+                if left:
+                    table[name] = left
+                else:
+                    del table[name]
+
+
+def number_in(value: str) -> Span | None:
+    """The number or range that a value says, e.g. ``"2 to 4 players"``; None if it says something else."""
+    match = _NUMBER.fullmatch(value.strip())
+    if match is None:
+        return None
+    low = float(match[1])
+    return Span(low, float(match[2]) if match[2] else low, match[3])
+
+
+def _is_person(value: str) -> bool:
+    words = value.split()
+    return 2 <= len(words) <= 5 and all(w[0].isupper() or w.casefold() in _PARTICLES for w in words)
