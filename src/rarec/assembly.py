@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rarec.catalogue import CatalogueStore, load_layout
 from rarec.catalogue.linker import Linker
+from rarec.constraints.vocabulary import Vocabulary
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
@@ -64,12 +65,21 @@ class Engine:
         self.index = ExactIndex(model.config.width + 1, float_columns=1)
         self.linker = Linker()
         self.encoder = ConversationEncoder(model, embedder, self.vectors)
+        self._vocabulary: Vocabulary | None = None
         self._lock = threading.Lock()
         self._version = catalogue.version
         self._scale, self._scaled_for = PopularityScale([]), 0
         items = self._rescale()
         self._put(items, progress)
         self.linker.add(items)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the items can be asked for in words; made when it is first needed, and then kept in step."""
+        with self._lock:
+            if self._vocabulary is None:
+                self._vocabulary = Vocabulary(self.catalogue)
+            return self._vocabulary
 
     def item_text(self, item: Item) -> str:
         """What is embedded for an item."""
@@ -129,6 +139,9 @@ class Engine:
                 self._scale, self._scaled_for = before  # one index never holds vectors of two scales
                 raise
             self.linker.add(changed)
+            if self._vocabulary is not None:
+                self._vocabulary.remove(changes.deleted)
+                self._vocabulary.add(changed)
             self.encoder.forget()
             self._version = version
             return version

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rarec.cli.command import command
 from rarec.cli.console import interactive, out
-from rarec.cli.options import LLM, STORE, BaseUrl, Count, FilterExpressions, Model, Store, llm_flags
+from rarec.cli.options import LLM, STORE, BaseUrl, Count, FilterExpressions, Model, Store, Words, llm_flags
 
 if TYPE_CHECKING:
     from rarec.cli.session import Session
@@ -19,6 +19,7 @@ def chat(
     store: Store = STORE,
     n: Count = 10,
     filter: FilterExpressions = None,
+    words: Words = True,
     llm: LLM = None,
     model: Model = None,
     base_url: BaseUrl = None,
@@ -26,17 +27,24 @@ def chat(
     """Chat with the catalogue in the terminal.
 
     The reply is written as it arrives, followed by the numbered items. /help lists what can be typed, such as /why 2,
-    /like 3 or /filter year>=2000. Without a terminal the lines of stdin are answered one after the other.
+    /like 3 or /filter year>=2000. What your words ask for ("from the 90s, not horror") is shown and held
+    to; /filters lists it. Without a terminal the lines of stdin are answered one after the other.
 
     Example: rarec chat --filter genres=Drama
     """
     from rarec.cli.filters import parse_filters
-    from rarec.cli.opening import filter_check, opened
+    from rarec.cli.opening import filter_check, opened, word_reader
     from rarec.cli.session import Session
 
     filters = parse_filters(filter or ())
     with opened(Path(store), flags=llm_flags(llm, model, base_url)) as recommender:
-        session = Session(recommender, n=n, filters=filters, check_filters=filter_check(recommender))
+        session = Session(
+            recommender,
+            n=n,
+            filters=filters,
+            check_filters=filter_check(recommender),
+            understand=word_reader(recommender) if words else None,
+        )
         if interactive():
             known = len(recommender.engine.index)
             out().print(f"{known:,} items. What are you in the mood for? /help lists commands.")

@@ -11,6 +11,7 @@ from rarec.cli.console import out, plain
 from rarec.cli.filters import describe_filters
 from rarec.cli.output import degraded_line, label, mentions_line, report_line, timings_line
 from rarec.cli.session import Session
+from rarec.constraints.result import Constraints
 from rarec.errors import InputError, RarecError
 from rarec.types import Item, ItemId, Mention, RankedItem
 
@@ -22,7 +23,8 @@ Write what you are in the mood for, or what you liked. Commands:
   /like N       you liked item N: the next answer knows (an empty line asks for it)
   /dislike N    you did not like it
   /filter EXPR  allow only year>=2000, year=1990..1999, genres=Drama,Comedy, genres!=Horror ...
-  /filter       show the filters; /filter clear removes them
+  /filter       show the filters; /filter clear removes them, and what your words asked for
+  /filters      list what your words asked for, with numbers; /drop N gives one up
   /n N          how many items an answer has
   /trace        timings, model and repairs of the last answer
   /reset        forget the conversation; filters stay
@@ -43,6 +45,8 @@ class ChatLoop:
             "like": lambda rest: self._feel(rest, "liked"),
             "dislike": lambda rest: self._feel(rest, "disliked"),
             "filter": self._filter,
+            "filters": lambda _: self._understood(),
+            "drop": self._drop,
             "n": self._length,
             "trace": self._trace,
             "reset": self._reset,
@@ -66,8 +70,10 @@ class ChatLoop:
 
     def answer(self, text: str) -> None:
         """Ask, write the reply as it arrives, then the numbered items."""
-        answer = self._session.ask(text, on_text=stream)
+        answer = self._session.ask(text, on_text=stream, on_understood=show_understood)
         say("")
+        if not answer.items and (offer := loosening(self._session.understood)):
+            say(offer, style="yellow")
         if note := degraded_line(answer):
             say(note, style="yellow")
         for number, ranked in enumerate(answer.items, start=1):
@@ -102,6 +108,21 @@ class ChatLoop:
             self._session.add_filters([rest])
         shown = describe_filters(self._session.filters)
         say("Filters: " + (plain("; ".join(shown)) if shown else "none"))
+
+    def _understood(self) -> None:
+        parts = self._session.understood.parts
+        for number, part in enumerate(parts, start=1):
+            say(f"{number:3}. {plain(part.label)}" + ("" if part.hard else " (a lean, not enforced)"))
+        for wish in self._session.understood.unenforced:
+            say(f"  not enforced: {plain(wish.text)} ({plain(wish.why)})")
+        shown = describe_filters(self._session.filters)
+        say("Filters: " + (plain("; ".join(shown)) if shown else "none"))
+        if parts:
+            say("/drop N gives one up.", style="dim")
+
+    def _drop(self, rest: str) -> None:
+        part = self._session.drop(_number(rest, "/drop"))
+        say(f"Given up: {plain(part.label)}. The next answer does without it.")
 
     def _length(self, rest: str) -> None:
         self._session.set_length(_number(rest, "/n"))
@@ -146,6 +167,21 @@ def piped_lines() -> Iterator[str]:
 def say(text: str, *, style: str | None = None) -> None:
     """Write a line of our own or of the catalogue's."""
     out().print(text, style=style)
+
+
+def show_understood(understood: Constraints) -> None:
+    """What the words ask for, on one line; nothing if they ask for nothing."""
+    if summary := understood.summary():
+        say(f"Understood: {plain(summary)}   (/filters to change)", style="dim")
+
+
+def loosening(understood: Constraints) -> str:
+    """An offer to give up one wish where nothing passes them all; empty if none is enforced."""
+    newest = understood.loosenings()[:1]
+    if not newest:
+        return ""
+    number = understood.parts.index(newest[0]) + 1
+    return f"To loosen: /drop {number} gives up {plain(newest[0].label)!r}, /filters lists the others."
 
 
 def stream(piece: str) -> None:

@@ -50,7 +50,7 @@ def demo(
     Example: rarec demo --no-chat
     """
     from rarec.cli.chat import converse
-    from rarec.cli.opening import filter_check, opened
+    from rarec.cli.opening import filter_check, opened, word_reader
     from rarec.cli.session import Session
 
     prepare(folder)
@@ -58,7 +58,12 @@ def demo(
         play(Session(recommender, n=SHOWN, check_filters=filter_check(recommender)), recommender)
         if chat and interactive():
             out().print("\nYour turn. /help lists commands, /quit leaves.")
-            session = Session(recommender, n=SHOWN, check_filters=filter_check(recommender))
+            session = Session(
+                recommender,
+                n=SHOWN,
+                check_filters=filter_check(recommender),
+                understand=word_reader(recommender),
+            )
             converse(session, recommender)
         else:
             out().print(f"\nGo on with: rarec chat --store {folder}")

@@ -21,8 +21,8 @@ def parse_filters(expressions: Iterable[str], *, base: Filters | None = None) ->
     """Filters for which all expressions hold, added to `base`; no expressions change nothing.
 
     Years narrow each other. Values for one attribute add up: ``genres=Drama`` and ``genres=Comedy`` together allow
-    items that have either; ``genres&=Drama,Comedy`` allows those that have both. Values are compared without case later,
-    by the index, which also knows the attributes.
+    items that have either; ``genres&=Drama,Comedy`` allows those that have both. Values are compared without case
+    later, by the index, which also knows the attributes.
 
     Raises:
         InputError: an expression has none of the forms, or the years leave nothing.

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rarec.cli.progress import counting
 
 if TYPE_CHECKING:
+    from rarec.constraints import Constraints
     from rarec.pipeline import Recommender
-    from rarec.types import Filters
+    from rarec.types import Conversation, Filters
 
 
 @contextmanager
@@ -41,3 +42,16 @@ def filter_check(recommender: Recommender) -> Callable[[Filters], None]:
         index.search(np.zeros((1, index.dimension), np.float32), n=1, filters=filters)
 
     return check
+
+
+def word_reader(recommender: Recommender) -> Callable[[Conversation], Constraints]:
+    """What reads the constraints of a conversation, whose turns it links; rules, in terms of the live catalogue."""
+    from rarec.constraints import understand
+
+    engine = recommender.engine
+
+    def read(conversation: Conversation) -> Constraints:
+        engine.refresh()
+        return understand(engine.link(conversation), engine.vocabulary)
+
+    return read

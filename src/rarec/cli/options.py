@@ -23,6 +23,14 @@ FilterExpressions = Annotated[
     ),
 ]
 
+Words = Annotated[
+    bool,
+    typer.Option(
+        "--words/--no-words",
+        help="Take wishes such as 'from the 90s, not horror' for filters, show them, and hold to them.",
+    ),
+]
+
 Count = Annotated[int, typer.Option("-n", "--n", metavar="N", min=1, max=1000, help="How many items.")]
 
 

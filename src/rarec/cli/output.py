@@ -12,6 +12,8 @@ from rarec.types import Item, ItemId, Mention, ParseReport, RankedItem, Recommen
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from rarec.constraints.result import Constraints
+
 
 def answer_document(answer: Recommendation) -> dict[str, Any]:
     """Everything in an answer, as JSON values; items have their 1-based rank."""
@@ -25,6 +27,14 @@ def answer_document(answer: Recommendation) -> dict[str, Any]:
         "degraded": answer.degraded,
         "reason": answer.reason,
         "model": answer.model,
+    }
+
+
+def understood_document(understood: Constraints) -> dict[str, Any]:
+    """What the user's words ask for, as JSON values."""
+    return {
+        "constraints": [{"id": part.id, **asdict(part)} for part in understood.parts],
+        "unenforced": [asdict(wish) for wish in understood.unenforced],
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,9 +17,13 @@ from rarec.cli.options import (
     FilterExpressions,
     Model,
     Store,
+    Words,
     llm_flags,
 )
 from rarec.types import Recommendation
+
+if TYPE_CHECKING:
+    from rarec.constraints.result import Constraints
 
 
 @command
@@ -35,6 +39,7 @@ def recommend(
     ] = None,
     n: Count = 10,
     filter: FilterExpressions = None,
+    words: Words = True,
     llm: LLM = None,
     model: Model = None,
     base_url: BaseUrl = None,
@@ -45,35 +50,42 @@ def recommend(
 
     The conversation is the history, then the turns of the file, then the text; each may be left out, and without any
     of them the answer is a mix to start with. With --json the whole answer is written, including timings, what was
-    repaired in the model's answer, and whether it is degraded to the retriever's order.
+    repaired in the model's answer, and whether it is degraded to the retriever's order. What the user's words ask for
+    is shown and held to beside the filters.
 
     Example: rarec recommend "Something like Alien, but newer" --filter 'year>=2000' -n 5
     """
     from rarec.cli.conversation import conversation_of
     from rarec.cli.filters import parse_filters
-    from rarec.cli.opening import opened
+    from rarec.cli.opening import opened, word_reader
+    from rarec.constraints.result import Constraints
 
     asked, filters = conversation_of(text, conversation, history or ()), parse_filters(filter or ())
     with opened(store, flags=llm_flags(llm, model, base_url)) as recommender:
         if history:  # a mistyped id would otherwise be skipped in silence
             recommender.engine.catalogue.get_many(m.item for m in asked.turns[0].mentions or ())
-        answer = recommender.reply(asked, n=n, filters=filters)
+        understood = word_reader(recommender)(asked) if words else Constraints()
+        answer = recommender.reply(asked, n=n, filters=understood.on(filters))
     if as_json:
-        from rarec.cli.output import answer_document
+        from rarec.cli.output import answer_document, understood_document
 
-        print_json(answer_document(answer))
+        print_json({**answer_document(answer), "understood": understood_document(understood)})
     else:
-        _show(answer)
+        _show(answer, understood)
 
 
-def _show(answer: Recommendation) -> None:
+def _show(answer: Recommendation, understood: Constraints) -> None:
     from rarec.cli.output import degraded_line, items_table, timings_line
 
     console = out()
+    if summary := understood.summary():
+        console.print(plain(f"Understood: {summary}   (--no-words to ignore it)"), style="dim")
     if answer.items:
         console.print(items_table(answer))
         console.print()
     console.print(plain(answer.reply))
+    if not answer.items and understood.hard:
+        console.print(plain(f"To loosen: say less than {understood.loosenings()[0].label!r}, or --no-words."))
     if note := degraded_line(answer):
         console.print(note, style="yellow")
     console.print(timings_line(answer), style="dim")

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Literal, Protocol
 
 from rarec.cli.filters import parse_filters
+from rarec.constraints.result import Constraint, Constraints
 from rarec.errors import InputError
 from rarec.types import Conversation, Filters, Mention, RankedItem, Recommendation, Turn
 
 OnText = Callable[[str], None]
+Understand = Callable[[Conversation], Constraints]
 SAID = {"liked": "I liked {}.", "disliked": "I did not like {}."}
 
 
@@ -35,6 +37,7 @@ class Session:
     Args:
         n: how many items an answer has.
         check_filters: raises InputError for filters that make no sense for the catalogue.
+        understand: reads what the user's words ask for, which then holds beside the filters; None reads nothing.
     """
 
     def __init__(
@@ -44,8 +47,11 @@ class Session:
         n: int = 10,
         filters: Filters | None = None,
         check_filters: Callable[[Filters], None] | None = None,
+        understand: Understand | None = None,
     ) -> None:
-        self._recommender, self._check = recommender, check_filters
+        self._recommender, self._check, self._understand = recommender, check_filters, understand
+        self.understood = Constraints()
+        self._dropped: set[str] = set()
         self.conversation = Conversation()
         self.last: Recommendation | None = None
         self.filters = Filters()
@@ -59,15 +65,28 @@ class Session:
         turns = self.conversation.turns
         return bool(turns) and turns[-1].role == "user"
 
-    def ask(self, text: str = "", *, on_text: OnText | None = None) -> Recommendation:
+    def ask(
+        self,
+        text: str = "",
+        *,
+        on_text: OnText | None = None,
+        on_understood: Callable[[Constraints], None] | None = None,
+    ) -> Recommendation:
         """Add the user's words, if any, and answer.
 
+        Args:
+            on_understood: receives what all words so far ask for, before the answer is looked for.
         Raises:
             RarecError: as the recommender does.
         """
         turns = self.conversation.turns + ((Turn("user", text),) if text.strip() else ())
         asked = replace(self.conversation, turns=turns)
-        answer = self._recommender.reply(asked, n=self.n, filters=self.filters, on_text=on_text)
+        understood = self._understand(asked).without(self._dropped) if self._understand else Constraints()
+        if on_understood is not None:
+            on_understood(understood)
+        filters = understood.on(self.filters)
+        answer = self._recommender.reply(asked, n=self.n, filters=filters, on_text=on_text)
+        self.understood = understood
         said = Turn("assistant", answer.reply, named_items(answer.reply, answer.items))
         self.conversation = replace(asked, turns=(*asked.turns, said))
         self.last = answer
@@ -109,9 +128,25 @@ class Session:
         self._use(parse_filters(expressions, base=self.filters))
         return self.filters
 
+    def drop(self, number: int) -> Constraint:
+        """Give up what was understood, by its number, from 1; the next answers do without it.
+
+        Raises:
+            InputError: there is no such number.
+        """
+        parts = self.understood.parts
+        if not 1 <= number <= len(parts):
+            raise InputError(f"there is no wish {number!r}; {len(parts)} are understood, /filters lists them")
+        part = parts[number - 1]
+        self._dropped.add(part.id)
+        self.understood = self.understood.without({part.id})
+        return part
+
     def clear_filters(self) -> None:
-        """Allow everything again."""
+        """Allow everything again, also what the words so far ruled out."""
         self.filters = Filters()
+        self._dropped |= {part.id for part in self.understood.parts}
+        self.understood = Constraints()
 
     def set_length(self, n: int) -> None:
         """How many items the next answers have. Raises: InputError if it is not 1 to 1000."""
@@ -122,6 +157,8 @@ class Session:
     def reset(self) -> None:
         """Forget the conversation; filters and the list length stay."""
         self.conversation, self.last = Conversation(), None
+        self.understood = Constraints()
+        self._dropped.clear()
 
     def _use(self, filters: Filters) -> None:
         if self._check is not None:

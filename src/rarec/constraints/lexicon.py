@@ -92,17 +92,17 @@ def key(text: str) -> str:
     """A name as it is compared: folded words, each in the singular. Text without words gives an empty key.
 
     >>> key("Sci-Fi Movies")
-    'sci fi movie'
+    'sci fi movy'
     """
     return " ".join(map(singular, words_of(text).folded))
 
 
 def singular(word: str) -> str:
-    """An English word without the ending of its plural; both sides of a comparison pass through it."""
+    """An English word without the ending of its plural; both sides pass through it, so it need be no word."""
+    if len(word) > 4 and word.endswith(("ies", "ie")):
+        return word.removesuffix("s")[:-2] + "y"
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")) or word[0].isdigit():
         return word
-    if word.endswith("ies") and len(word) > 5:
-        return word[:-3] + "y"
     for ending, kept in _ENDINGS:
         if word.endswith(ending):
             return word[: -len(ending)] + kept

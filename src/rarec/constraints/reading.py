@@ -15,9 +15,14 @@ from rarec.constraints.vocabulary import Meaning, Sort, Vocabulary
 
 _WEAK_WISHES = frozenset(("any", "some", "more", "next"))
 _MOST_NAMESAKES = 8
+_LONGEST_CLAUSE = 100  # atoms; so that looking around in it keeps the time linear in the text
+_FEWEST = 10  # a keyword that fewer items have is a lean: it would leave less than an answer
 _ENDS_A_KIND = frozenset(
     ("comma", "trail", "link", "fine", "refused", "soft", "subject", "person", "wish", "negation", "also")
 )
+_INDEFINITE = ("a", "an", "some", "good")
+_STATES = ("is", "are", "on", "in", "that", "this", "where", "would", "has", "around")
+_LOOSE_SUBJECTS = ("with", "has", "have", "on", "around")
 _CARRIES = frozenset(("filler", "light", "subject", "person", "noun", "link", "comma"))
 _UNSURE_WORDS = 4  # between a negation and a value, until the negation is forgotten
 
@@ -69,11 +74,11 @@ class TurnReader:
 def _clauses(atoms: Sequence[Atom]) -> Iterator[list[Atom]]:
     clause: list[Atom] = []
     for atom in atoms:
-        if atom.does & {"break", "turn"} and not atom.means:
-            if clause:
-                yield clause
+        ends = atom.does & {"break", "turn"} and not atom.means
+        if clause and (ends or len(clause) == _LONGEST_CLAUSE):
+            yield clause
             clause = []
-        else:
+        if not ends:
             clause.append(atom)
     if clause:
         yield clause
@@ -90,9 +95,10 @@ class _ClauseReader:
         reports = [i for i, a in enumerate(clause.atoms) if "report" in a.does]
         takes_back = clause.has("drop", "fine")
         self._from = wishes[0] if wishes and reports and reports[0] < wishes[0] else 0
-        aside = clause.has("aside") and not takes_back
+        aside = clause.has("aside") and not clause.has("drop")
         self.tells_a_wish = not aside and (bool(wishes) or not reports or takes_back)
-        self._likes = clause.has("like") and not wishes
+        likes = [i for i, a in enumerate(clause.atoms) if "like" in a.does]
+        self._likes_from = likes[0] if likes and not wishes else len(clause.atoms)
 
     def read(self) -> list[Event]:
         if not self.tells_a_wish:
@@ -131,7 +137,10 @@ class _ClauseReader:
         """What a word that is no value does to the state."""
         clause, atom = self._clause, self._clause.atoms[at]
         does = atom.does
-        if "drop" in does:
+        if "vague" in does:
+            why = "say from which year on"
+            clause.events.append(Unenforced(self._text[slice(*atom.span)], why, self._turn, atom.span))
+        elif "drop" in does:
             clause.drop, clause.neg = True, False
         elif "harmless" in does:
             clause.blocked, clause.neg = True, False
@@ -197,7 +206,9 @@ class _ClauseReader:
             clause.events.append(TakeBack(attribute, values, only_negated=True))
             return True
         negated = clause.neg or self._refused_behind(at)
-        soft = not negated and (self._likes or atom.near)
+        soft = not negated and (at > self._likes_from or atom.near)
+        if not negated and self._vocabulary.sort(attribute) is Sort.WIDE:
+            soft = soft or sum(map(self._vocabulary.count, means)) < _FEWEST
         hard = not (soft or self._soft(at))
         constraint = Constraint(
             attribute, values, values_label(values, negated=negated), self._turn, atom.span, negated, hard=hard
@@ -242,10 +253,18 @@ class _ClauseReader:
             return self._in_role(at, named)
         if not atom.means:
             return self._surname(at)
-        last = singular(atom.text.rsplit(" ", 1)[-1])
-        if not narrow and " " in atom.text and not self._ordinary(last):
-            shorter = [m for m in self._vocabulary.find(last) if self._vocabulary.sort(m.attribute) is Sort.NARROW]
-            return self._of_one_attribute(shorter)
+        return () if narrow else self._inside(atom)
+
+    def _inside(self, atom: Atom) -> tuple[Meaning, ...]:
+        """The category within words that are no keyword here: "a black comedy", "a war film"."""
+        words = atom.text.split() if " " in atom.text else []
+        for at in range(len(words) - 1, -1, -1):
+            as_kind = "noun" in self._lexicon.cues.get(" ".join(words[at + 1 :]), ())
+            if self._ordinary(words[at]) and not as_kind:
+                continue
+            found = self._vocabulary.find(singular(words[at]))
+            if narrow := [m for m in found if self._vocabulary.sort(m.attribute) is Sort.NARROW]:
+                return self._of_one_attribute(narrow)
         return ()
 
     def _of_one_attribute(self, means: Sequence[Meaning]) -> tuple[Meaning, ...]:
@@ -268,19 +287,25 @@ class _ClauseReader:
         ends = behind is None or bool(behind.does & _ENDS_A_KIND or behind.years or behind.means)
         if not ends:
             return False
-        if before is None or "comma" in before.does or (at == 1 and "light" in before.does):
-            return True
-        if before.means or before.does & {"negation", "wish", "drop", "only"}:
+        if before is None or "comma" in before.does or (at == 1 and before.text in _INDEFINITE):
+            return behind is None or behind.text not in _STATES
+        if before.means or before.years or before.does & {"negation", "wish", "drop", "only", "like"}:
             return True
         if "link" in before.does and at >= 2:
             return bool(clause.atoms[at - 2].means)
-        return bool(before.does & {"light", "filler"}) and clause.has("wish", "negation", "like")
+        if "subject" in before.does:
+            return before.text not in _LOOSE_SUBJECTS
+        return (
+            bool(before.does & {"light", "filler"}) and before.text != "the" and clause.has("wish", "negation", "like")
+        )
 
     def _as_subject(self, at: int) -> bool:
         """Whether a keyword is asked for: "about revenge", "heist movies", "no zombies", "set in Paris"."""
         clause = self._clause
         behind, place = clause.behind(at), at - 1
         if behind is not None and "noun" in behind.does and not behind.means:
+            return True
+        if " " in clause.atoms[at].text and self._stands_alone(at):
             return True
         while place >= 0 and clause.atoms[place].does & {"light"} and not clause.atoms[place].does & {"subject"}:
             place -= 1
@@ -295,6 +320,11 @@ class _ClauseReader:
             earlier = clause.atoms[place - 1]
             return bool(earlier.means) and self._as_subject(place - 1)
         return False
+
+    def _stands_alone(self, at: int) -> bool:
+        """Whether it is all that stands between commas."""
+        before, behind = self._clause.before(at), self._clause.behind(at)
+        return (before is None or "comma" in before.does) and (behind is None or "comma" in behind.does)
 
     # People
 
@@ -362,7 +392,7 @@ class _ClauseReader:
         elif not self._vocabulary.has_years:
             clause.events.append(Unenforced(text, "no item has a year", self._turn, atom.span))
         else:
-            hard = not (years.loose or self._likes or self._soft(at))
+            hard = not (years.loose or at > self._likes_from or self._soft(at))
             label = years_label(low, high)
             clause.events.append(
                 Want(Constraint(YEAR, (), label, self._turn, atom.span, year_min=low, year_max=high, hard=hard))
@@ -407,6 +437,8 @@ class _ClauseReader:
             last += 1
         if any("soft" in atom.does for atom in atoms[first : last + 1]):
             return True
+        if first == 2 and "soft" in atoms[0].does:
+            return True
         behind = atoms[last + 2 :]
         return bool(behind) and "soft" in behind[0].does and (len(behind) == 1 or "comma" in behind[1].does)
 
@@ -420,7 +452,7 @@ class _ClauseReader:
         for atom in self._clause.atoms[at + 1 :]:
             if kind in atom.does:
                 return True
-            if not (atom.means or atom.years or atom.does & {"link", "comma", "noun"}):
+            if not (atom.means or atom.years or atom.does & {"link", "noun"}):
                 return False
         return False
 

@@ -54,6 +54,8 @@ class Span(NamedTuple):
 @dataclass(slots=True)
 class _Attribute:
     counts: Counter[str] = field(default_factory=Counter[str])
+    spelled: dict[str, Meaning] = field(default_factory=dict[str, Meaning])  # by value without case
+    written: dict[str, Meaning] = field(default_factory=dict[str, Meaning])  # the same by value, to be quick
     names: int = 0  # values that look like names of people
     numbers: int = 0
 
@@ -61,7 +63,7 @@ class _Attribute:
 class Vocabulary:
     """Attributes and values of the items in a catalogue, kept in step with `add` and `remove` like the linker.
 
-    Values of equal spelling but for case are one. Titles under other names are not values. Building takes about ten
+    Values of equal spelling but for case are one. Titles under other names are not values. Building takes some ten
     microseconds a value of an item. Safe to read while another thread adds and removes.
 
     Args:
@@ -73,7 +75,6 @@ class Vocabulary:
         self._attributes: dict[str, _Attribute] = {}
         self._names: dict[str, tuple[Meaning, ...]] = {}
         self._surnames: dict[str, tuple[Meaning, ...]] = {}
-        self._spelled: dict[tuple[str, str], str] = {}  # attribute, value without case -> as first written
         self._years = 0
         self._lock = threading.Lock()
         self.add(items)
@@ -150,8 +151,9 @@ class Vocabulary:
     def lookup(self, attribute: str, value: str) -> tuple[str, ...]:
         """The values of one attribute that somebody else's spelling means, e.g. a language model's; empty if none."""
         folded = value.strip().casefold()
-        if spelled := self._spelled.get((attribute, folded)):
-            return (spelled,)
+        known = self._attributes.get(attribute)
+        if known is not None and (meaning := known.spelled.get(folded)):
+            return (meaning.value,)
         if folded in lexicon().codes:
             return ()
         return tuple(m.value for m in self.find(key(value)) if m.attribute == attribute)
@@ -175,13 +177,21 @@ class Vocabulary:
                 continue
             known = self._attributes.setdefault(attribute, _Attribute())
             for value in values:
-                if not value.strip() or len(value) > _LONGEST:
-                    continue
-                spelled = self._spelled.get((attribute, value.casefold()))
-                if spelled is None and len(known.counts) < MOST_VALUES:
-                    spelled = self._spelled[attribute, value.casefold()] = value
-                if spelled is not None:
-                    yield Meaning(attribute, spelled)
+                meaning = known.written.get(value) or self._spelled(attribute, known, value)
+                if meaning is not None:
+                    yield meaning
+
+    def _spelled(self, attribute: str, known: _Attribute, value: str) -> Meaning | None:
+        """A value as it was first written; None if it cannot be asked for."""
+        if not value.strip() or len(value) > _LONGEST:
+            return None
+        folded = value.casefold()
+        meaning = known.spelled.get(folded)
+        if meaning is None and len(known.counts) < MOST_VALUES:
+            meaning = known.spelled[folded] = Meaning(attribute, value)
+        if meaning is not None:
+            known.written[value] = meaning
+        return meaning
 
     def _count(self, meaning: Meaning) -> None:
         known = self._attributes[meaning.attribute]
@@ -209,7 +219,8 @@ class Vocabulary:
             known.counts[meaning.value] -= 1
             if known.counts[meaning.value]:
                 continue
-            del known.counts[meaning.value], self._spelled[meaning.attribute, meaning.value.casefold()]
+            del known.counts[meaning.value], known.spelled[meaning.value.casefold()]
+            known.written.clear()
             known.names -= _is_person(meaning.value)
             known.numbers -= number_in(meaning.value) is not None
             for table, name in self._entries(meaning):
