@@ -44,7 +44,7 @@ class Lexicon:
         wider: name -> names that belong to it.
         near: word -> a value of which it is a weaker way to speak.
         roles: words before a person -> attributes.
-        ordinary: words that say little by themselves.
+        ordinary: words that say little by themselves; `function` is the part of them that says nothing.
     """
 
     cues: Mapping[str, frozenset[str]]
@@ -54,6 +54,7 @@ class Lexicon:
     units: tuple[Unit, ...]
     roles: Mapping[str, tuple[str, ...]]
     ordinary: frozenset[str]
+    function: frozenset[str]
     codes: frozenset[str]
 
 
@@ -84,6 +85,7 @@ def lexicon() -> Lexicon:
         ),
         roles={" ".join(words_of(cue).folded): tuple(names) for cue, names in _toml("roles.toml").items()},
         ordinary=frozenset(map(singular, titles_lexicon().ordinary)) - set(languages) - _nationalities(),
+        function=frozenset(map(singular, titles_lexicon().function)),
         codes=frozenset(languages.values()),
     )
 

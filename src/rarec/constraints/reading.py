@@ -274,7 +274,10 @@ class _ClauseReader:
         return tuple(m for m in means if m.attribute == home)
 
     def _ordinary(self, text: str) -> bool:
-        return all(singular(word) in self._lexicon.ordinary or len(word) < 3 for word in text.split())
+        """Whether the words may well stand there without meaning a value: an everyday word, or only function words."""
+        words = text.split()
+        common = self._lexicon.ordinary if len(words) == 1 else self._lexicon.function
+        return all(singular(word) in common or len(word) < 3 for word in words)
 
     def _as_category(self, at: int) -> bool:
         """Whether an ordinary word is used as a kind: "a war movie", "some action, please", "not family"."""
@@ -294,7 +297,8 @@ class _ClauseReader:
         if "link" in before.does and at >= 2:
             return bool(clause.atoms[at - 2].means)
         if "subject" in before.does:
-            return before.text not in _LOOSE_SUBJECTS
+            asked = at >= 2 and bool(clause.atoms[at - 2].does & {"wish", "noun"})  # "something with spies"
+            return before.text not in _LOOSE_SUBJECTS or asked
         return (
             bool(before.does & {"light", "filler"}) and before.text != "the" and clause.has("wish", "negation", "like")
         )

@@ -97,17 +97,25 @@ def years_at(text: str, words: Words, at: int, titled: frozenset[int]) -> Years 
     if both is not None and both[1].high >= period.low:
         stop, second = both
         return Years(stop - at, period.low, second.high, cued=True)
-    for count in (2, 1):
-        behind = _BEHIND.get(tuple(folded[end : end + count]))
-        if behind is not None:
-            return _opened(behind, period, end + count - at)
-    if text[words.ends[end - 1] : words.ends[end - 1] + 1] == "+":
-        return _opened((0, None), period, end - at)
+    if behind := _behind(text, words, end):
+        return _opened(behind[0], period, end + behind[1] - at)
     if loose and not period.decade:
         return Years(end - at, period.low - 2, period.high + 2, cued=True, loose=True)
     if at > 0 and folded[at - 1] in _OWN:
         return None
     return Years(end - at, period.low, period.high, cued=cued or period.decade)
+
+
+def _behind(text: str, words: Words, end: int) -> tuple[tuple[int | None, int | None], int] | None:
+    """What stands behind a year and opens one end, with the number of its words: "or later", "on", "+"."""
+    folded = words.folded
+    for count in (2, 1):
+        opening = _BEHIND.get(tuple(folded[end : end + count]))
+        if opening is not None:
+            return opening, count
+    if folded[end : end + 1] == ["on"] and not text[words.ends[end] :][:2].strip(".,!? \n"):
+        return (0, None), 1
+    return ((0, None), 0) if text[words.ends[end - 1] :][:1] == "+" else None
 
 
 def _opened(opening: tuple[int | None, int | None], period: _Period, words: int) -> Years:
