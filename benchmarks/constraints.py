@@ -2,6 +2,7 @@
 
     python benchmarks/constraints.py                      both halves, and docs/results/constraints.json
     python benchmarks/constraints.py --half development --misses
+    python benchmarks/constraints.py --data ../shared/data     how often something fires in ReDial's valid, and a sample
 
 Films are the starter catalogue, games the second domain of `rarec.testing`. Titles are linked first, as when serving. A
 constraint is right if its attribute, values, years, negation, "soft" and "required" all are; a phrasing is exact if
@@ -12,12 +13,16 @@ rules were tuned on the development half; the other one was looked at when they 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import zstandard
 
 from rarec.catalogue import Linker, starter_items
 from rarec.constraints import Constraint, Vocabulary, understand
@@ -29,6 +34,7 @@ PHRASINGS = Path(__file__).parent / "data" / "phrasings.jsonl"
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "constraints.json"
 HALVES = ("development", "held-out")
 Z = 1.959964
+SAMPLE = 60
 
 Key = tuple[object, ...]
 
@@ -116,11 +122,34 @@ def show(results: list[Outcome], *, misses: bool) -> None:
         print(f"  {name:12} {s['share']:.3f} [{s['low']:.3f}, {s['high']:.3f}]  {s['right']:.0f} of {s['n']:.0f}")
 
 
+def in_the_wild(data: Path, seed: int) -> None:
+    """How many seeker turns of ReDial's valid part give a hard constraint, and SAMPLE of them to read."""
+    films, turns = Domain(starter_items()), 0
+    fired: list[tuple[str, str]] = []
+    with (data / "redial" / "valid.jsonl.zst").open("rb") as file:
+        for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8"):
+            for turn in json.loads(line)["turns"]:
+                if turn["role"] != "seeker":
+                    continue
+                turns += 1
+                parts = films.read([{"role": "user", "text": turn["text"]}])
+                if any(part.hard for part in parts):
+                    fired.append((turn["text"], " · ".join(p.label if p.hard else f"maybe {p.label}" for p in parts)))
+    print(f"{len(fired)} of {turns} seeker turns")
+    for text, told in random.Random(seed).sample(fired, min(SAMPLE, len(fired))):
+        print(f"- {text}\n    {told}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=HALVES, help="only this half, and no file is written")
     parser.add_argument("--misses", action="store_true", help="show each phrasing that is not exact")
+    parser.add_argument("--data", type=Path, help="folder with redial/valid.jsonl.zst")
+    parser.add_argument("--seed", type=int, default=10, help="of the sample")
     given = parser.parse_args()
+    if given.data is not None:
+        in_the_wild(given.data, given.seed)
+        return
     every = list(outcomes())
     document: dict[str, Any] = {}
     for half in HALVES if given.half is None else (given.half,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from rarec.constraints.years import Years, years_at
 
 MAX_CHARACTERS = 20_000
 """What lies behind these in one text is not read: four thousand words are no wish."""
+
+_DATED = re.compile(r"\(((?:1[89]|20)\d\d)\)")
+_LONGEST_TITLE = 10
+_SMALL = frozenset(("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"))
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -49,7 +54,7 @@ def atoms_of(text: str, vocabulary: Vocabulary, titles: Sequence[tuple[int, int]
     """
     text = text[:MAX_CHARACTERS]
     words = words_of(text)
-    titled = _titled(words, titles)
+    titled = _titled(words, titles) | _dated(text, words)
     reader = _Reader(text, words, titled, vocabulary)
     found: list[Atom] = []
     at = 0
@@ -70,6 +75,8 @@ class _Reader:
 
     def atom(self, at: int) -> Atom:
         words = self._words
+        if name := self._name_around_a_title(at):
+            return name
         if at in self._titled:
             return self._made(at, 1, does=frozenset(("title",)))
         if years := years_at(self._text, words, at, self._titled):
@@ -105,7 +112,7 @@ class _Reader:
     def _value(self, at: int, limit: int) -> tuple[int, tuple[Meaning, ...], bool]:
         for count in range(limit, 0, -1):
             name = " ".join(self._singular[at : at + count])
-            if means := self._vocabulary.find(name):
+            if (means := self._vocabulary.find(name)) and not self._falls_apart(means, at, count):
                 return count, means, False
         word = self._singular[at]
         if (value := self._lexicon.near.get(word)) and (means := self._vocabulary.find(value)):
@@ -113,6 +120,26 @@ class _Reader:
         if (value := self._lexicon.near.get(self._words.folded[at])) and (means := self._vocabulary.find(value)):
             return 1, means, True
         return 0, (), False
+
+    def _falls_apart(self, means: Iterable[Meaning], at: int, count: int) -> bool:
+        """Whether a keyword is two categories in a row, as "horror comedy" is."""
+        if count < 2 or self._has_category(means):
+            return False
+        return all(self._has_category(self._vocabulary.find(word)) for word in self._singular[at : at + count])
+
+    def _has_category(self, means: Iterable[Meaning]) -> bool:
+        return any(self._vocabulary.count(m) and self._vocabulary.sort(m.attribute) is Sort.NARROW for m in means)
+
+    def _name_around_a_title(self, at: int) -> Atom | None:
+        """A person whose name holds what was taken for a title, as "Akira Kurosawa" does."""
+        for count in range(min(4, len(self._singular) - at), 1, -1):
+            covered = range(at, at + count)
+            titled = sum(word in self._titled for word in covered)
+            if 0 < titled < count and at + count not in self._titled and at - 1 not in self._titled:
+                name = " ".join(self._singular[at : at + count])
+                if means := people(self._vocabulary, self._vocabulary.find(name)):
+                    return self._made(at, count, means=means)
+        return None
 
     def _made(
         self,
@@ -139,6 +166,27 @@ def _titled(words: Words, titles: Sequence[tuple[int, int]]) -> frozenset[int]:
     covered: set[int] = set()
     for start, end in titles:
         covered.update(range(bisect_right(words.ends, start), bisect_left(words.starts, end)))
+    return frozenset(covered)
+
+
+def _dated(text: str, words: Words) -> frozenset[int]:
+    """Words of what is written like a title, in a catalogue or not: capitals and a year in brackets behind."""
+    covered: set[int] = set()
+    for match in _DATED.finditer(text):
+        year = bisect_left(words.starts, match.start(1))
+        at = year - 1
+        while (
+            at >= max(0, year - _LONGEST_TITLE)
+            and at not in covered
+            and (at == year - 1 or not _gap(text, words, at + 1))
+        ):
+            if not (text[words.starts[at]].isupper() or text[words.starts[at]].isdigit() or words.folded[at] in _SMALL):
+                break
+            at -= 1
+        while at + 1 < year and words.folded[at + 1] in _SMALL and not text[words.starts[at + 1]].isupper():
+            at += 1
+        if at + 1 < year:
+            covered.update(range(at + 1, year + 1))
     return frozenset(covered)
 
 

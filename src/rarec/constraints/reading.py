@@ -20,7 +20,9 @@ _FEWEST = 10  # a keyword that fewer items have is a lean: it would leave less t
 _ENDS_A_KIND = frozenset(
     ("comma", "trail", "link", "fine", "refused", "soft", "subject", "person", "wish", "negation", "also")
 )
+_INTRODUCES = frozenset(("negation", "wish", "drop", "only", "like", "also", "soft"))
 _INDEFINITE = ("a", "an", "some", "good")
+_MAKERS = ("by", "starring")
 _STATES = ("is", "are", "on", "in", "that", "this", "where", "would", "has", "around")
 _LOOSE_SUBJECTS = ("with", "has", "have", "on", "around")
 _CARRIES = frozenset(("filler", "light", "subject", "person", "noun", "link", "comma"))
@@ -97,6 +99,7 @@ class _ClauseReader:
         self._from = wishes[0] if wishes and reports and reports[0] < wishes[0] else 0
         aside = clause.has("aside") and not clause.has("drop")
         self.tells_a_wish = not aside and (bool(wishes) or not reports or takes_back)
+        self._states = clause.has("states") and not wishes and not clause.has("wish")
         likes = [i for i, a in enumerate(clause.atoms) if "like" in a.does]
         self._likes_from = likes[0] if likes and not wishes else len(clause.atoms)
 
@@ -206,7 +209,7 @@ class _ClauseReader:
             clause.events.append(TakeBack(attribute, values, only_negated=True))
             return True
         negated = clause.neg or self._refused_behind(at)
-        soft = not negated and (at > self._likes_from or atom.near)
+        soft = not negated and (at > self._likes_from or self._states or atom.near)
         if not negated and self._vocabulary.sort(attribute) is Sort.WIDE:
             soft = soft or sum(map(self._vocabulary.count, means)) < _FEWEST
         hard = not (soft or self._soft(at))
@@ -242,6 +245,9 @@ class _ClauseReader:
         for meaning in atom.means:
             if self._vocabulary.count(meaning):
                 by_sort.setdefault(self._vocabulary.sort(meaning.attribute), []).append(meaning)
+        before = self._clause.before(at)
+        if before is not None and "own" in before.does:
+            return ()
         narrow = by_sort.get(Sort.NARROW, [])
         if narrow and (not self._ordinary(atom.text) or self._as_category(at)):
             return self._of_one_attribute(narrow)
@@ -249,18 +255,18 @@ class _ClauseReader:
         if wide and self._as_subject(at):
             return self._of_one_attribute(wide)
         named = by_sort.get(Sort.PEOPLE, [])
-        if named and (" " in atom.text or self._person_cue(at)):
+        if named and (self._asks_for_people(at) if " " in atom.text else self._is_surname(at)):
             return self._in_role(at, named)
         if not atom.means:
             return self._surname(at)
-        return () if narrow else self._inside(atom)
+        return () if narrow else self._inside(atom, as_category=self._as_category(at))
 
-    def _inside(self, atom: Atom) -> tuple[Meaning, ...]:
+    def _inside(self, atom: Atom, *, as_category: bool) -> tuple[Meaning, ...]:
         """The category within words that are no keyword here: "a black comedy", "a war film"."""
         words = atom.text.split() if " " in atom.text else []
         for at in range(len(words) - 1, -1, -1):
             as_kind = "noun" in self._lexicon.cues.get(" ".join(words[at + 1 :]), ())
-            if self._ordinary(words[at]) and not as_kind:
+            if self._ordinary(words[at]) and not as_kind and not (as_category and at == len(words) - 1):
                 continue
             found = self._vocabulary.find(singular(words[at]))
             if narrow := [m for m in found if self._vocabulary.sort(m.attribute) is Sort.NARROW]:
@@ -283,8 +289,6 @@ class _ClauseReader:
         """Whether an ordinary word is used as a kind: "a war movie", "some action, please", "not family"."""
         clause = self._clause
         before, behind = clause.before(at), clause.behind(at)
-        if before is not None and "own" in before.does:
-            return False
         if behind is not None and "noun" in behind.does and not behind.means:
             return True
         ends = behind is None or bool(behind.does & _ENDS_A_KIND or behind.years or behind.means)
@@ -292,16 +296,17 @@ class _ClauseReader:
             return False
         if before is None or "comma" in before.does or (at == 1 and before.text in _INDEFINITE):
             return behind is None or behind.text not in _STATES
-        if before.means or before.years or before.does & {"negation", "wish", "drop", "only", "like"}:
+        if before.means or before.years or before.does & _INTRODUCES:
             return True
         if "link" in before.does and at >= 2:
             return bool(clause.atoms[at - 2].means)
         if "subject" in before.does:
             asked = at >= 2 and bool(clause.atoms[at - 2].does & {"wish", "noun"})  # "something with spies"
             return before.text not in _LOOSE_SUBJECTS or asked
-        return (
-            bool(before.does & {"light", "filler"}) and before.text != "the" and clause.has("wish", "negation", "like")
-        )
+        if not before.does and at >= 2:  # an adjective: "a light comedy"
+            return clause.atoms[at - 2].text in _INDEFINITE
+        asked = clause.has("wish", "negation", "like", "soft")
+        return bool(before.does & {"light", "filler"}) and before.text != "the" and asked
 
     def _as_subject(self, at: int) -> bool:
         """Whether a keyword is asked for: "about revenge", "heist movies", "no zombies", "set in Paris"."""
@@ -309,8 +314,12 @@ class _ClauseReader:
         behind, place = clause.behind(at), at - 1
         if behind is not None and "noun" in behind.does and not behind.means:
             return True
-        if " " in clause.atoms[at].text and self._stands_alone(at):
-            return True
+        if " " in clause.atoms[at].text:
+            first, *_, last = clause.atoms[at].text.split()
+            kind = "light" not in self._lexicon.cues.get(first, ())
+            kind = kind and "noun" in self._lexicon.cues.get(last, ()) and clause.has("wish", "like", "negation")
+            if kind or self._stands_alone(at):
+                return True
         while place >= 0 and clause.atoms[place].does & {"light"} and not clause.atoms[place].does & {"subject"}:
             place -= 1
         if place < 0:
@@ -340,14 +349,29 @@ class _ClauseReader:
         before = self._clause.atoms[place] if place >= 0 else None
         return before.text if before is not None and "person" in before.does else ""
 
-    def _surname(self, at: int) -> tuple[Meaning, ...]:
+    def _asks_for_people(self, at: int) -> bool:
+        """Whether a full name is wished for or refused, and not just spoken of: "is Jim Carrey in that?"."""
+        clause = self._clause
+        if clause.neg or clause.drop or clause.has("wish", "like", "refused", "soft", "fine"):
+            return True
+        if clause.has("states"):
+            return False
+        others = (atom for place, atom in enumerate(clause.atoms) if place != at)
+        known = all(atom.does or atom.means or atom.years for atom in others)
+        return known or (bool(self._person_cue(at)) and clause.has("noun"))
+
+    def _is_surname(self, at: int) -> bool:
+        """Whether one word behind a cue may be a name: "by Hitchcock", but not "with you"."""
         atom = self._clause.atoms[at]
-        word = singular(atom.text)
-        if " " in word or len(word) < 3 or word in self._lexicon.ordinary or "title" in atom.does:
+        cue, word = self._person_cue(at), singular(atom.text)
+        if not cue or " " in word or len(word) < 3 or word in self._lexicon.ordinary or "title" in atom.does:
+            return False
+        return (cue.endswith(_MAKERS) or self._text[atom.span[0]].isupper()) and self._asks_for_people(at)
+
+    def _surname(self, at: int) -> tuple[Meaning, ...]:
+        if not self._is_surname(at):
             return ()
-        if not self._person_cue(at):
-            return ()
-        found = people(self._vocabulary, self._vocabulary.surname(word))
+        found = people(self._vocabulary, self._vocabulary.surname(singular(self._clause.atoms[at].text)))
         return self._in_role(at, found) if found else ()
 
     def _in_role(self, at: int, named: Sequence[Meaning]) -> tuple[Meaning, ...]:
