@@ -310,3 +310,56 @@ def test_the_demo_finishes_a_store_that_was_begun(tmp_path: Path, small_bundle: 
     prepare(tmp_path / "d")
     with CatalogueStore.open(tmp_path / "d" / "catalogue.sqlite") as catalogue:
         assert catalogue.version == version
+
+
+# words to filters
+
+
+def test_what_the_words_ask_for_is_shown_and_held_to(store: Path) -> None:
+    words = ("something from the 90s, not horror, from Japan", "--store", store, "-n", "20")
+    answer = recommended(*words)
+    assert answer["items"]
+    for item in answer["items"]:
+        assert 1990 <= item["year"] <= 1999
+        assert "Horror" not in item["attributes"]["genres"]
+        assert item["attributes"]["countries"] == ["Japan"]
+    told = [part["label"] for part in answer["understood"]["constraints"]]
+    assert told == ["1990-1999", "not Horror", "Japan"]
+    assert "Understood: 1990-1999 · not Horror · Japan" in rarec("recommend", *words).stdout
+    without = recommended(*words, "--no-words")
+    assert len(without["items"]) == 20
+    assert without["understood"] == {"constraints": [], "unenforced": []}
+
+
+def test_words_and_filters_hold_together(store: Path) -> None:
+    answer = recommended("comedy or drama", "--store", store, "-n", "20", "--filter", "genres=Drama,Horror")
+    assert {i["attributes"]["genres"][0] for i in answer["items"]} == {"Drama"}
+
+
+def test_a_chat_lists_wishes_and_gives_them_up(store: Path) -> None:
+    lines = "a drama from the 80s\n/filters\n/drop 1\nmore\nhorror comedy, from Peru\nany year\n/drop 9\n"
+    text = rarec("chat", "--store", store, "--llm", "none", input=lines).stdout
+    assert "Understood: Drama · 1980-1989   (/filters to change)" in text
+    assert "  1. Drama\n  2. 1980-1989\nFilters: none\n" in text
+    assert "Given up: Drama." in text
+    assert "Understood: 1980-1989   (" in text
+    assert "Nothing in the catalogue passes these filters." in text
+    assert "To loosen: /drop 4 gives up 'Peru'" in text
+    assert "there is no wish 9" in text
+    assert "Understood" not in rarec("chat", "--store", store, "--no-words", "--llm", "none", input=lines).stdout
+
+
+def test_new_items_are_asked_for_in_words_at_once(store: Path) -> None:
+    from rarec import CatalogueStore, Conversation, Item, ItemId, Recommender, Turn
+    from rarec.cli.opening import word_reader
+    from rarec.settings import StorePaths
+
+    wish = Conversation((Turn("user", "something Martian, please"),))
+    with Recommender.open(store) as recommender, CatalogueStore.open(StorePaths(store).catalogue) as catalogue:
+        read = word_reader(recommender)
+        assert read(wish).parts == ()
+        catalogue.add([Item(ItemId("m"), "Dust", year=2001, attributes={"countries": ("Martian",)})])
+        assert read(wish).filters.any_of == {"countries": ("Martian",)}
+        assert [r.item.id for r in recommender.reply(wish, filters=read(wish).filters).items] == ["m"]
+        catalogue.delete([ItemId("m")])
+        assert read(wish).parts == ()

@@ -3,6 +3,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from rarec.cli.session import Session, named_items
+from rarec.constraints import Vocabulary, understand
 from rarec.errors import InputError
 from rarec.types import (
     Conversation,
@@ -188,3 +189,29 @@ def test_titles_with_signs_are_not_patterns() -> None:
         "(500) days",
         "m*a*s*h",
     ]
+
+
+def test_what_was_understood_holds_beside_the_filters_until_it_is_dropped(waiter: Waiter) -> None:
+    items = [
+        Item(ItemId(str(k)), "x", year=1990, attributes={"mood": (mood,)}) for k, mood in enumerate(("Calm", "Sad"))
+    ]
+    vocabulary = Vocabulary(items)
+    session = Session(waiter, filters=Filters(year_min=1980), understand=lambda talk: understand(talk, vocabulary))
+    told: list[str] = []
+    session.ask("calm ones, from before 2000", on_understood=lambda c: told.append(c.summary()))
+    assert told == ["Calm · 1999 or earlier"]
+    assert waiter.asked[-1][2] == Filters({"mood": ("Calm",)}, year_min=1980, year_max=1999)
+    assert session.drop(1).label == "Calm"
+    session.ask("and not sad")
+    assert waiter.asked[-1][2] == Filters(none_of={"mood": ("Sad",)}, year_min=1980, year_max=1999)
+    waiter.fails = True
+    with pytest.raises(InputError):
+        session.ask("calm ones")
+    assert [part.label for part in session.understood.parts] == ["1999 or earlier", "not Sad"]
+    with pytest.raises(InputError, match="no wish 3"):
+        session.drop(3)
+    session.clear_filters()
+    assert session.understood.parts == ()
+    waiter.fails = False
+    session.ask("hm")
+    assert waiter.asked[-1][2] == Filters()

@@ -253,7 +253,7 @@ class _ClauseReader:
             return self._of_one_attribute(narrow)
         wide = by_sort.get(Sort.WIDE, [])
         if wide and self._as_subject(at):
-            return self._of_one_attribute(wide)
+            return self._of_one_attribute(narrow or wide)
         named = by_sort.get(Sort.PEOPLE, [])
         if named and (self._asks_for_people(at) if " " in atom.text else self._is_surname(at)):
             return self._in_role(at, named)
