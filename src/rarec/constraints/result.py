@@ -43,8 +43,8 @@ class Constraint:
 
     @property
     def id(self) -> str:
-        """Names it within its conversation, also after later turns: ``turn:start:attribute``."""
-        return f"{self.turn}:{self.span[0]}:{self.attribute}{'!' if self.negated else ''}"
+        """Names it within its conversation, also after later turns: ``turn:start:attribute:label``."""
+        return f"{self.turn}:{self.span[0]}:{self.attribute}:{self.label}"
 
 
 @dataclass(frozen=True, slots=True)
