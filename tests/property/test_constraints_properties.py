@@ -11,6 +11,7 @@ from rarec.catalogue import starter_items
 from rarec.constraints import Vocabulary, understand
 from rarec.constraints.atoms import MAX_CHARACTERS
 from rarec.constraints.lexicon import lexicon
+from rarec.constraints.understanding import MOST_CHARACTERS
 from rarec.index import ExactIndex
 from rarec.testing.second_domain import second_domain
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
@@ -79,6 +80,15 @@ def test_a_megabyte_is_read_like_its_beginning(piece: str) -> None:
     vocabulary = VOCABULARIES["films"]
     whole = understand(Conversation((Turn("user", long),)), vocabulary)
     assert whole == understand(Conversation((Turn("user", long[:MAX_CHARACTERS]),)), vocabulary)
+
+
+def test_of_a_long_conversation_the_newest_turns_are_read() -> None:
+    old, filler, new = Turn("user", "no horror"), Turn("user", "x" * MAX_CHARACTERS), Turn("user", "no comedy")
+    many = MOST_CHARACTERS // MAX_CHARACTERS + 1
+    told = understand(Conversation((old, *[filler] * many, new)), VOCABULARIES["films"])
+    assert told.summary() == "not Comedy"
+    assert [part.turn for part in told.parts] == [many + 1]
+    assert understand(Conversation((old, filler, new)), VOCABULARIES["films"]).summary() == "not Horror · not Comedy"
 
 
 @settings(deadline=None, max_examples=40)
