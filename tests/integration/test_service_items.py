@@ -54,6 +54,16 @@ def test_recommend_gives_the_whole_answer(served: Running) -> None:
     assert answer["reply"]
 
 
+def test_filters_can_ask_for_all_of_several_values(served: Running, small_catalogue: tuple[Item, ...]) -> None:
+    both = {"genres": ["drama"], "countries": ["peru"]}
+    expected = {
+        i.id for i in small_catalogue if i.attributes["genres"] == ("Drama",) and "Peru" in i.attributes["countries"]
+    }
+    assert expected
+    assert set(recommended(served, {**says("anything"), "filters": {"all_of": both}})) == expected
+    assert recommended(served, {**says("anything"), "filters": {"all_of": {"genres": ["drama", "comedy"]}}}) == []
+
+
 def test_a_history_is_known_and_not_recommended(served: Running) -> None:
     found = recommended(served, {"history": ["marzipan", {"id": "paper-lions", "sentiment": "disliked"}], "n": 30})
     assert len(found) == 18

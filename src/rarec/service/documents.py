@@ -44,14 +44,19 @@ class FiltersIn(Strict):
     """What an answer may contain; whatever is said in words, these hold."""
 
     any_of: _Values = Field(default={}, description="Attribute -> values; an item needs one of each. Without case.")
+    all_of: _Values = Field(default={}, description="Attribute -> values; an item needs every one. Without case.")
     none_of: _Values = Field(default={}, description="Attribute -> values that an item must not have.")
     year_min: _Year | None = Field(default=None, description="Inclusive; items without a year fail.")
     year_max: _Year | None = Field(default=None, description="Inclusive; items without a year fail.")
     exclude: list[Text] = Field(default=[], description="Ids that must not be returned.")
 
     def filters(self) -> Filters:
-        any_of, none_of = ({k: tuple(v) for k, v in values.items()} for values in (self.any_of, self.none_of))
-        return Filters(any_of, none_of, self.year_min, self.year_max, frozenset(map(ItemId, self.exclude)))
+        any_of, all_of, none_of = (
+            {name: tuple(wanted) for name, wanted in values.items()}
+            for values in (self.any_of, self.all_of, self.none_of)
+        )
+        excluded = frozenset(map(ItemId, self.exclude))
+        return Filters(any_of, none_of, self.year_min, self.year_max, excluded, all_of=all_of)
 
 
 class TurnIn(Strict):
