@@ -11,6 +11,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "complaints": set(),
     "settings": {"complaints", "embed", "live"},
+    "documents": set(),
     "files": set(),
     "progress": set(),
     "live": {"files"},
@@ -30,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "pages": set(),
     "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},
     # On top: nothing but the command line imports it.
-    "service": {"background", "catalogue", "llm", "pipeline", "settings"},
+    "service": {"background", "catalogue", "documents", "llm", "pipeline", "settings"},
     "evaluate": {
         "background",
         "catalogue",

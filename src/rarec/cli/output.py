@@ -7,27 +7,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rarec.cli.console import plain
-from rarec.types import Item, ItemId, Mention, ParseReport, RankedItem, Recommendation
+from rarec.types import Item, ItemId, Mention, ParseReport, Recommendation
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from rarec.constraints.result import Constraints
-
-
-def answer_document(answer: Recommendation) -> dict[str, Any]:
-    """Everything in an answer, as JSON values; items have their 1-based rank."""
-    return {
-        "items": [_item_document(rank, ranked) for rank, ranked in enumerate(answer.items, start=1)],
-        "reply": answer.reply,
-        "mentions": [asdict(mention) for mention in answer.mentions],
-        "usage": asdict(answer.usage),
-        "timings_ms": {stage: round(ms, 3) for stage, ms in answer.timings_ms.items()},
-        "report": {**asdict(answer.report), "repaired": answer.report.repaired},
-        "degraded": answer.degraded,
-        "reason": answer.reason,
-        "model": answer.model,
-    }
 
 
 def understood_document(understood: Constraints) -> dict[str, Any]:
@@ -92,19 +77,3 @@ def report_line(report: ParseReport) -> str:
         if count
     ]
     return ", ".join([*found, *(["not the JSON that was asked for"] if report.malformed else [])]) or "nothing repaired"
-
-
-def _item_document(rank: int, ranked: RankedItem) -> dict[str, Any]:
-    item = ranked.item
-    return {
-        "rank": rank,
-        "id": item.id,
-        "title": item.title,
-        "year": item.year,
-        "text": item.text,
-        "attributes": {name: list(values) for name, values in item.attributes.items()},
-        "popularity": item.popularity,
-        "score": ranked.score,
-        "why": ranked.why,
-        "retriever_rank": ranked.retriever_rank,
-    }

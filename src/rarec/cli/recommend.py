@@ -67,7 +67,8 @@ def recommend(
         understood = word_reader(recommender)(asked) if words else Constraints()
         answer = recommender.reply(asked, n=n, filters=understood.on(filters))
     if as_json:
-        from rarec.cli.output import answer_document, understood_document
+        from rarec.cli.output import understood_document
+        from rarec.documents import answer_document
 
         print_json({**answer_document(answer), "understood": understood_document(understood)})
     else:

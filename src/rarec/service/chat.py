@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from rarec.documents import rounded
 from rarec.service.asking import chat_asked
 from rarec.service.chat_documents import ChatIn, ChatOut, ModelOut, ModelsOut
-from rarec.service.documents import rounded
 from rarec.service.logs import log_error
 from rarec.service.parts import Parts, admitted, parts_of
 from rarec.service.problems import Problem, as_json, problem_of

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidation
 from pydantic.config import JsonDict
 
 from rarec.catalogue.validation import YEAR_MAX, YEAR_MIN
-from rarec.types import Filters, Item, ItemId, Recommendation, Role, Sentiment
+from rarec.types import Filters, Item, ItemId, Role, Sentiment
 
 FILTERS_EXAMPLE: JsonDict = {"any_of": {"genres": ["Drama"]}, "year_min": 2000}
 ITEM_EXAMPLE: JsonDict = {
@@ -229,44 +227,3 @@ class ItemsFound(BaseModel):
     """Items whose titles fit, best first."""
 
     items: list[ItemOut]
-
-
-def item_document(item: Item) -> dict[str, Any]:
-    """An item as JSON values."""
-    return {
-        "id": item.id,
-        "title": item.title,
-        "text": item.text,
-        "year": item.year,
-        "attributes": {name: list(values) for name, values in item.attributes.items()},
-        "popularity": item.popularity,
-    }
-
-
-def answer_document(answer: Recommendation) -> dict[str, Any]:
-    """An answer as JSON values."""
-    return {
-        "items": [
-            {
-                "rank": rank,
-                **item_document(ranked.item),
-                "score": ranked.score,
-                "why": ranked.why,
-                "retriever_rank": ranked.retriever_rank,
-            }
-            for rank, ranked in enumerate(answer.items, start=1)
-        ],
-        "reply": answer.reply,
-        "mentions": [asdict(mention) for mention in answer.mentions],
-        "usage": asdict(answer.usage),
-        "timings_ms": rounded(answer.timings_ms),
-        "report": {**asdict(answer.report), "repaired": answer.report.repaired},
-        "degraded": answer.degraded,
-        "reason": answer.reason,
-        "model": answer.model,
-    }
-
-
-def rounded(timings_ms: Mapping[str, float]) -> dict[str, float]:
-    """To the microsecond."""
-    return {stage: round(ms, 3) for stage, ms in timings_ms.items()}

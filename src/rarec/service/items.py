@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from rarec.catalogue.validation import item_problem
+from rarec.documents import item_document
 from rarec.service.documents import (
     Deleted,
     IdsIn,
@@ -19,7 +20,6 @@ from rarec.service.documents import (
     ItemsIn,
     ItemsPage,
     ItemsStored,
-    item_document,
 )
 from rarec.service.parts import admitted, parts_of
 from rarec.service.problems import Wrong, as_json, invalid, wrong_values

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from rarec.documents import answer_document
 from rarec.errors import InputError, UnknownItem
 from rarec.service.asking import asked_of
-from rarec.service.documents import RecommendIn, RecommendOut, answer_document
+from rarec.service.documents import RecommendIn, RecommendOut
 from rarec.service.parts import admitted, parts_of
 from rarec.service.problems import as_json
 from rarec.service.turns import while_connected
