@@ -26,6 +26,17 @@ def find_shared_data() -> Path | None:
     return folder if (folder / "corpus" / "movies.parquet").exists() else None
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Sums in the same order whatever the machine: `pytestmark = pytest.mark.usefixtures("one_thread")`."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     folder = find_shared_data()

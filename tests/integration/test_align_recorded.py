@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,15 +32,9 @@ from rarec.testing.judges import Memory, SimulatedLLM, Taste
 from rarec.testing.second_domain import KINDS, PEOPLE, SecondDomain, second_domain
 from rarec.types import Candidate, Conversation, Item, ItemId, RankingTask, Turn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER = HashEmbedder(32)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

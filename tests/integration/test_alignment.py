@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,16 +38,10 @@ from rarec.testing.judges import Affinity, Era, Memory, SimulatedLLM, Taste, Wor
 from rarec.testing.second_domain import KINDS, PEOPLE, SecondDomain, second_domain
 from rarec.types import Completion, CompletionRequest
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER = HashEmbedder(32)
 LOOP = {"iterations": 4, "batch": 8, "proposal": 30, "learning_rate": 1e-2, "validate_every": 2, "judged_turns": 8}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

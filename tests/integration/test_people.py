@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,10 @@ from rarec.reward import Feedback
 from rarec.testing import HashEmbedder
 from rarec.testing.second_domain import Choices, SecondDomain, second_domain
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER, WIDER = HashEmbedder(32), HashEmbedder(64)
 LOOP = {"iterations": 4, "batch": 8, "proposal": 30, "learning_rate": 1e-2, "validate_every": 2}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def shown_sets(

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from games import ERA_LOVER, games_recipe
 from rarec.alignment import Resources as AlignResources
@@ -45,16 +43,10 @@ from rarec.testing.judges import World, era_lover
 from rarec.testing.second_domain import KINDS, PEOPLE, SecondDomain, second_domain
 from rarec.types import Completion, CompletionRequest, Conversation, Mention, Turn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER = HashEmbedder(32)
 SHAPE = RetrieverConfig(text_dimension=32, width=16, item_hidden=32, blocks=1)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +79,7 @@ def folder(domain: SecondDomain, tmp_path_factory: pytest.TempPathFactory) -> Pa
         good, table, conversation_data(talks(domain, 600, 900), table, EMBEDDER), np.arange(len(table)),
         FinetuneConfig(negatives=0),
     )  # fmt: skip
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     train(good, task, TrainerConfig(epochs=4, learning_rate=1e-2, patience=None))
-    torch.set_num_threads(threads)
     save_retriever(root / "poor", poor, embedder=EMBEDDER.name, training={})
     save_retriever(root / "good", good, embedder=EMBEDDER.name, training={})
     create_store(root / "store", bundle=root / "poor")

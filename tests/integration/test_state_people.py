@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from games import games_recipe
 from rarec.align.checkpoint import digest
@@ -36,16 +35,10 @@ from rarec.testing import HashEmbedder
 from rarec.testing.second_domain import SecondDomain, second_domain
 from rarec.types import ItemId
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER = HashEmbedder(32)
 KINDS: tuple[Kind, ...] = ("like", "click", "refuse")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,18 +19,12 @@ from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = RetrieverConfig(text_dimension=16, width=8, item_hidden=12)
 TOLERANCE = 5e-5  # queries have length 10
 TITLES = ("Zorbalia", "Zorbalia Nights", "Quarbolin", "Velvet Harbour", "Ochre Regatta")
 NUMBERS = st.integers(0, len(TITLES) - 1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def item(number: int, title: int, popularity: int) -> Item:

@@ -1,7 +1,5 @@
 """The retriever reads a sequence alike in a batch, alone, padded, and token by token."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,17 +7,11 @@ from hypothesis import strategies as st
 
 from rarec.retriever.model import EXTRA_FEATURES, Retriever, RetrieverConfig, Tokens
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = RetrieverConfig(text_dimension=6, width=8, item_hidden=10)
 SEEDS = st.integers(0, 2**31)
 TOLERANCE = 5e-5  # queries have length 10
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random_tokens(time: int, batch: int, seed: int) -> Tokens:

@@ -1,7 +1,5 @@
 """The blocked scan against a plain loop: values, gradients, splits; and the bounds on its eigenvalues."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,18 +8,12 @@ from torch import Tensor
 
 from rarec.retriever.lru import LRU, scan, scan_loop
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RADII = st.sampled_from([0.0, 0.3, 0.9, 0.99, 0.9999])
 SEEDS = st.integers(0, 2**31)
 SIZES = {"batch": st.integers(1, 4), "width": st.integers(1, 5), "radius": RADII, "seed": SEEDS}
 TIMES = st.one_of(st.integers(0, 130), st.sampled_from([0, 1, 2, 3, 4, 15, 16, 17, 120, 121, 122, 130]))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def problem(time: int, batch: int, width: int, radius: float, seed: int, dtype: torch.dtype) -> tuple[Tensor, ...]:

@@ -4,7 +4,6 @@ If a curve moves, say why in the commit and print the new numbers with ``python 
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,8 @@ from rarec.retriever.tasks import FinetuneConfig, NextItem, NextMention, Pretrai
 from rarec.retriever.trainer import Progress, TrainerConfig, train
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Sentiment, Turn
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 EMBEDDER = HashEmbedder(32)
 CONFIG = RetrieverConfig(text_dimension=32, width=16, item_hidden=24)
@@ -35,14 +36,6 @@ INTERACTIONS = [
     4.042696, 3.919357, 4.512196, 3.971107, 3.932332, 4.005721, 4.368071, 3.896101, 3.691491, 3.765471,
     3.958523, 3.946613, 3.737675, 3.678712, 3.73334, 3.828151, 3.688201, 3.802854, 3.950328, 3.953003,
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_items() -> ItemTable:

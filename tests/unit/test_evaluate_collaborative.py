@@ -2,7 +2,7 @@
 
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -15,6 +15,8 @@ from rarec.evaluate.baselines import EASE, CoOccurrence, ItemKNN, SASRec
 from rarec.evaluate.baselines.mentions import Mentions
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Make = Callable[[Sequence[Item], Sequence[Conversation]], ScoredSystem]
 SYSTEMS: dict[str, Make] = {
     "co-occurrence": CoOccurrence,
@@ -23,14 +25,6 @@ SYSTEMS: dict[str, Make] = {
     "sasrec": lambda items, training: SASRec(items, training, epochs=2, width=8, samples=4),
 }
 every_system = pytest.mark.parametrize("make", SYSTEMS.values(), ids=SYSTEMS.keys())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def catalogue(ids: str) -> list[Item]:

@@ -1,6 +1,5 @@
 """The retriever and the ranker as systems: batches against one conversation at a time."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +20,10 @@ from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Role, Turn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER = HashEmbedder(24)
 WORDS = ["salt", "tide", "lamp", "oven", "rust", "moss", "fern", "kiln", "reed", "loom"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_items(n: int = 40) -> list[Item]:

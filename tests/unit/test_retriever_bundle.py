@@ -18,16 +18,10 @@ from rarec.retriever.bundle import Manifest, load_model, load_retriever, save_mo
 from rarec.retriever.model import EXTRA_FEATURES, Retriever, RetrieverConfig, Tokens
 from rarec.testing import HashEmbedder
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER = HashEmbedder(12)
 CONFIG = RetrieverConfig(text_dimension=12, width=8, item_hidden=10, blocks=3, r_min=0.7)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def scores(model: Retriever) -> torch.Tensor:

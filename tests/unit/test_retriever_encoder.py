@@ -1,7 +1,7 @@
 """Carried states against computations from scratch."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,16 +17,10 @@ from rarec.retriever.sequence import conversation_events
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, ItemId, Mention, Turn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = RetrieverConfig(text_dimension=32, width=16, item_hidden=24)
 TOLERANCE = 5e-5  # queries have length 10
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class CountingEmbedder(HashEmbedder):

@@ -1,7 +1,6 @@
 """What is learned: inputs of a step by hand, ranks by brute force, and a tiny world that is really learned."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -28,6 +27,8 @@ from rarec.retriever.trainer import TrainerConfig, train
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EMBEDDER = HashEmbedder(48)
 CONFIG = RetrieverConfig(text_dimension=48, width=24, item_hidden=32, dropout=0.1)
 GENRES = {
@@ -40,14 +41,6 @@ GENRES = {
 }  # fmt: skip
 PER_GENRE = 10
 COLD = tuple(g * PER_GENRE + k for g in range(len(GENRES)) for k in (8, 9))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make_items() -> ItemTable:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from rarec.errors import BundleError, StoreError
 from rarec.retriever import trainer
 from rarec.retriever.trainer import Progress, TrainerConfig, schedule, train
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEPS, EPOCHS = 4, 3
 CONFIG = TrainerConfig(epochs=EPOCHS, learning_rate=0.02, checkpoint_every_s=1e-9, patience=None, seed=5)
@@ -78,14 +80,6 @@ def run(
     model: nn.Module, checkpoint: Path | None = None, *, config: TrainerConfig = CONFIG, **options: Any
 ) -> Mapping[str, Any]:
     return train(model, Parabola(model), config, checkpoint=checkpoint, validate=validator(model), **options)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
