@@ -34,6 +34,7 @@ from rarec.retriever.bundle import load_retriever
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.model import Retriever
+from rarec.retriever.neighbours import items_that_count
 from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, read_settings
 from rarec.types import Conversation, Item, ItemId, Turn
 
@@ -102,6 +103,11 @@ class Engine:
     def query(self, linked: Conversation) -> NDArray[np.float32]:
         """The retriever's query for a linked conversation, shape (width + 1,); see `recent` for what it reads."""
         return self.encoder.query(recent(linked))
+
+    def bonuses(self, linked: Conversation) -> dict[ItemId, float]:
+        """What the items of a linked conversation add to the scores of others; nothing if nothing was counted."""
+        neighbours = self.model.neighbours
+        return neighbours.bonuses(items_that_count(recent(linked))) if neighbours else {}
 
     def vectors(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
         """Item vectors, shape (width + 1,) each, of those ids that are in the index."""

@@ -256,7 +256,7 @@ class Recommender:
         asked = replace(filters, exclude=filters.exclude | ids.keys())
         opening = not any(t.text.strip() or t.mentions for t in linked.turns)
         wanted = OPENING_POOL * n if opening else max(n, self.settings.recommend.candidates)
-        hits = engine.index.search(query[None], n=wanted, filters=asked)[0]
+        hits = engine.index.search(query[None], n=wanted, filters=asked, bonuses=[engine.bonuses(linked)])[0]
         scores = dict(zip(hits.ids, map(float, hits.scores), strict=True))
         chosen = self._diverse(scores, n) if opening else list(scores)
         items = engine.catalogue.get_many(chosen, missing="skip")

@@ -14,10 +14,15 @@ ENGINES = ("numkong", "torch", "numpy")
 GENRES = ("Drama", "drama", "Comedy", "Straße", "STRASSE", "War")
 
 
-def brute_force(live, query, n, filters):
-    """Ids and scores by the definition: fp64 inner products rounded to fp32, ties by insertion order."""
+def brute_force(live, query, n, filters, bonuses=None):
+    """Ids and scores by the definition: fp64 inner products rounded to fp32 and the bonus, ties by insertion order."""
+
+    def score(item, vector):
+        product = np.float32((vector.astype(np.float64) * query.astype(np.float64)).sum())
+        return product + np.float32((bonuses or {}).get(item.id, 0.0))
+
     scored = [
-        (-np.float32((vector.astype(np.float64) * query.astype(np.float64)).sum()), place, item.id)
+        (-score(item, vector), place, item.id)
         for place, (item, vector) in enumerate(live.values())
         if passes(item, filters)
     ]
@@ -132,6 +137,41 @@ def test_every_engine_and_batch_size_gives_brute_force(few, seed, shape, query_s
                 assert hits.ids == alone.ids == ids
                 np.testing.assert_array_equal(hits.scores, scores)
                 np.testing.assert_array_equal(alone.scores, scores)
+    finally:
+        filtering.FEW = kept
+
+
+@pytest.mark.parametrize("few", [4096, 20])
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from(SHAPES),
+    n=st.sampled_from([1, 3, 10, 50, 1000]),
+    filters=filters_strategy(),
+    favoured=st.lists(st.sets(st.integers(0, 320), max_size=60), min_size=5, max_size=5),
+    scale=st.sampled_from([0.0, 0.1, 3.0, 1e4]),
+)
+def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filters, favoured, scale):
+    rng = np.random.default_rng(seed)
+    items, vectors = make_items(rng, 300), make_vectors(rng, 300, 9, shape)
+    queries = make_vectors(rng, 5, 9, shape)
+    bonuses = [{ItemId(f"i{k}"): scale * float(rng.exponential()) for k in own} for own in favoured]
+    live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
+    kept = filtering.FEW
+    filtering.FEW = few
+    try:
+        index = ExactIndex(9, engine="numpy")
+        index.add(items, vectors)
+        gone = [item.id for item in items[::7]]
+        index.remove(gone)
+        live = {id: value for id, value in live.items() if id not in set(gone)}
+        batch = index.search(queries, n=n, filters=filters, bonuses=bonuses)
+        for i, hits in enumerate(batch):
+            ids, scores = brute_force(live, queries[i], n, filters, bonuses[i])
+            alone = index.search(queries[i : i + 1], n=n, filters=filters, bonuses=bonuses[i : i + 1])[0]
+            assert hits.ids == alone.ids == ids
+            np.testing.assert_array_equal(hits.scores, scores)
+            np.testing.assert_array_equal(alone.scores, scores)
     finally:
         filtering.FEW = kept
 

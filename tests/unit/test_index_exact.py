@@ -214,3 +214,18 @@ def test_searches_see_whole_versions_while_a_writer_works():
         thread.join()
     assert wrong == []
     assert len(index) == 11_999
+
+
+@pytest.mark.parametrize(
+    ("bonuses", "message"),
+    [
+        ([{ItemId("a"): -1.0}], "bonus of item 'a' is -1.0"),
+        ([{ItemId("a"): float("nan")}], "bonus of item 'a' is nan"),
+        ([], "1 queries but 0 mappings"),
+    ],
+)
+def test_wrong_bonuses_are_refused(bonuses, message):
+    index = ExactIndex(2)
+    index.add([Item(ItemId("a"), "t")], np.ones((1, 2), np.float32))
+    with pytest.raises(InputError, match=message):
+        index.search(np.ones((1, 2), np.float32), n=1, bonuses=bonuses)

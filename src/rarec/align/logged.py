@@ -186,7 +186,7 @@ class LoggedSets:
         for start in range(0, len(turns), _CHUNK):
             chunk = turns[start : start + _CHUNK]
             seen = seen_mask(chunk, len(ids))
-            scores = (scorer.queries(chunk) @ vectors.T).masked_fill(seen, -torch.inf)
+            scores = scorer.scores(chunk, vectors).masked_fill(seen, -torch.inf)
             order = scores.argsort(dim=-1, descending=True, stable=True)
             ranks = order.argsort(dim=-1) + 1
             for turn, own, rank, mentioned in zip(chunk, order, ranks, seen.sum(-1).tolist(), strict=True):

@@ -57,7 +57,7 @@ def best_lists(scorer: Scorer, turns: Sequence[TokenisedTurn], n: int) -> list[l
     lists: list[list[tuple[ItemId, float]]] = []
     for start in range(0, len(turns), _CHUNK):
         chunk = turns[start : start + _CHUNK]
-        scores = (scorer.queries(chunk) @ vectors.T).masked_fill(seen_mask(chunk, len(ids)), -torch.inf)
+        scores = scorer.scores(chunk, vectors).masked_fill(seen_mask(chunk, len(ids)), -torch.inf)
         best = scores.topk(min(n, len(ids)), dim=-1)
         for turn, columns, values in zip(chunk, best.indices.tolist(), best.values.tolist(), strict=True):
             able = [(ids[c], v) for c, v in zip(columns, values, strict=True) if v > -torch.inf]

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rarec.align.turns import Stock, TokenisedTurn
 from rarec.retriever.model import ITEM, Retriever
+from rarec.retriever.neighbours import NeighbourScores
 from rarec.retriever.tasks import FinetuneConfig, hide, hide_features, pad, tokens
 
 _BATCH = 64
@@ -61,6 +63,7 @@ class Scorer:
     def __init__(self, model: Retriever, stock: Stock, messages: Tensor, *, learn_items: bool = True) -> None:
         self.model, self.stock = model, stock
         self._messages, self._learn_items = messages, learn_items
+        self._neighbours = NeighbourScores(model.neighbours, [item.id for item in stock.items])
 
     def project(self) -> Tensor:
         """Vectors of the catalogue's items by the weights as they are, shape (items, width + 1), no gradient."""
@@ -75,6 +78,16 @@ class Scorer:
         with torch.no_grad():
             parts = [self._queries(turns[at : at + _BATCH]) for at in range(0, len(turns), _BATCH)]
         return torch.cat(parts) if parts else torch.empty(0, self.model.config.width + 1)
+
+    def scores(self, turns: Sequence[TokenisedTurn], vectors: Tensor, *, queries: Tensor | None = None) -> Tensor:
+        """Of the catalogue's items, shape (B, items), no gradient.
+
+        Args:
+            vectors: of the items, as from `project`.
+            queries: of the turns, where they are there already.
+        """
+        queries = self.queries(turns) if queries is None else queries
+        return self._with_neighbours(queries @ vectors.T, turns, torch.arange(len(vectors)))
 
     def forward(self, turns: Sequence[TokenisedTurn], rows: Tensor, *, hiding: torch.Generator | None = None) -> Scored:
         """Scores with gradient.
@@ -96,7 +109,16 @@ class Scorer:
             queries = self.model.queries(tokens(codes, vectors, place, self._messages))
         last = torch.tensor([turn.tokens.codes.shape[1] - 1 for turn in turns])
         self.model.eval()
-        return Scored(queries[last, torch.arange(len(turns))] @ vectors.T, place)
+        scores = queries[last, torch.arange(len(turns))] @ vectors.T
+        return Scored(self._with_neighbours(scores, turns, used), place)
+
+    def _with_neighbours(self, scores: Tensor, turns: Sequence[TokenisedTurn], rows: Tensor) -> Tensor:
+        """Scores of some rows of the table, ascending, with what the turns' items add to those of the catalogue."""
+        if self.model.neighbours is None:
+            return scores
+        bonuses = np.zeros((len(turns), len(self.stock.table)), dtype=np.float32)
+        self._neighbours.add_to(bonuses, [turn.turn.conversation for turn in turns])
+        return scores + torch.from_numpy(bonuses[:, rows.numpy()])
 
     def _queries(self, turns: Sequence[TokenisedTurn]) -> Tensor:
         codes = pad([turn.tokens for turn in turns])

@@ -115,7 +115,7 @@ class Stepper:
         queries = self._scorer.queries(turns)
         facts = self._refresh(state, queries, turns)
         assert state.vectors is not None
-        scores = queries @ state.vectors.T
+        scores = self._scorer.scores(turns, state.vectors, queries=queries)
         found = proposed(
             scores,
             turns,
@@ -134,7 +134,7 @@ class Stepper:
                 scored = self._scorer.forward(turns, found.rows if self._hides else self._in_play(found.rows, others))
         rows = best_first(found.rows, scored.of(found.rows))
         with torch.no_grad():
-            whole = self._reference.queries(turns) @ self._reference_vectors.T
+            whole = self._reference.scores(turns, self._reference_vectors)
             reference = whole.gather(1, rows).double()
             kl = first_draw_kl(scored.of(rows).double(), reference, temperature=rollouts.temperature)
         inside = (truth_mask(turns, len(self._lesson.stock)).gather(1, rows)).any(-1)
@@ -151,7 +151,8 @@ class Stepper:
         if stale is None:
             return {}
         mask = seen_mask(turns, len(fresh))
-        old, new = ((queries @ vectors.T).masked_fill(mask, -torch.inf) for vectors in (stale, fresh))
+        scores = (self._scorer.scores(turns, vectors, queries=queries) for vectors in (stale, fresh))
+        old, new = (own.masked_fill(mask, -torch.inf) for own in scores)
         m = min(self._lesson.loop.proposal, len(fresh))
         had = torch.zeros_like(mask).scatter(1, old.topk(m, dim=-1).indices, True)
         missing = 1.0 - had.gather(1, new.topk(m, dim=-1).indices).double().mean()

@@ -139,10 +139,13 @@ def _bundle(folder: Path, embedder: str) -> Check:
 
     model = load_retriever(folder, embedder=embedder)
     weights = sum(p.numel() for p in model.parameters())
+    found = f"retriever with {weights:,} weights" + (
+        f" and {len(model.neighbours):,} items with neighbours" if model.neighbours else ""
+    )
     if not (folder / "ranker.json").exists():
-        return Check("bundle", "warn", f"retriever with {weights:,} weights, no ranker", "set llm.kind to http or none")
+        return Check("bundle", "warn", f"{found}, no ranker", "set llm.kind to http or none")
     load_model(folder, "ranker", embedder=embedder)
-    return Check("bundle", "ok", f"retriever with {weights:,} weights, and a ranker")
+    return Check("bundle", "ok", f"{found}; a ranker")
 
 
 def _coverage(catalogue: CatalogueStore, embedder: CachedEmbedder, path: Path) -> Check:

@@ -18,6 +18,7 @@ from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import ItemTable
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale
+from rarec.retriever.neighbours import NeighbourScores
 from rarec.types import Candidate, Conversation, Item, ItemId, RankingTask
 
 CANDIDATES = 50
@@ -25,7 +26,7 @@ CANDIDATES = 50
 
 
 class RetrieverSystem(ScoredSystem):
-    """Inner products of a conversation's query with every item of the catalogue.
+    """The retriever's score of every item of the catalogue: inner products, and what its neighbours add.
 
     Args:
         vectors: projected items in the order of `items`, shape (n, width + 1).
@@ -36,6 +37,7 @@ class RetrieverSystem(ScoredSystem):
         super().__init__("retriever", items)
         self._vectors = self.in_order(items, vectors)
         self._encoder = encoder
+        self._neighbours = NeighbourScores(encoder.model.neighbours, self.ids)
 
     @staticmethod
     def load(
@@ -71,8 +73,9 @@ class RetrieverSystem(ScoredSystem):
         return RetrieverSystem(items, vectors, known)
 
     def scores(self, examples: Sequence[Example]) -> Scores:
-        queries = self._encoder.queries([e.conversation for e in examples])
-        scores: Scores = queries @ self._vectors.T
+        conversations = [example.conversation for example in examples]
+        scores: Scores = self._encoder.queries(conversations) @ self._vectors.T
+        self._neighbours.add_to(scores, conversations)
         return scores
 
 

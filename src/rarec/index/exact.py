@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.errors import InputError, UnknownItem
+from rarec.index.bonuses import Bonuses, check_bonuses, with_bonuses
 from rarec.index.engines import EngineName, load_engine
 from rarec.index.filtering import Allowed, allow, check_filters
 from rarec.index.protocol import Hits
@@ -23,8 +24,9 @@ ONE_BY_ONE = 3
 BATCH_BYTES = 64 << 20
 MIN_CAPACITY = 1024
 
-Found = Iterator[tuple[int, tuple[NDArray[np.int64], Floats]]]
-"""(number of the query, (rows, scores))."""
+RowsAndScores = tuple[NDArray[np.int64], Floats]
+Found = Iterator[tuple[int, RowsAndScores]]
+"""(number of the query, its best rows and their scores)."""
 
 
 class ExactIndex:
@@ -119,45 +121,68 @@ class ExactIndex:
             self._compact()
 
     def search(
-        self, queries: NDArray[np.float32], *, n: int, filters: Filters | Sequence[Filters] | None = None
+        self,
+        queries: NDArray[np.float32],
+        *,
+        n: int,
+        filters: Filters | Sequence[Filters] | None = None,
+        bonuses: Bonuses | None = None,
     ) -> list[Hits]:
-        """The n items with the largest inner product, for each row of `queries`, shape (q, d); no rows give [].
+        """The n items with the largest score, for each row of `queries`, shape (q, d); no rows give [].
 
         Fewer than n come back only if fewer pass the filters (one for all queries, or one each). A filter on an empty
         tuple of values lets nothing pass. Equal scores come in insertion order.
 
+        Args:
+            bonuses: for each query what is added to the inner products of some items, at least 0; ids that the index
+                does not have are ignored. No item without a bonus can rise, so the best n by inner product and the
+                items with one hold the answer.
         Raises:
-            InputError: n < 1, a wrong shape, a value that is not finite, a filter on an unknown attribute, or years
-                the wrong way round.
+            InputError: n < 1, a wrong shape, a value that is not finite, a negative bonus, a filter on an unknown
+                attribute, or years the wrong way round.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"n must be a whole number of at least 1, got {n!r}")
         matrix = self._checked(queries, None)
         asked = _one_each(filters, len(matrix))
-        snapshot, allowed = self._allow(asked)
-        hits: list[Hits | None] = [None] * len(matrix)
+        check_bonuses(bonuses, len(matrix))
+        snapshot, allowed, favoured = self._allow(asked, bonuses)
+        best: list[RowsAndScores | None] = [None] * len(matrix)
         scans: list[int] = []
         for i, rows in enumerate(allowed):
             if rows.rows is not None or not matrix[i].any():
-                hits[i] = _directly(snapshot, rows, matrix[i], int(n))
+                best[i] = _directly(snapshot, rows, matrix[i], int(n))
             else:
                 scans.append(i)
         in_batch = self._scan is None or len(scans) > ONE_BY_ONE
-        for i, rows_and_scores in (self._batch if in_batch else self._singly)(snapshot, matrix, allowed, scans, int(n)):
-            hits[i] = _hits(snapshot, *rows_and_scores)
-        return [hit for hit in hits if hit is not None]
+        for i, found in (self._batch if in_batch else self._singly)(snapshot, matrix, allowed, scans, int(n)):
+            best[i] = found
+        for i, more in enumerate(favoured):
+            if (plain := best[i]) is not None and len(more[0]):
+                best[i] = with_bonuses(snapshot.table, plain, matrix[i], more, allowed[i], int(n))
+        return [_hits(snapshot, *found) for found in best if found is not None]
 
-    def _allow(self, asked: Sequence[Filters]) -> tuple[Snapshot, list[Allowed]]:
+    def _allow(
+        self, asked: Sequence[Filters], bonuses: Bonuses | None
+    ) -> tuple[Snapshot, list[Allowed], list[RowsAndScores]]:
         with self._publishing:
-            # Excluded ids are looked up here, in step with the snapshot: later an id may have moved to another row.
+            # Ids are looked up here, in step with the snapshot: later an id may have moved to another row.
             snapshot = self._snapshot
             excluded = {id(f): [row for item in f.exclude if (row := self._rows.get(item)) is not None] for f in asked}
+            favoured = [
+                [(row, value) for item, value in own.items() if (row := self._rows.get(item)) is not None]
+                for own in bonuses or ()
+            ]
         done: dict[int, Allowed] = {}
         for f in asked:
             if id(f) not in done:
                 check_filters(f, snapshot.postings)
                 done[id(f)] = allow(snapshot, f, np.array(excluded[id(f)], dtype=np.int64))
-        return snapshot, [done[id(f)] for f in asked]
+        pairs = [
+            (np.array([row for row, _ in own], dtype=np.int64), np.array([value for _, value in own], dtype=np.float32))
+            for own in favoured
+        ]
+        return snapshot, [done[id(f)] for f in asked], pairs
 
     def _singly(self, snapshot: Snapshot, queries: Floats, allowed: list[Allowed], which: list[int], n: int) -> Found:
         assert self._scan is not None
@@ -256,13 +281,13 @@ def _without(snapshot: Snapshot, rows: Sequence[int] | NDArray[np.int64]) -> Sna
     return Snapshot(snapshot.table, snapshot.count, snapshot.ids, removed, snapshot.postings)
 
 
-def _directly(snapshot: Snapshot, allowed: Allowed, query: Floats, n: int) -> Hits:
+def _directly(snapshot: Snapshot, allowed: Allowed, query: Floats, n: int) -> RowsAndScores:
     rows = allowed.rows
     if rows is None:
         everything = np.zeros(snapshot.count, dtype=np.float32)
         allowed.silence(everything)
         rows = np.flatnonzero(everything == 0)
-    return _hits(snapshot, *exact_best(snapshot.table, rows, query, n))
+    return exact_best(snapshot.table, rows, query, n)
 
 
 def _hits(snapshot: Snapshot, rows: NDArray[np.int64], scores: Floats) -> Hits:

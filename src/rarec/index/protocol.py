@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from rarec.types import Filters, Item, ItemId
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The best items for one query: ids and inner products, best first; ties by insertion order."""
+    """The best items for one query: ids and scores, best first; ties by insertion order."""
 
     ids: tuple[ItemId, ...]
     scores: NDArray[np.float32]
@@ -34,10 +34,17 @@ class Index(Protocol):
         ...
 
     def search(
-        self, queries: NDArray[np.float32], *, n: int, filters: Filters | Sequence[Filters] | None = None
+        self,
+        queries: NDArray[np.float32],
+        *,
+        n: int,
+        filters: Filters | Sequence[Filters] | None = None,
+        bonuses: Sequence[Mapping[ItemId, float]] | None = None,
     ) -> list[Hits]:
-        """The n items with the largest inner product, for each row of `queries`, shape (q, d).
+        """The n items with the largest score, for each row of `queries`, shape (q, d).
 
-        Fewer than n come back only if fewer pass the filters (one for all queries, or one each).
+        A score is the inner product and the item's bonus, if the query has one for it (`bonuses` are at least 0, one
+        mapping for each query). Fewer than n come back only if fewer pass the filters (one for all queries, or one
+        each).
         """
         ...

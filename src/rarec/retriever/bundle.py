@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -20,9 +21,13 @@ from torch import Tensor, nn
 from rarec.errors import BundleError, StoreError
 from rarec.files import atomic_write, write_text
 from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.retriever.neighbours import Neighbours, NeighboursConfig
+from rarec.types import ItemId
 
 FORMAT = 1
 CARD = "CARD.md"
+_NEIGHBOURS = "neighbours"
+_PREFIX = f"{_NEIGHBOURS}."
 _REMEDY = "restore the bundle from a backup, or train it again with `rarec train`"
 
 
@@ -67,14 +72,26 @@ def save_model(
     Raises:
         StoreError: the folder cannot be written.
     """
+    weights = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    _save(folder, kind, weights, config.model_dump(), embedder, training)
+
+
+def _save(
+    folder: Path,
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    embedder: str,
+    training: Mapping[str, Any],
+) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another one") from error
-    data = save({name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()})
+    data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
     manifest = Manifest(
         model=kind,
-        config=config.model_dump(),
+        config=dict(config),
         embedder=embedder,
         sha256=hashlib.sha256(data).hexdigest(),
         training=dict(training),
@@ -172,19 +189,48 @@ def fill(model: nn.Module, saved: Saved, folder: Path) -> None:
 
 
 def save_retriever(folder: Path, model: Retriever, *, embedder: str, training: Mapping[str, Any]) -> None:
-    """Write a retriever into a bundle; see `save_model`."""
-    save_model(folder, model, kind="retriever", config=model.config, embedder=embedder, training=training)
+    """Write a retriever into a bundle, with its neighbours if it has some; see `save_model`."""
+    tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    config = model.config.model_dump()
+    if model.neighbours is not None:
+        tensors |= {_PREFIX + name: tensor for name, tensor in _tensors(model.neighbours).items()}
+        config[_NEIGHBOURS] = model.neighbours.config.model_dump()
+    _save(folder, "retriever", tensors, config, embedder, training)
 
 
 def load_retriever(folder: Path, *, embedder: str) -> Retriever:
     """Read the retriever of a bundle, in evaluation mode; errors as in `load_model`."""
     saved = load_model(folder, "retriever", embedder=embedder)
+    config = dict(saved.manifest.config)
+    counted = config.pop(_NEIGHBOURS, None)
+    counts = {name: saved.weights.pop(name) for name in list(saved.weights) if name.startswith(_PREFIX)}
     try:
-        model = Retriever(RetrieverConfig.model_validate(saved.manifest.config))
-    except ValueError as error:  # of a field, or of several together
+        model = Retriever(RetrieverConfig.model_validate(config))
+        if counted is not None or counts:
+            model.neighbours = _neighbours(counted, counts)
+    except (ValueError, TypeError, KeyError) as error:  # of a field, or of several together
         raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
     fill(model, saved, folder)
     return model.eval()
+
+
+def _tensors(neighbours: Neighbours) -> dict[str, Tensor]:
+    ids = json.dumps(neighbours.ids).encode()
+    return {
+        "ids": torch.frombuffer(bytearray(ids), dtype=torch.uint8),
+        "starts": torch.from_numpy(neighbours.starts),
+        "columns": torch.from_numpy(neighbours.columns),
+        "values": torch.from_numpy(neighbours.values),
+    }
+
+
+def _neighbours(config: object, tensors: Mapping[str, Tensor]) -> Neighbours:
+    """Raises ValueError, TypeError or KeyError if something is missing or does not fit."""
+    arrays = {name: tensors[_PREFIX + name].numpy() for name in ("ids", "starts", "columns", "values")}
+    ids = json.loads(arrays.pop("ids").tobytes())
+    if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
+        raise ValueError("the ids of the neighbours are no list of texts")
+    return Neighbours(NeighboursConfig.model_validate(config), tuple(map(ItemId, ids)), **arrays)
 
 
 __all__ = [

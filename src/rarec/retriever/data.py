@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rarec.embed.protocol import Embedder, Progress
 from rarec.retriever.features import PopularityScale, item_features
-from rarec.retriever.model import MESSAGE
-from rarec.retriever.sequence import OPENING, Event, turn_events
+from rarec.retriever.model import ITEM, MESSAGE
+from rarec.retriever.sequence import OPENING, SENTIMENT_CODE, Event, turn_events
 from rarec.types import Conversation, Item, ItemId
 
 
@@ -74,6 +74,15 @@ class TokenSequence:
 
     codes: NDArray[np.int64]
     targets: tuple[Target, ...]
+
+    def rows_that_count(self, position: int) -> list[int]:
+        """Rows of the items mentioned up to a token, as `rarec.retriever.neighbours.items_that_count` has them."""
+        felt: dict[int, int] = {}
+        kinds, _, sentiments, rows = self.codes[:, : position + 1]
+        for row, sentiment in zip(rows[kinds == ITEM].tolist(), sentiments[kinds == ITEM].tolist(), strict=True):
+            if sentiment or row not in felt:
+                felt[row] = sentiment
+        return [row for row, sentiment in felt.items() if sentiment != SENTIMENT_CODE["disliked"]]
 
 
 @dataclass(slots=True)

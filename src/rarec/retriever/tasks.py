@@ -17,6 +17,7 @@ from rarec.retriever.data import ConversationData, Interactions, ItemTable, Toke
 from rarec.retriever.fused import mean_sampled_softmax_loss
 from rarec.retriever.losses import softmax_loss
 from rarec.retriever.model import EXTRA_FEATURES, ITEM, MESSAGE, START, Retriever, Tokens
+from rarec.retriever.neighbours import Neighbours, NeighbourScores
 
 
 class PretrainConfig(BaseModel):
@@ -264,11 +265,34 @@ def validation_ranks(
         shape (targets,), in the order of the sequences; a target outside `candidates` has rank
         len(candidates) + 1.
     """
+    neighbours = model.neighbours
+    weights = (neighbours.config.weight if neighbours else 0.0,)
+    ranks: NDArray[np.int64] = ranks_by_weight(model, items, data, candidates, neighbours, weights, batch=batch)[0]
+    return ranks
+
+
+def ranks_by_weight(
+    model: Retriever,
+    items: ItemTable,
+    data: ConversationData,
+    candidates: NDArray[np.int64],
+    neighbours: Neighbours | None,
+    weights: Sequence[float],
+    *,
+    batch: int = 64,
+) -> NDArray[np.int64]:
+    """As `validation_ranks`, with other neighbours than the model's own and under several weights of theirs.
+
+    Returns:
+        shape (weights, targets).
+    """
     model.eval()
     vectors = model.project(items.features)
     among = vectors[torch.from_numpy(candidates)]
     place = torch.full((len(items),), -1)
     place[torch.from_numpy(candidates)] = torch.arange(len(candidates))
+    ids = list(items.rows)
+    counted = NeighbourScores(neighbours and neighbours.with_weight(1.0), [ids[row] for row in candidates])
     identity, ranks = torch.arange(len(items)), []
     for start in range(0, len(data.sequences), batch):
         chunk = data.sequences[start : start + batch]
@@ -276,12 +300,30 @@ def validation_ranks(
             queries = model.queries(tokens(pad(chunk), vectors, identity, data.messages))
         for b, sequence in enumerate(chunk):
             for target in sequence.targets:
-                scores = among @ queries[target.position, b]
-                seen = place[list(target.seen)]
-                scores[seen[seen >= 0]] = -torch.inf
-                own = int(place[target.row])
-                ranks.append(int((scores >= scores[own]).sum()) if own >= 0 else len(candidates) + 1)
-    return np.array(ranks, dtype=np.int64)
+                scores = (among @ queries[target.position, b]).numpy()
+                columns, gained = counted.of([ids[row] for row in sequence.rows_that_count(target.position)])
+                seen = place[list(target.seen)].numpy()
+                scores[seen[seen >= 0]] = -np.inf
+                ranks.append(_ranks(scores, int(place[target.row]), columns, gained, weights))
+    return np.array(ranks, dtype=np.int64).reshape(len(ranks), len(weights)).T
+
+
+def _ranks(
+    scores: NDArray[np.float32],
+    own: int,
+    columns: NDArray[np.int64],
+    gained: NDArray[np.float32],
+    weights: Sequence[float],
+) -> list[int]:
+    """The rank of one column under each weight; the worst if it is -1."""
+    if own < 0:
+        return [len(scores) + 1] * len(weights)
+    ranks = []
+    for weight in weights:
+        total = scores.copy()
+        total[columns] += np.float32(weight) * gained
+        ranks.append(int((total >= total[own]).sum()))
+    return ranks
 
 
 def ndcg_at_10(ranks: NDArray[np.int64]) -> float:

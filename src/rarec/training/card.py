@@ -37,7 +37,8 @@ FILMS = Story(
 )
 
 
-_INSIDE = "The weights contain no item ids, titles or dialogue text."
+_INSIDE = """The weights contain no titles or
+  dialogue text; beside them are ids of items, and how often two of them came up in one conversation."""
 
 
 def card(recipe: TrainingRecipe, figures: Mapping[str, Any], embedder: str, story: Story = FILMS) -> str:

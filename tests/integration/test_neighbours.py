@@ -1,0 +1,161 @@
+"""What is counted beside the vectors counts the same wherever items are ranked: serving, bench, training, alignment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rarec.align.scorer import Scorer
+from rarec.align.turns import LearningTurn, Stock, turn_data
+from rarec.assembly import Engine
+from rarec.catalogue import CatalogueStore, load_layout
+from rarec.conversations import Example
+from rarec.errors import BundleError
+from rarec.evaluate.neural import RetrieverSystem
+from rarec.pipeline import Recommender
+from rarec.ranker.tasks import RankingTasks
+from rarec.retriever.bundle import load_retriever, save_retriever
+from rarec.retriever.data import ItemTable, conversation_data
+from rarec.retriever.encoder import ConversationEncoder
+from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.retriever.neighbours import Neighbours, NeighboursConfig, items_that_count
+from rarec.retriever.tasks import ranks_by_weight, validation_ranks
+from rarec.settings import Settings
+from rarec.testing import HashEmbedder
+from rarec.types import Conversation, Item, ItemId, Mention, Sentiment, Turn
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+EMBEDDER = HashEmbedder(16)
+ITEMS = tuple(Item(ItemId(f"i{k}"), f"Title {k}", f"text of number {k}", popularity=40.0 - k) for k in range(40))
+TEXTS = EMBEDDER.embed([load_layout("generic").render(item) for item in ITEMS])
+TABLE = ItemTable.of(ITEMS, TEXTS)
+
+
+def says(*items: int, text: str = "words", sentiment: Sentiment = "mentioned") -> Turn:
+    return Turn("user", text, tuple(Mention(ItemId(f"i{k}"), sentiment) for k in items))
+
+
+COUNTED = [Conversation((says(k % 7, k % 11 + 7), says(k % 13 + 20))) for k in range(60)]
+ASKED = [
+    Conversation((says(0, text="something calm"),), id="one"),
+    Conversation((says(1, 9), says(text="and longer?")), id="two"),
+    Conversation((says(2), says(3, sentiment="disliked")), id="three"),
+    Conversation((says(text="nothing known"),), id="four"),
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> Retriever:
+    made = Retriever(RetrieverConfig(text_dimension=16, width=8, item_hidden=8), seed=2).eval()
+    made.neighbours = Neighbours.count(COUNTED, NeighboursConfig(weight=3.0))
+    return made
+
+
+@pytest.fixture(scope="module")
+def wanted(model: Retriever) -> np.ndarray:
+    """Scores by the definition: inner products, and the bonus of each item."""
+    vectors = model.project(TABLE.features).numpy()
+    known = ConversationEncoder(model, EMBEDDER, lambda ids: {i: vectors[TABLE.rows[i]] for i in ids})
+    scores = known.queries(ASKED) @ vectors.T
+    assert model.neighbours is not None
+    for row, conversation in zip(scores, ASKED, strict=True):
+        for item, bonus in model.neighbours.bonuses(items_that_count(conversation)).items():
+            row[TABLE.rows[item]] += bonus
+    return scores
+
+
+def order_of(scores: np.ndarray, conversation: Conversation) -> list[str]:
+    seen = {mention.item for mention in conversation.mentions()}
+    return [ITEMS[k].id for k in np.argsort(-scores, kind="stable") if ITEMS[k].id not in seen]
+
+
+def test_they_change_the_order_where_something_is_mentioned(model: Retriever, wanted: np.ndarray) -> None:
+    vectors = model.project(TABLE.features).numpy()
+    known = ConversationEncoder(model, EMBEDDER, lambda ids: {i: vectors[TABLE.rows[i]] for i in ids})
+    plain = known.queries(ASKED) @ vectors.T
+    moved = [not np.allclose(a, b) for a, b in zip(plain, wanted, strict=True)]
+    assert moved == [True, True, True, False]
+    only_liked = Conversation((says(2),))
+    assert model.neighbours is not None
+    assert model.neighbours.bonuses(items_that_count(ASKED[2])) == model.neighbours.bonuses(
+        items_that_count(only_liked)
+    )
+
+
+def test_serving_ranks_by_them(tmp_path: Path, model: Retriever, wanted: np.ndarray) -> None:
+    catalogue = CatalogueStore.open(tmp_path / "catalogue.sqlite", create=True, layout=load_layout("generic"))
+    catalogue.add(ITEMS)
+    engine = Engine(catalogue, EMBEDDER, model)
+    with Recommender(engine, Settings(), None) as recommender:
+        for conversation, scores in zip(ASKED, wanted, strict=True):
+            answer = recommender.reply(conversation, n=10)
+            assert [ranked.item.id for ranked in answer.items] == order_of(scores, conversation)[:10]
+            given = [scores[TABLE.rows[ranked.item.id]] for ranked in answer.items]
+            np.testing.assert_allclose([ranked.score for ranked in answer.items], given, atol=1e-4)
+
+
+def test_bench_ranker_and_alignment_score_by_them(tmp_path: Path, model: Retriever, wanted: np.ndarray) -> None:
+    save_retriever(tmp_path, model, embedder=EMBEDDER.name, training={})
+    system = RetrieverSystem.load(tmp_path, ITEMS, TEXTS, embedder=EMBEDDER)
+    examples = [Example(f"e{k}", k, c.id, "1", c, (ItemId("i39"),), frozenset(), ()) for k, c in enumerate(ASKED)]
+    columns = [system.columns[item.id] for item in ITEMS]
+    np.testing.assert_allclose(system.scores(examples)[:, columns], wanted, atol=1e-4)
+
+    vectors = model.project(TABLE.features).numpy()
+    tasks = RankingTasks(model, ITEMS, vectors, EMBEDDER, lambda asked: TEXTS[: len(asked)], n=12).tasks(ASKED)
+    for task, conversation, scores in zip(tasks, ASKED, wanted, strict=True):
+        assert [c.item.id for c in task.candidates] == order_of(scores, conversation)[:12]
+
+    stock = Stock(ITEMS, TABLE)
+    turns = [LearningTurn(f"t{k}", c.id, c, (ItemId("i39"),)) for k, c in enumerate(ASKED)]
+    data = turn_data(turns, stock, lambda texts: EMBEDDER.embed(texts, kind="query"))
+    scorer = Scorer(model, stock, data.messages)
+    np.testing.assert_allclose(scorer.scores(data.turns, scorer.project()).numpy(), wanted, atol=1e-4)
+    rows = torch.tensor([[39, 3, 25], [20, 21, 22], [7, 8, 30], [0, 1, 2]])
+    scored = scorer.forward(data.turns, rows).of(rows).detach().numpy()
+    np.testing.assert_allclose(scored, np.take_along_axis(wanted, rows.numpy(), axis=1), atol=1e-4)
+
+
+def test_training_figures_count_them(model: Retriever) -> None:
+    talks = [Conversation((*c.turns, Turn("assistant", "that", (Mention(ItemId("i25")),)))) for c in ASKED]
+    data = conversation_data(talks, TABLE, EMBEDDER, user_weight=0.0)
+    everything = np.arange(len(ITEMS))
+    own = validation_ranks(model, TABLE, data, everything)
+    weights = (0.0, 3.0, 1000.0)
+    found = ranks_by_weight(model, TABLE, data, everything, model.neighbours, weights)
+    assert found.shape == (3, 4)
+    assert found[1].tolist() == own.tolist()
+    assert found[0].tolist() == ranks_by_weight(model, TABLE, data, everything, None, (1.0,))[0].tolist()
+    named = [bool(model.neighbours and "i25" in model.neighbours.bonuses(items_that_count(c))) for c in ASKED]
+    assert any(named)
+    for rank, favoured in zip(found[2].tolist(), named, strict=True):
+        assert rank <= 20 or not favoured
+
+
+def test_a_bundle_keeps_them_to_the_bit(tmp_path: Path, model: Retriever) -> None:
+    save_retriever(tmp_path, model, embedder=EMBEDDER.name, training={})
+    read = load_retriever(tmp_path, embedder=EMBEDDER.name).neighbours
+    assert read is not None
+    assert model.neighbours is not None
+    assert (read.config, read.ids) == (model.neighbours.config, model.neighbours.ids)
+    for name in ("starts", "columns", "values"):
+        assert getattr(read, name).tobytes() == getattr(model.neighbours, name).tobytes()
+    plain = Retriever(model.config, seed=2)
+    save_retriever(tmp_path, plain, embedder=EMBEDDER.name, training={})
+    assert load_retriever(tmp_path, embedder=EMBEDDER.name).neighbours is None
+
+
+@pytest.mark.parametrize("change", [{"weight": -1}, {"wait": 1}, None])
+def test_a_wrong_config_of_theirs_is_refused(tmp_path: Path, model: Retriever, change: dict[str, int] | None) -> None:
+    save_retriever(tmp_path, model, embedder=EMBEDDER.name, training={})
+    path = tmp_path / "retriever.json"
+    manifest = json.loads(path.read_text())
+    manifest["config"]["neighbours"] = None if change is None else manifest["config"]["neighbours"] | change
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"config in .* is wrong"):
+        load_retriever(tmp_path, embedder=EMBEDDER.name)
