@@ -30,11 +30,11 @@ from rarec.index.exact import ExactIndex
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
 from rarec.ranker.local import LocalRanker
+from rarec.retriever.associations import Context
 from rarec.retriever.bundle import load_retriever
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.model import Retriever
-from rarec.retriever.neighbours import items_that_count
 from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, read_settings
 from rarec.types import Conversation, Item, ItemId, Turn
 
@@ -105,9 +105,9 @@ class Engine:
         return self.encoder.query(recent(linked))
 
     def bonuses(self, linked: Conversation) -> dict[ItemId, float]:
-        """What the items of a linked conversation add to the scores of others; nothing if nothing was counted."""
-        neighbours = self.model.neighbours
-        return neighbours.bonuses(items_that_count(recent(linked))) if neighbours else {}
+        """What is associated to a linked conversation: item -> what is added to its score, above 0."""
+        associations = self.model.associations
+        return associations.bonuses(Context.of(recent(linked))) if associations else {}
 
     def vectors(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
         """Item vectors, shape (width + 1,) each, of those ids that are in the index."""

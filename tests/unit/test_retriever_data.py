@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rarec.retriever.data import ConversationData, ItemTable, conversation_data
-from rarec.retriever.model import ITEM, MESSAGE, START
+from rarec.retriever.sequence import ITEM, MESSAGE, START
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Sentiment, Turn
 

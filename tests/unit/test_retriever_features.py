@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from rarec.retriever.features import PopularityScale, item_features, year_features
-from rarec.retriever.model import ITEM, MESSAGE, START
-from rarec.retriever.sequence import OPENING, Event, conversation_events, message_text, turn_events
+from rarec.retriever.sequence import (
+    ITEM,
+    MESSAGE,
+    OPENING,
+    START,
+    Event,
+    conversation_events,
+    message_text,
+    turn_events,
+)
 from rarec.types import Conversation, ItemId, Mention, Turn
 
 

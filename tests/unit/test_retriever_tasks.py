@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from rarec.errors import InputError
 from rarec.retriever.data import ConversationData, Interactions, ItemTable, conversation_data
-from rarec.retriever.model import ITEM, MESSAGE, START, Retriever, RetrieverConfig
+from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.retriever.sequence import ITEM, MESSAGE, START
 from rarec.retriever.tasks import (
     FinetuneConfig,
     NextItem,

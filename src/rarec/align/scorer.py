@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from rarec.align.turns import Stock, TokenisedTurn
-from rarec.retriever.model import ITEM, Retriever
-from rarec.retriever.neighbours import NeighbourScores
+from rarec.retriever.associations import AssociationScores
+from rarec.retriever.model import Retriever
+from rarec.retriever.sequence import ITEM
 from rarec.retriever.tasks import FinetuneConfig, hide, hide_features, pad, tokens
 
 _BATCH = 64
@@ -63,7 +64,7 @@ class Scorer:
     def __init__(self, model: Retriever, stock: Stock, messages: Tensor, *, learn_items: bool = True) -> None:
         self.model, self.stock = model, stock
         self._messages, self._learn_items = messages, learn_items
-        self._neighbours = NeighbourScores(model.neighbours, [item.id for item in stock.items])
+        self._associated = AssociationScores(model.associations, [item.id for item in stock.items])
 
     def project(self) -> Tensor:
         """Vectors of the catalogue's items by the weights as they are, shape (items, width + 1), no gradient."""
@@ -87,7 +88,7 @@ class Scorer:
             queries: of the turns, where they are there already.
         """
         queries = self.queries(turns) if queries is None else queries
-        return self._with_neighbours(queries @ vectors.T, turns, torch.arange(len(vectors)))
+        return self._with_associated(queries @ vectors.T, turns, torch.arange(len(vectors)))
 
     def forward(self, turns: Sequence[TokenisedTurn], rows: Tensor, *, hiding: torch.Generator | None = None) -> Scored:
         """Scores with gradient.
@@ -110,14 +111,14 @@ class Scorer:
         last = torch.tensor([turn.tokens.codes.shape[1] - 1 for turn in turns])
         self.model.eval()
         scores = queries[last, torch.arange(len(turns))] @ vectors.T
-        return Scored(self._with_neighbours(scores, turns, used), place)
+        return Scored(self._with_associated(scores, turns, used), place)
 
-    def _with_neighbours(self, scores: Tensor, turns: Sequence[TokenisedTurn], rows: Tensor) -> Tensor:
-        """Scores of some rows of the table, ascending, with what the turns' items add to those of the catalogue."""
-        if self.model.neighbours is None:
+    def _with_associated(self, scores: Tensor, turns: Sequence[TokenisedTurn], rows: Tensor) -> Tensor:
+        """Scores of some rows of the table, ascending, with what is associated to the turns, in the catalogue."""
+        if not self.model.associations:
             return scores
         bonuses = np.zeros((len(turns), len(self.stock.table)), dtype=np.float32)
-        self._neighbours.add_to(bonuses, [turn.turn.conversation for turn in turns])
+        self._associated.add_to(bonuses, [turn.turn.conversation for turn in turns])
         return scores + torch.from_numpy(bonuses[:, rows.numpy()])
 
     def _queries(self, turns: Sequence[TokenisedTurn]) -> Tensor:

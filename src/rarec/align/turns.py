@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rarec.errors import InputError
 from rarec.retriever.data import ItemTable, TokenSequence
-from rarec.retriever.model import EXTRA_FEATURES, MESSAGE
-from rarec.retriever.sequence import Event, conversation_events
+from rarec.retriever.model import EXTRA_FEATURES
+from rarec.retriever.sequence import MESSAGE, Event, conversation_events
 from rarec.types import Conversation, Item, ItemId
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]

@@ -140,7 +140,7 @@ def _bundle(folder: Path, embedder: str) -> Check:
     model = load_retriever(folder, embedder=embedder)
     weights = sum(p.numel() for p in model.parameters())
     found = f"retriever with {weights:,} weights" + (
-        f" and {len(model.neighbours):,} items with neighbours" if model.neighbours else ""
+        f" and associations of {size:,} items and words" if (size := len(model.associations)) else ""
     )
     if not (folder / "ranker.json").exists():
         return Check("bundle", "warn", f"{found}, no ranker", "set llm.kind to http or none")

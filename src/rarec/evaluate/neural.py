@@ -14,11 +14,11 @@ from rarec.embed.protocol import Embedder
 from rarec.errors import InputError
 from rarec.evaluate.systems import ScoredSystem, Scores, top_columns
 from rarec.ranker.local import LocalRanker
+from rarec.retriever.associations import AssociationScores
 from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import ItemTable
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale
-from rarec.retriever.neighbours import NeighbourScores
 from rarec.types import Candidate, Conversation, Item, ItemId, RankingTask
 
 CANDIDATES = 50
@@ -26,7 +26,7 @@ CANDIDATES = 50
 
 
 class RetrieverSystem(ScoredSystem):
-    """The retriever's score of every item of the catalogue: inner products, and what its neighbours add.
+    """The retriever's score of every item of the catalogue: inner products, and what is counted beside them.
 
     Args:
         vectors: projected items in the order of `items`, shape (n, width + 1).
@@ -37,7 +37,7 @@ class RetrieverSystem(ScoredSystem):
         super().__init__("retriever", items)
         self._vectors = self.in_order(items, vectors)
         self._encoder = encoder
-        self._neighbours = NeighbourScores(encoder.model.neighbours, self.ids)
+        self._associated = AssociationScores(encoder.model.associations, self.ids)
 
     @staticmethod
     def load(
@@ -75,7 +75,7 @@ class RetrieverSystem(ScoredSystem):
     def scores(self, examples: Sequence[Example]) -> Scores:
         conversations = [example.conversation for example in examples]
         scores: Scores = self._encoder.queries(conversations) @ self._vectors.T
-        self._neighbours.add_to(scores, conversations)
+        self._associated.add_to(scores, conversations)
         return scores
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from rarec.embed.protocol import Embedder
 from rarec.ranker.features import FeatureMaker, ItemEmbeddings
 from rarec.ranker.train import Example
+from rarec.retriever.associations import AssociationScores
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.model import Retriever
-from rarec.retriever.neighbours import NeighbourScores
 from rarec.types import Candidate, Conversation, Item, ItemId, RankingTask
 
 Progress = Callable[[int, int], None]
@@ -42,7 +42,7 @@ class RankingTasks:
         self._items, self._vectors, self._n = list(items), vectors, n
         self._rows = {item.id: row for row, item in enumerate(self._items)}
         self._encoder = ConversationEncoder(model, embedder, self._known)
-        self._neighbours = NeighbourScores(model.neighbours, self._rows)
+        self._associated = AssociationScores(model.associations, self._rows)
         self._features = FeatureMaker(embedder, item_embeddings)
 
     def examples(self, conversations: Sequence[Conversation], *, progress: Progress | None = None) -> list[Example]:
@@ -66,7 +66,7 @@ class RankingTasks:
         """The task at the end of each conversation."""
         queries = self._encoder.queries(conversations)
         scores = queries @ self._vectors.T
-        self._neighbours.add_to(scores, conversations)
+        self._associated.add_to(scores, conversations)
         tasks: list[RankingTask] = []
         for conversation, row in zip(conversations, scores, strict=True):
             seen = {m.item for m in conversation.mentions()}

@@ -20,14 +20,14 @@ from torch import Tensor, nn
 
 from rarec.errors import BundleError, StoreError
 from rarec.files import atomic_write, write_text
+from rarec.retriever.associations import Associations, Counts, CountsConfig, WordsConfig
 from rarec.retriever.model import Retriever, RetrieverConfig
-from rarec.retriever.neighbours import Neighbours, NeighboursConfig
-from rarec.types import ItemId
 
 FORMAT = 1
 CARD = "CARD.md"
-_NEIGHBOURS = "neighbours"
-_PREFIX = f"{_NEIGHBOURS}."
+_KINDS: Mapping[str, type[CountsConfig]] = {"neighbours": CountsConfig, "words": WordsConfig}
+"""Fields of `Associations`; tensors of theirs have the same prefix."""
+_TEXTS, _ARRAYS = ("keys", "items"), ("starts", "columns", "values")
 _REMEDY = "restore the bundle from a backup, or train it again with `rarec train`"
 
 
@@ -189,12 +189,13 @@ def fill(model: nn.Module, saved: Saved, folder: Path) -> None:
 
 
 def save_retriever(folder: Path, model: Retriever, *, embedder: str, training: Mapping[str, Any]) -> None:
-    """Write a retriever into a bundle, with its neighbours if it has some; see `save_model`."""
+    """Write a retriever into a bundle, with its associations; see `save_model`."""
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     config = model.config.model_dump()
-    if model.neighbours is not None:
-        tensors |= {_PREFIX + name: tensor for name, tensor in _tensors(model.neighbours).items()}
-        config[_NEIGHBOURS] = model.neighbours.config.model_dump()
+    for kind in _KINDS:
+        if (counts := getattr(model.associations, kind)) is not None:
+            tensors |= {f"{kind}.{name}": tensor for name, tensor in _tensors(counts).items()}
+            config[kind] = counts.config.model_dump()
     _save(folder, "retriever", tensors, config, embedder, training)
 
 
@@ -202,35 +203,33 @@ def load_retriever(folder: Path, *, embedder: str) -> Retriever:
     """Read the retriever of a bundle, in evaluation mode; errors as in `load_model`."""
     saved = load_model(folder, "retriever", embedder=embedder)
     config = dict(saved.manifest.config)
-    counted = config.pop(_NEIGHBOURS, None)
-    counts = {name: saved.weights.pop(name) for name in list(saved.weights) if name.startswith(_PREFIX)}
     try:
+        counts = {
+            kind: _counts_of(_KINDS[kind].model_validate(config.pop(kind)), kind, saved.weights)
+            for kind in _KINDS
+            if kind in config
+        }
         model = Retriever(RetrieverConfig.model_validate(config))
-        if counted is not None or counts:
-            model.neighbours = _neighbours(counted, counts)
+        model.associations = Associations(**counts)
     except (ValueError, TypeError, KeyError) as error:  # of a field, or of several together
         raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
     fill(model, saved, folder)
     return model.eval()
 
 
-def _tensors(neighbours: Neighbours) -> dict[str, Tensor]:
-    ids = json.dumps(neighbours.ids).encode()
-    return {
-        "ids": torch.frombuffer(bytearray(ids), dtype=torch.uint8),
-        "starts": torch.from_numpy(neighbours.starts),
-        "columns": torch.from_numpy(neighbours.columns),
-        "values": torch.from_numpy(neighbours.values),
-    }
+def _tensors(counts: Counts) -> dict[str, Tensor]:
+    texts = {name: json.dumps(getattr(counts, name)).encode() for name in _TEXTS}
+    arrays = {name: torch.from_numpy(getattr(counts, name)) for name in _ARRAYS}
+    return {name: torch.frombuffer(bytearray(text), dtype=torch.uint8) for name, text in texts.items()} | arrays
 
 
-def _neighbours(config: object, tensors: Mapping[str, Tensor]) -> Neighbours:
-    """Raises ValueError, TypeError or KeyError if something is missing or does not fit."""
-    arrays = {name: tensors[_PREFIX + name].numpy() for name in ("ids", "starts", "columns", "values")}
-    ids = json.loads(arrays.pop("ids").tobytes())
-    if not isinstance(ids, list) or not all(isinstance(id, str) for id in ids):
-        raise ValueError("the ids of the neighbours are no list of texts")
-    return Neighbours(NeighboursConfig.model_validate(config), tuple(map(ItemId, ids)), **arrays)
+def _counts_of(config: CountsConfig, kind: str, weights: dict[str, Tensor]) -> Counts:
+    """Taken out of `weights`; ValueError, TypeError or KeyError if something is missing or does not fit."""
+    arrays = {name: weights.pop(f"{kind}.{name}").numpy() for name in (*_TEXTS, *_ARRAYS)}
+    texts = {name: tuple(json.loads(arrays.pop(name).tobytes())) for name in _TEXTS}
+    if not all(isinstance(text, str) for own in texts.values() for text in own):
+        raise ValueError(f"the names of {kind} are no texts")
+    return Counts(config, texts["keys"], texts["items"], **arrays)
 
 
 __all__ = [

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rarec.embed.protocol import Embedder, Progress
+from rarec.retriever.associations import Context, words_of
 from rarec.retriever.features import PopularityScale, item_features
-from rarec.retriever.model import ITEM, MESSAGE
-from rarec.retriever.sequence import OPENING, SENTIMENT_CODE, Event, turn_events
+from rarec.retriever.sequence import ITEM, MESSAGE, OPENING, ROLE_CODE, SENTIMENT_CODE, Event, turn_events
 from rarec.types import Conversation, Item, ItemId
 
 
@@ -75,15 +75,6 @@ class TokenSequence:
     codes: NDArray[np.int64]
     targets: tuple[Target, ...]
 
-    def rows_that_count(self, position: int) -> list[int]:
-        """Rows of the items mentioned up to a token, as `rarec.retriever.neighbours.items_that_count` has them."""
-        felt: dict[int, int] = {}
-        kinds, _, sentiments, rows = self.codes[:, : position + 1]
-        for row, sentiment in zip(rows[kinds == ITEM].tolist(), sentiments[kinds == ITEM].tolist(), strict=True):
-            if sentiment or row not in felt:
-                felt[row] = sentiment
-        return [row for row, sentiment in felt.items() if sentiment != SENTIMENT_CODE["disliked"]]
-
 
 @dataclass(slots=True)
 class ConversationData:
@@ -91,10 +82,24 @@ class ConversationData:
 
     Attributes:
         messages: message embeddings, shape (m, text_dimension).
+        texts: the messages.
     """
 
     sequences: list[TokenSequence]
     messages: Tensor
+    texts: tuple[str, ...] = ()
+
+    def context(self, sequence: TokenSequence, position: int, ids: Sequence[ItemId]) -> Context:
+        """What a sequence calls for up to a token, as `Context.of` has it; `ids` are those of the item rows."""
+        felt: dict[int, int] = {}
+        said: list[str] = []
+        for kind, role, sentiment, row in sequence.codes[:, : position + 1].T.tolist():
+            if kind == ITEM and (sentiment or row not in felt):
+                felt[row] = sentiment
+            elif kind == MESSAGE and role == ROLE_CODE["user"]:
+                said.append(self.texts[row])
+        liked = [ids[row] for row, sentiment in felt.items() if sentiment != SENTIMENT_CODE["disliked"]]
+        return Context(tuple(liked), words_of(said))
 
 
 @dataclass(slots=True)
@@ -151,7 +156,7 @@ def conversation_data(
     vectors = embedder.embed(list(builder.texts), kind="query", progress=progress)
     if not len(vectors):
         vectors = np.zeros((1, embedder.dimension), dtype=np.float32)
-    return ConversationData(sequences, torch.from_numpy(vectors))
+    return ConversationData(sequences, torch.from_numpy(vectors), tuple(builder.texts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from rarec.embed.protocol import Embedder
-from rarec.retriever.model import ITEM, MESSAGE, Retriever, State, Tokens
-from rarec.retriever.sequence import Event, conversation_events
+from rarec.retriever.model import Retriever, State, Tokens
+from rarec.retriever.sequence import ITEM, MESSAGE, Event, conversation_events
 from rarec.types import Conversation, ItemId
 
 ItemVectors = Callable[[Sequence[ItemId]], dict[ItemId, NDArray[np.float32]]]

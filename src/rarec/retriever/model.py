@@ -5,7 +5,7 @@ embeddings of their text, so no parameter hangs on an item id and an item that n
 
 Source: RAR (arXiv 2604.04457), section on the retriever: LRURec over text-embedded items. Differs from the paper in
 that messages are tokens too, that scores have a part for popularity whose weight depends on the conversation, and that
-counts of what comes up together may stand beside the vectors (`rarec.retriever.neighbours`).
+counts of what goes together may stand beside the vectors (`rarec.retriever.associations`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rarec.retriever.associations import Associations
 from rarec.retriever.dropout import Dropout
 from rarec.retriever.lru import LRU
-from rarec.retriever.neighbours import Neighbours
-
-ITEM, MESSAGE, START = 0, 1, 2
-"""Kinds of token; every sequence opens with START, so an empty conversation has a query too."""
+from rarec.retriever.sequence import ITEM, MESSAGE
 
 EXTRA_FEATURES = 4
 """Item features beside the text vector: popularity, is it known, year, is it known."""
@@ -153,21 +151,21 @@ State = tuple[Tensor, ...]
 
 
 class Retriever(nn.Module):
-    """Scores items for a conversation as inner products of `queries` and `items`, and by `neighbours` if it has some.
+    """Scores items for a conversation as inner products of `queries` and `items`, and by `associations`.
 
     Args:
         config: the shape.
         seed: of the initial weights.
     Attributes:
-        neighbours: what mentioned items add to the scores of others; it is counted, not learned, and no weight of the
-            model. Whoever ranks adds it to the inner products.
+        associations: what mentioned items and words add to the scores of items; counted, not learned, and no weights
+            of the model. Empty unless training counted some. Whoever ranks adds them to the inner products.
     """
 
     def __init__(self, config: RetrieverConfig, *, seed: int = 0) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.config = config
-        self.neighbours: Neighbours | None = None
+        self.associations = Associations()
         self.tower = ItemTower(config)
         self.tokens = TokenEncoder(config)
         self.blocks = nn.ModuleList(Block(config, generator) for _ in range(config.blocks))

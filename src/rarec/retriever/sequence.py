@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rarec.retriever.model import ITEM, MESSAGE, START
 from rarec.types import Conversation, ItemId, Role, Sentiment, Turn
 
+ITEM, MESSAGE, START = 0, 1, 2
+"""Kinds of token; every sequence opens with START, so an empty conversation has a query too."""
 ROLE_CODE: dict[Role, int] = {"user": 0, "assistant": 1}
 SENTIMENT_CODE: dict[Sentiment, int] = {"mentioned": 0, "liked": 1, "disliked": 2}
 MESSAGE_CHARACTERS = 1000

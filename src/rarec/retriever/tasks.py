@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rarec.errors import InputError
+from rarec.retriever.associations import Associations, AssociationScores
 from rarec.retriever.data import ConversationData, Interactions, ItemTable, TokenSequence
 from rarec.retriever.fused import mean_sampled_softmax_loss
 from rarec.retriever.losses import softmax_loss
-from rarec.retriever.model import EXTRA_FEATURES, ITEM, MESSAGE, START, Retriever, Tokens
-from rarec.retriever.neighbours import Neighbours, NeighbourScores
+from rarec.retriever.model import EXTRA_FEATURES, Retriever, Tokens
+from rarec.retriever.sequence import ITEM, MESSAGE, START
 
 
 class PretrainConfig(BaseModel):
@@ -265,9 +266,9 @@ def validation_ranks(
         shape (targets,), in the order of the sequences; a target outside `candidates` has rank
         len(candidates) + 1.
     """
-    neighbours = model.neighbours
-    weights = (neighbours.config.weight if neighbours else 0.0,)
-    ranks: NDArray[np.int64] = ranks_by_weight(model, items, data, candidates, neighbours, weights, batch=batch)[0]
+    ranks: NDArray[np.int64] = ranks_by_weight(
+        model, items, data, candidates, model.associations, [(1.0, 1.0)], batch=batch
+    )[0]
     return ranks
 
 
@@ -276,15 +277,17 @@ def ranks_by_weight(
     items: ItemTable,
     data: ConversationData,
     candidates: NDArray[np.int64],
-    neighbours: Neighbours | None,
-    weights: Sequence[float],
+    associations: Associations,
+    factors: Sequence[tuple[float, float]],
     *,
     batch: int = 64,
 ) -> NDArray[np.int64]:
-    """As `validation_ranks`, with other neighbours than the model's own and under several weights of theirs.
+    """As `validation_ranks`, with other associations than the model's own.
 
+    Args:
+        factors: of the neighbours' and the words' weights.
     Returns:
-        shape (weights, targets).
+        shape (factors, targets).
     """
     model.eval()
     vectors = model.project(items.features)
@@ -292,7 +295,11 @@ def ranks_by_weight(
     place = torch.full((len(items),), -1)
     place[torch.from_numpy(candidates)] = torch.arange(len(candidates))
     ids = list(items.rows)
-    counted = NeighbourScores(neighbours and neighbours.with_weight(1.0), [ids[row] for row in candidates])
+    columns = [ids[row] for row in candidates]
+    kinds = [
+        AssociationScores(Associations(neighbours=associations.neighbours), columns),
+        AssociationScores(Associations(words=associations.words), columns),
+    ]
     identity, ranks = torch.arange(len(items)), []
     for start in range(0, len(data.sequences), batch):
         chunk = data.sequences[start : start + batch]
@@ -300,30 +307,21 @@ def ranks_by_weight(
             queries = model.queries(tokens(pad(chunk), vectors, identity, data.messages))
         for b, sequence in enumerate(chunk):
             for target in sequence.targets:
+                if (own := int(place[target.row])) < 0:
+                    ranks.append([len(candidates) + 1] * len(factors))
+                    continue
                 scores = (among @ queries[target.position, b]).numpy()
-                columns, gained = counted.of([ids[row] for row in sequence.rows_that_count(target.position)])
                 seen = place[list(target.seen)].numpy()
                 scores[seen[seen >= 0]] = -np.inf
-                ranks.append(_ranks(scores, int(place[target.row]), columns, gained, weights))
-    return np.array(ranks, dtype=np.int64).reshape(len(ranks), len(weights)).T
-
-
-def _ranks(
-    scores: NDArray[np.float32],
-    own: int,
-    columns: NDArray[np.int64],
-    gained: NDArray[np.float32],
-    weights: Sequence[float],
-) -> list[int]:
-    """The rank of one column under each weight; the worst if it is -1."""
-    if own < 0:
-        return [len(scores) + 1] * len(weights)
-    ranks = []
-    for weight in weights:
-        total = scores.copy()
-        total[columns] += np.float32(weight) * gained
-        ranks.append(int((total >= total[own]).sum()))
-    return ranks
+                added = np.zeros((2, len(scores)), dtype=np.float32)
+                if associations:
+                    context = data.context(sequence, target.position, ids)
+                    for row, kind in zip(added, kinds, strict=True):
+                        for found, gained in kind.of(context):
+                            row[found] = gained
+                totals = [scores + np.float32(a) * added[0] + np.float32(b) * added[1] for a, b in factors]
+                ranks.append([int((total >= total[own]).sum()) for total in totals])
+    return np.array(ranks, dtype=np.int64).reshape(len(ranks), len(factors)).T
 
 
 def ndcg_at_10(ranks: NDArray[np.int64]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 from rarec.embed.protocol import Embedder
 from rarec.progress import OnProgress
 from rarec.ranker.tasks import recommending_turns
+from rarec.retriever.associations import Associations, count_neighbours, count_words
 from rarec.retriever.data import ConversationData, conversation_data
 from rarec.retriever.model import Retriever
-from rarec.retriever.neighbours import Neighbours
 from rarec.retriever.tasks import NextMention, ndcg_at_10, ranks_by_weight, validation_ranks
 from rarec.retriever.trainer import Task
 from rarec.training.figures import retriever_figures
@@ -32,7 +33,7 @@ class Finetuning:
         self._embedder, self._tell = embedder, tell
 
     def run(self, model: Retriever, stages: Stages) -> dict[str, float]:
-        """Fine-tune in place, count neighbours, and give the figures of each data set's validation conversations."""
+        """Fine-tune in place, count associations, and give the figures of each data set's validation conversations."""
         valid = {name: self._tokenise(c, user_weight=0.0) for name, c in self._talks.valid.items()}
 
         def score() -> float:
@@ -42,34 +43,38 @@ class Finetuning:
         stages.run("finetune", model, task, self._recipe.finetune_loop, score)
         asked = {name: sum(len(t) for _, t in recommending_turns(talks)) for name, talks in self._talks.valid.items()}
         alone = {name: self._ranks(model, data, name) for name, data in valid.items()}
-        model.neighbours = self._weighed(model, valid)
+        model.associations = self._weighed(model, valid)
         figures: dict[str, float] = {}
         for name, data in valid.items():
             ranks = self._ranks(model, data, name)
             figures |= {f"{name} valid retriever {k}": v for k, v in retriever_figures(ranks, asked[name]).items()}
-            if model.neighbours is not None:
+            if model.associations:
                 plain = retriever_figures(alone[name], asked[name])
-                figures[f"{name} valid retriever N@10 without neighbours"] = plain["N@10"]
+                figures[f"{name} valid retriever N@10 without associations"] = plain["N@10"]
         return figures
 
-    def neighbours(
-        self, conversations: Sequence[tuple[Conversation, int]], *, weight: float | None = None
-    ) -> Neighbours:
-        """Counted in conversations, each once. The weight is the recipe's, or another one."""
-        counted = Neighbours.count((c for c, _ in conversations), self._recipe.neighbours)
-        return counted if weight is None else counted.with_weight(weight)
+    def associations(
+        self, conversations: Sequence[tuple[Conversation, int]], weights: tuple[float, float]
+    ) -> Associations:
+        """Counted in conversations, each once; counts without a weight are left out."""
+        recipe, talks = self._recipe, [c for c, _ in conversations]
+        neighbours = count_neighbours(talks, recipe.neighbours) if weights[0] else None
+        words = count_words(talks, recipe.words) if weights[1] else None
+        return Associations(
+            neighbours.with_weight(weights[0]) if neighbours else None, words.with_weight(weights[1]) if words else None
+        )
 
-    def _weighed(self, model: Retriever, valid: Mapping[str, ConversationData]) -> Neighbours | None:
-        """Those of the training conversations under the best weight of the recipe; None if that is 0."""
-        counted = self.neighbours(self._talks.training)
-        if weights := self._recipe.neighbour_weights:
-            gains = np.zeros(len(weights))
-            for name, data in valid.items():
-                rows = self._material.catalogues[name]
-                ranks = ranks_by_weight(model, self._material.table, data, rows, counted, weights)
-                gains += [ndcg_at_10(own) for own in ranks]
-            counted = counted.with_weight(weights[int(gains.argmax())])
-        return counted if counted.config.weight and len(counted) else None
+    def _weighed(self, model: Retriever, valid: Mapping[str, ConversationData]) -> Associations:
+        """Those of the training conversations, under the best weights of the recipe."""
+        counted = self.associations(self._talks.training, (1.0, 1.0))
+        factors = list(product(self._recipe.neighbour_weights, self._recipe.word_weights))
+        scores = np.zeros(len(factors))
+        for name, data in valid.items():
+            self._tell(f"weigh associations on {name} valid", 0, 1, "")
+            rows = self._material.catalogues[name]
+            ranks = ranks_by_weight(model, self._material.table, data, rows, counted, factors)
+            scores += [ndcg_at_10(own) for own in ranks]
+        return self.associations(self._talks.training, factors[int(scores.argmax())])
 
     def task(self, model: Retriever, conversations: Sequence[tuple[Conversation, int]]) -> Task:
         """What `model` learns from conversations, each with how often an epoch visits it."""

@@ -50,8 +50,8 @@ class Ranking:
             helper.load_state_dict(pretrained)
             rest = [c for i, c in enumerate(training) if i % folds != fold]
             stages.run(f"fold {fold + 1} of {folds}", helper, finetuning.task(helper, rest), loop)
-            if model.neighbours is not None:  # not those of the fold itself: a conversation would find its own answers
-                helper.neighbours = finetuning.neighbours(rest, weight=model.neighbours.config.weight)
+            # Without those of the fold itself, or its conversations would find their own answers.
+            helper.associations = finetuning.associations(rest, model.associations.weights)
             held = [c for i, (c, _) in enumerate(training) if i % folds == fold]
             # A tenth of the conversations decides when to stop; the validation split stays untouched for the claim.
             name = f"candidates {fold + 1} of {folds}"

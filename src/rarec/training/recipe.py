@@ -11,12 +11,13 @@ from rarec.complaints import wrong_values
 from rarec.conversations.movielens import DISLIKED_TO, LIKED_FROM
 from rarec.files import read_recipe_toml
 from rarec.ranker.train import RankerTrainingConfig
+from rarec.retriever.associations import CountsConfig, WordsConfig
 from rarec.retriever.model import RetrieverConfig
-from rarec.retriever.neighbours import NeighboursConfig
 from rarec.retriever.tasks import FinetuneConfig, PretrainConfig
 from rarec.retriever.trainer import TrainerConfig
 
 _LAYOUT_FILE = ".toml"
+Weights = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
 
 
 class OwnData(BaseModel):
@@ -70,10 +71,10 @@ class TrainingRecipe(BaseModel):
         user_weight: weight of what users mention first themselves, as further targets of fine-tuning.
         held_back: share of the training conversations that neither the retriever nor the ranker sees, so that
             alignment can learn from turns that they do not know by heart; see `rarec.conversations.held_back`.
-        neighbours: how items that come up together are counted, in the training conversations; see
-            `rarec.retriever.neighbours`.
-        neighbour_weights: weights that are tried on the validation conversations; that with the best NDCG@10, the mean
-            over the data sets, is taken. 0 alone leaves the counts out, none takes that of `neighbours`.
+        neighbours, words: how it is counted, in the training conversations, which items come up together and after
+            which words they are recommended; see `rarec.retriever.associations`. Their weights are those with the best
+            NDCG@10 on the validation conversations, the mean over the data sets, out of
+        neighbour_weights, word_weights: which are tried, each with each; 0 alone leaves the counts out.
         folds: retrievers trained for the ranker's candidates, each on all conversations but its fold.
         fold_epochs: epochs of each of them.
         candidates: how many items the ranker learns to choose among.
@@ -91,8 +92,10 @@ class TrainingRecipe(BaseModel):
     visits: dict[str, int] = Field(default_factory=lambda: {"inspired": 3})
     user_weight: float = Field(default=0.3, ge=0)
     held_back: float = Field(default=0.0, ge=0, lt=1)
-    neighbours: NeighboursConfig = NeighboursConfig()
-    neighbour_weights: tuple[Annotated[float, Field(ge=0)], ...] = (0, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
+    neighbours: CountsConfig = CountsConfig()
+    neighbour_weights: Weights = (0, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
+    words: WordsConfig = WordsConfig()
+    word_weights: Weights = (0, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
     folds: int = Field(default=2, ge=2)
     fold_epochs: int = Field(default=6, gt=0)
     candidates: int = Field(default=50, gt=1)

@@ -18,11 +18,11 @@ from rarec.errors import BundleError
 from rarec.evaluate.neural import RetrieverSystem
 from rarec.pipeline import Recommender
 from rarec.ranker.tasks import RankingTasks
+from rarec.retriever.associations import Associations, Context, CountsConfig, WordsConfig, count_neighbours, count_words
 from rarec.retriever.bundle import load_retriever, save_retriever
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.model import Retriever, RetrieverConfig
-from rarec.retriever.neighbours import Neighbours, NeighboursConfig, items_that_count
 from rarec.retriever.tasks import ranks_by_weight, validation_ranks
 from rarec.settings import Settings
 from rarec.testing import HashEmbedder
@@ -40,7 +40,15 @@ def says(*items: int, text: str = "words", sentiment: Sentiment = "mentioned") -
     return Turn("user", text, tuple(Mention(ItemId(f"i{k}"), sentiment) for k in items))
 
 
-COUNTED = [Conversation((says(k % 7, k % 11 + 7), says(k % 13 + 20))) for k in range(60)]
+COUNTED = [
+    Conversation(
+        (
+            says(k % 7, k % 11 + 7, text="calm nights"),
+            Turn("assistant", "then that", (Mention(ItemId(f"i{k % 13 + 20}")),)),
+        )
+    )
+    for k in range(60)
+]
 ASKED = [
     Conversation((says(0, text="something calm"),), id="one"),
     Conversation((says(1, 9), says(text="and longer?")), id="two"),
@@ -52,7 +60,8 @@ ASKED = [
 @pytest.fixture(scope="module")
 def model() -> Retriever:
     made = Retriever(RetrieverConfig(text_dimension=16, width=8, item_hidden=8), seed=2).eval()
-    made.neighbours = Neighbours.count(COUNTED, NeighboursConfig(weight=3.0))
+    words = count_words(COUNTED, WordsConfig(weight=2.0, least=1, share=1.0))
+    made.associations = Associations(count_neighbours(COUNTED, CountsConfig(weight=3.0)), words)
     return made
 
 
@@ -62,9 +71,8 @@ def wanted(model: Retriever) -> np.ndarray:
     vectors = model.project(TABLE.features).numpy()
     known = ConversationEncoder(model, EMBEDDER, lambda ids: {i: vectors[TABLE.rows[i]] for i in ids})
     scores = known.queries(ASKED) @ vectors.T
-    assert model.neighbours is not None
     for row, conversation in zip(scores, ASKED, strict=True):
-        for item, bonus in model.neighbours.bonuses(items_that_count(conversation)).items():
+        for item, bonus in model.associations.bonuses(Context.of(conversation)).items():
             row[TABLE.rows[item]] += bonus
     return scores
 
@@ -80,11 +88,6 @@ def test_they_change_the_order_where_something_is_mentioned(model: Retriever, wa
     plain = known.queries(ASKED) @ vectors.T
     moved = [not np.allclose(a, b) for a, b in zip(plain, wanted, strict=True)]
     assert moved == [True, True, True, False]
-    only_liked = Conversation((says(2),))
-    assert model.neighbours is not None
-    assert model.neighbours.bonuses(items_that_count(ASKED[2])) == model.neighbours.bonuses(
-        items_that_count(only_liked)
-    )
 
 
 def test_serving_ranks_by_them(tmp_path: Path, model: Retriever, wanted: np.ndarray) -> None:
@@ -126,28 +129,29 @@ def test_training_figures_count_them(model: Retriever) -> None:
     data = conversation_data(talks, TABLE, EMBEDDER, user_weight=0.0)
     everything = np.arange(len(ITEMS))
     own = validation_ranks(model, TABLE, data, everything)
-    weights = (0.0, 3.0, 1000.0)
-    found = ranks_by_weight(model, TABLE, data, everything, model.neighbours, weights)
-    assert found.shape == (3, 4)
+    factors = [(0.0, 0.0), (1.0, 1.0), (300.0, 0.0), (0.0, 300.0)]
+    found = ranks_by_weight(model, TABLE, data, everything, model.associations, factors)
+    assert found.shape == (4, 4)
     assert found[1].tolist() == own.tolist()
-    assert found[0].tolist() == ranks_by_weight(model, TABLE, data, everything, None, (1.0,))[0].tolist()
-    named = [bool(model.neighbours and "i25" in model.neighbours.bonuses(items_that_count(c))) for c in ASKED]
-    assert any(named)
-    for rank, favoured in zip(found[2].tolist(), named, strict=True):
-        assert rank <= 20 or not favoured
+    assert found[0].tolist() == ranks_by_weight(model, TABLE, data, everything, Associations(), factors)[3].tolist()
+    for line, kind in ((2, "neighbours"), (3, "words")):
+        only = Associations(**{kind: getattr(model.associations, kind)})
+        named = ["i25" in only.bonuses(Context.of(c)) for c in ASKED]
+        assert any(named)
+        assert all(rank <= 20 for rank, favoured in zip(found[line].tolist(), named, strict=True) if favoured)
 
 
 def test_a_bundle_keeps_them_to_the_bit(tmp_path: Path, model: Retriever) -> None:
     save_retriever(tmp_path, model, embedder=EMBEDDER.name, training={})
-    read = load_retriever(tmp_path, embedder=EMBEDDER.name).neighbours
-    assert read is not None
-    assert model.neighbours is not None
-    assert (read.config, read.ids) == (model.neighbours.config, model.neighbours.ids)
-    for name in ("starts", "columns", "values"):
-        assert getattr(read, name).tobytes() == getattr(model.neighbours, name).tobytes()
+    read = load_retriever(tmp_path, embedder=EMBEDDER.name).associations
+    for kind in ("neighbours", "words"):
+        kept, was = getattr(read, kind), getattr(model.associations, kind)
+        assert (kept.config, kept.keys, kept.items) == (was.config, was.keys, was.items)
+        for name in ("starts", "columns", "values"):
+            assert getattr(kept, name).tobytes() == getattr(was, name).tobytes()
     plain = Retriever(model.config, seed=2)
     save_retriever(tmp_path, plain, embedder=EMBEDDER.name, training={})
-    assert load_retriever(tmp_path, embedder=EMBEDDER.name).neighbours is None
+    assert not load_retriever(tmp_path, embedder=EMBEDDER.name).associations
 
 
 @pytest.mark.parametrize("change", [{"weight": -1}, {"wait": 1}, None])
