@@ -221,17 +221,17 @@ class AssociationScores:
     def __init__(self, associations: Associations | None, ids: Iterable[ItemId]) -> None:
         self._associations = associations or Associations()
         columns = {id: column for column, id in enumerate(ids)}
-        self._columns = {
-            id(counts): np.array([columns.get(item, -1) for item in counts.items], dtype=np.int64)
+        self._columns = [
+            np.array([columns.get(item, -1) for item in counts.items], dtype=np.int64)
             for counts, _ in self._associations.parts(Context())
-        }
+        ]
 
     def of(self, context: Context) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Of each kind of counts: columns and what each gets, shape (k,) both."""
         found = []
-        for counts, keys in self._associations.parts(context):
+        for (counts, keys), known in zip(self._associations.parts(context), self._columns, strict=True):
             places, gained = counts.scored(keys)
-            columns = self._columns[id(counts)][places]
+            columns = known[places]
             found.append((columns[columns >= 0], gained[columns >= 0]))
         return found
 
