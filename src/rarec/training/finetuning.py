@@ -36,14 +36,17 @@ class Finetuning:
         """Fine-tune in place, count associations, and give the figures of each data set's validation conversations."""
         valid = {name: self._tokenise(c, user_weight=0.0) for name, c in self._talks.valid.items()}
 
+        # What is counted is known before anything is learned, so the epoch is chosen that goes best with it.
+        counted = self._counted()
+
         def score() -> float:
-            return float(np.mean([ndcg_at_10(self._ranks(model, data, name)) for name, data in valid.items()]))
+            return float(self._scores(model, valid, counted, [(1.0, 1.0)])[0])
 
         task = self.task(model, self._talks.training)
         stages.run("finetune", model, task, self._recipe.finetune_loop, score)
         asked = {name: sum(len(t) for _, t in recommending_turns(talks)) for name, talks in self._talks.valid.items()}
         alone = {name: self._ranks(model, data, name) for name, data in valid.items()}
-        model.associations = self._weighed(model, valid)
+        model.associations = self._weighed(model, valid, counted)
         figures: dict[str, float] = {}
         for name, data in valid.items():
             ranks = self._ranks(model, data, name)
@@ -64,17 +67,40 @@ class Finetuning:
             neighbours.with_weight(weights[0]) if neighbours else None, words.with_weight(weights[1]) if words else None
         )
 
-    def _weighed(self, model: Retriever, valid: Mapping[str, ConversationData]) -> Associations:
-        """Those of the training conversations, under the best weights of the recipe."""
-        counted = self.associations(self._talks.training, (1.0, 1.0))
-        factors = list(product(self._recipe.neighbour_weights, self._recipe.word_weights))
-        scores = np.zeros(len(factors))
+    def _counted(self) -> Associations:
+        """In the training conversations, under the weights that the recipe starts from."""
+        recipe = self._recipe
+        weights = (
+            recipe.neighbours.weight if any(recipe.neighbour_weights) else 0.0,
+            recipe.words.weight if any(recipe.word_weights) else 0.0,
+        )
+        return self.associations(self._talks.training, weights)
+
+    def _weighed(self, model: Retriever, valid: Mapping[str, ConversationData], counted: Associations) -> Associations:
+        """The same under the best weights of the recipe."""
+        recipe = self._recipe
+        tried = list(product(recipe.neighbour_weights, recipe.word_weights))
+        at = counted.weights
+        factors = [tuple(w / now if now else 0.0 for w, now in zip(pair, at, strict=True)) for pair in tried]
+        scores = self._scores(model, valid, counted, [(a, b) for a, b in factors])
+        return self.associations(self._talks.training, tried[int(scores.argmax())])
+
+    def _scores(
+        self,
+        model: Retriever,
+        valid: Mapping[str, ConversationData],
+        counted: Associations,
+        factors: Sequence[tuple[float, float]],
+    ) -> NDArray[np.float64]:
+        """NDCG@10 on the validation conversations, the mean over the data sets, for each pair of factors."""
+        sums = np.zeros(len(factors))
         for name, data in valid.items():
-            self._tell(f"weigh associations on {name} valid", 0, 1, "")
+            if len(factors) > 1:
+                self._tell(f"weigh associations on {name} valid", 0, 1, "")
             rows = self._material.catalogues[name]
             ranks = ranks_by_weight(model, self._material.table, data, rows, counted, factors)
-            scores += [ndcg_at_10(own) for own in ranks]
-        return self.associations(self._talks.training, factors[int(scores.argmax())])
+            sums += [ndcg_at_10(own) for own in ranks]
+        return sums / len(valid)
 
     def task(self, model: Retriever, conversations: Sequence[tuple[Conversation, int]]) -> Task:
         """What `model` learns from conversations, each with how often an epoch visits it."""

@@ -72,9 +72,10 @@ class TrainingRecipe(BaseModel):
         held_back: share of the training conversations that neither the retriever nor the ranker sees, so that
             alignment can learn from turns that they do not know by heart; see `rarec.conversations.held_back`.
         neighbours, words: how it is counted, in the training conversations, which items come up together and after
-            which words they are recommended; see `rarec.retriever.associations`. Their weights are those with the best
-            NDCG@10 on the validation conversations, the mean over the data sets, out of
-        neighbour_weights, word_weights: which are tried, each with each; 0 alone leaves the counts out.
+            which words they are recommended; see `rarec.retriever.associations`. Under their weights the best epoch of
+            fine-tuning is chosen.
+        neighbour_weights, word_weights: what is tried then, each with each; the best by NDCG@10 on the validation
+            conversations, the mean over the data sets, are in the bundle. 0 alone leaves these counts out.
         folds: retrievers trained for the ranker's candidates, each on all conversations but its fold.
         fold_epochs: epochs of each of them.
         candidates: how many items the ranker learns to choose among.
@@ -92,7 +93,7 @@ class TrainingRecipe(BaseModel):
     visits: dict[str, int] = Field(default_factory=lambda: {"inspired": 3})
     user_weight: float = Field(default=0.3, ge=0)
     held_back: float = Field(default=0.0, ge=0, lt=1)
-    neighbours: CountsConfig = CountsConfig()
+    neighbours: CountsConfig = CountsConfig(weight=2.0)
     neighbour_weights: Weights = (0, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
     words: WordsConfig = WordsConfig()
     word_weights: Weights = (0, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)

@@ -17,9 +17,10 @@ from rarec.training.recipe import TrainingRecipe
 
 _PRETRAIN = {"seed", "retriever", "pretrain", "pretrain_loop"}
 _FINETUNE = _PRETRAIN | {"visits", "user_weight", "held_back", "finetune", "finetune_loop"}
+_CHOOSE = {"neighbours", "words", "neighbour_weights", "word_weights"}
 _HANGS_ON = {
     "pretrain": _PRETRAIN,
-    "finetune": _FINETUNE,
+    "finetune": _FINETUNE | _CHOOSE,
     "fold": _FINETUNE | {"folds", "fold_epochs"},
     "ranker": set(TrainingRecipe.model_fields) - {"data"},
 }
