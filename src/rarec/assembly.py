@@ -30,7 +30,7 @@ from rarec.index.exact import ExactIndex
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
 from rarec.ranker.local import LocalRanker
-from rarec.retriever.associations import Context
+from rarec.retriever.associations import Context, LiveAssociations
 from rarec.retriever.bundle import load_retriever
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
@@ -66,6 +66,7 @@ class Engine:
         self.index = ExactIndex(model.config.width + 1, float_columns=1)
         self.linker = Linker()
         self.encoder = ConversationEncoder(model, embedder, self.vectors)
+        self._associated = LiveAssociations(model.associations)
         self._vocabulary: Vocabulary | None = None
         self._lock = threading.Lock()
         self._version = catalogue.version
@@ -106,8 +107,7 @@ class Engine:
 
     def bonuses(self, linked: Conversation) -> dict[ItemId, float]:
         """What is associated to a linked conversation: item -> what is added to its score, above 0."""
-        associations = self.model.associations
-        return associations.bonuses(Context.of(recent(linked))) if associations else {}
+        return self._associated.bonuses(Context.of(recent(linked))) if self.model.associations else {}
 
     def vectors(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
         """Item vectors, shape (width + 1,) each, of those ids that are in the index."""
@@ -133,6 +133,7 @@ class Engine:
             changes = self.catalogue.changes_since(self._version)
             self.index.remove(changes.deleted)
             self.linker.remove(changes.deleted)
+            self._associated.remove(changes.deleted)
             changed = self.catalogue.get_many(changes.changed, missing="skip")
             # Not len(catalogue): counting its rows takes longer than all the rest of taking over one item.
             size = len(self.index) + sum(item.id not in self.index for item in changed)
@@ -170,6 +171,7 @@ class Engine:
         vectors = self.embedder.embed([self.item_text(i) for i in items], progress=progress)
         features = item_features(vectors, [i.popularity for i in items], [i.year for i in items], scale=self._scale)
         self.index.add(items, self.model.project(torch.from_numpy(features)).numpy())
+        self._associated.put(items)
 
 
 def recent(conversation: Conversation) -> Conversation:

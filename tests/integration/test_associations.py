@@ -18,8 +18,16 @@ from rarec.errors import BundleError
 from rarec.evaluate.neural import RetrieverSystem
 from rarec.pipeline import Recommender
 from rarec.ranker.tasks import RankingTasks
-from rarec.retriever.associations import Associations, Context, CountsConfig, WordsConfig, count_neighbours, count_words
+from rarec.retriever.associations import (
+    Associations,
+    AssociationScores,
+    Context,
+    CountsConfig,
+    WordsConfig,
+    name_of,
+)
 from rarec.retriever.bundle import load_retriever, save_retriever
+from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.model import Retriever, RetrieverConfig
@@ -32,6 +40,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 EMBEDDER = HashEmbedder(16)
 ITEMS = tuple(Item(ItemId(f"i{k}"), f"Title {k}", f"text of number {k}", popularity=40.0 - k) for k in range(40))
+BY_ID = {item.id: item for item in ITEMS}
 TEXTS = EMBEDDER.embed([load_layout("generic").render(item) for item in ITEMS])
 TABLE = ItemTable.of(ITEMS, TEXTS)
 
@@ -60,8 +69,9 @@ ASKED = [
 @pytest.fixture(scope="module")
 def model() -> Retriever:
     made = Retriever(RetrieverConfig(text_dimension=16, width=8, item_hidden=8), seed=2).eval()
-    words = count_words(COUNTED, WordsConfig(weight=2.0, least=1, share=1.0))
-    made.associations = Associations(count_neighbours(COUNTED, CountsConfig(weight=3.0)), words)
+    names = {item.id: name_of(item, "title") for item in ITEMS}
+    words = count_words(COUNTED, WordsConfig(weight=2.0, least=1, share=1.0), names.get)
+    made.associations = Associations(count_neighbours(COUNTED, CountsConfig(weight=3.0), names.get), words, "title")
     return made
 
 
@@ -72,8 +82,10 @@ def wanted(model: Retriever) -> np.ndarray:
     known = ConversationEncoder(model, EMBEDDER, lambda ids: {i: vectors[TABLE.rows[i]] for i in ids})
     scores = known.queries(ASKED) @ vectors.T
     for row, conversation in zip(scores, ASKED, strict=True):
-        for item, bonus in model.associations.bonuses(Context.of(conversation)).items():
-            row[TABLE.rows[item]] += bonus
+        context = Context.of(conversation)
+        bonuses = model.associations.bonuses([name_of(BY_ID[i], "title") for i in context.items], context.words)
+        for k, item in enumerate(ITEMS):
+            row[k] += bonuses.get(name_of(item, "title"), 0.0)
     return scores
 
 
@@ -135,8 +147,8 @@ def test_training_figures_count_them(model: Retriever) -> None:
     assert found[1].tolist() == own.tolist()
     assert found[0].tolist() == ranks_by_weight(model, TABLE, data, everything, Associations(), factors)[3].tolist()
     for line, kind in ((2, "neighbours"), (3, "words")):
-        only = Associations(**{kind: getattr(model.associations, kind)})
-        named = ["i25" in only.bonuses(Context.of(c)) for c in ASKED]
+        only = AssociationScores(Associations(**{kind: getattr(model.associations, kind)}, by="title"), ITEMS)
+        named = [only.of(Context.of(c))[25] > 0 for c in ASKED]
         assert any(named)
         assert all(rank <= 20 for rank, favoured in zip(found[line].tolist(), named, strict=True) if favoured)
 
@@ -144,6 +156,7 @@ def test_training_figures_count_them(model: Retriever) -> None:
 def test_a_bundle_keeps_them_to_the_bit(tmp_path: Path, model: Retriever) -> None:
     save_retriever(tmp_path, model, embedder=EMBEDDER.name, training={})
     read = load_retriever(tmp_path, embedder=EMBEDDER.name).associations
+    assert read.by == "title"
     for kind in ("neighbours", "words"):
         kept, was = getattr(read, kind), getattr(model.associations, kind)
         assert (kept.config, kept.keys, kept.items) == (was.config, was.keys, was.items)

@@ -11,19 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rarec.retriever import associations as module
+from rarec.retriever import counting as module
 from rarec.retriever.associations import (
     Associations,
     AssociationScores,
     Context,
     Counts,
     CountsConfig,
+    Identity,
+    LiveAssociations,
     WordsConfig,
-    count_neighbours,
-    count_words,
+    name_of,
     words_of,
 )
-from rarec.types import Conversation, ItemId, Mention, Sentiment, Turn
+from rarec.retriever.counting import count_neighbours, count_words
+from rarec.types import Conversation, Item, ItemId, Mention, Sentiment, Turn
 
 A, B, C, Z = (ItemId(id) for id in "abcz")
 ALL = [ItemId(id) for id in "abcdefghxy"]
@@ -31,6 +33,10 @@ ITEMS = st.sampled_from(ALL[:8])
 TALKS = st.lists(st.lists(ITEMS, max_size=6), max_size=12)
 SAID = st.lists(st.tuples(st.lists(st.sampled_from(["sea", "calm", "war", "dog"]), max_size=4), ITEMS), max_size=8)
 ASKED = st.lists(SAID, max_size=8)
+
+
+def plain(item: ItemId) -> str:
+    return item
 
 
 def talk(*items: ItemId, sentiment: Sentiment = "mentioned") -> Conversation:
@@ -66,8 +72,8 @@ def test_neighbours_are_those_of_the_formula(
     talks: list[list[ItemId]], asked: set[ItemId], weight: float, gain: float, shrinkage: float
 ) -> None:
     config = CountsConfig(weight=weight, gain=gain, shrinkage=shrinkage)
-    counted = count_neighbours([talk(*t) for t in talks], config)
-    found = Associations(neighbours=counted).bonuses(Context(tuple(asked)))
+    counted = count_neighbours([talk(*t) for t in talks], config, plain)
+    found = Associations(neighbours=counted).bonuses(asked, ())
     assert found == pytest.approx(by_hand(talks, asked, config), rel=1e-5)
     assert all(bonus > 0 for bonus in found.values())
 
@@ -94,9 +100,9 @@ def test_words_are_those_of_the_formula(
         for item in items:
             if both := sum(word in words and own == item for words, own in before):
                 sums[item] = sums.get(item, 0.0) + value(config, both, often[word], items[item])
-    counted = count_words([asking(said) for said in talks], config)
+    counted = count_words([asking(said) for said in talks], config, plain)
     context = Context.of(Conversation((Turn("user", " ".join(asked), ()),)))
-    found = Associations(words=counted).bonuses(context)
+    found = Associations(words=counted).bonuses((), context.words)
     assert found == pytest.approx({i: 2.0 * math.log1p(config.gain * v) for i, v in sums.items()}, rel=1e-5)
 
 
@@ -105,8 +111,8 @@ def test_pairs_that_are_counted_in_portions_are_the_same(
     talks: list[list[ItemId]], asked: list[list[tuple[list[str], ItemId]]], portion: int
 ) -> None:
     def both() -> list[Counts]:
-        words = count_words([asking(said) for said in asked], WordsConfig(least=1, share=1.0))
-        return [count_neighbours([talk(*t) for t in talks], CountsConfig()), words]
+        words = count_words([asking(said) for said in asked], WordsConfig(least=1, share=1.0), plain)
+        return [count_neighbours([talk(*t) for t in talks], CountsConfig(), plain), words]
 
     whole = both()
     with pytest.MonkeyPatch.context() as patch:
@@ -119,31 +125,31 @@ def test_pairs_that_are_counted_in_portions_are_the_same(
 
 
 def test_unknown_items_and_the_weight_nought_give_nothing() -> None:
-    counted = count_neighbours([talk(A, B)], CountsConfig())
+    counted = count_neighbours([talk(A, B)], CountsConfig(), plain)
 
-    def bonuses(counts: Counts, *items: ItemId) -> dict[ItemId, float]:
-        return Associations(neighbours=counts).bonuses(Context(items))
+    def bonuses(counts: Counts, *items: ItemId) -> dict[str, float]:
+        return Associations(neighbours=counts).bonuses(items, ())
 
     assert bonuses(counted, Z) == {}
     assert bonuses(counted) == {}
     assert bonuses(counted.with_weight(0), A) == {}
     assert set(bonuses(counted, A, A)) == {B}
-    assert len(count_neighbours([], CountsConfig())) == 0
-    assert len(count_words([], WordsConfig())) == 0
-    assert Associations().bonuses(Context((A,), ("x",))) == {}
+    assert len(count_neighbours([], CountsConfig(), plain)) == 0
+    assert len(count_words([], WordsConfig(), plain)) == 0
+    assert Associations().bonuses((A,), ("x",)) == {}
     assert not Associations()
-    assert not Associations(neighbours=count_neighbours([], CountsConfig()))
+    assert not Associations(neighbours=count_neighbours([], CountsConfig(), plain))
     assert Associations(neighbours=counted)
 
 
 def test_the_strongest_are_kept() -> None:
-    counted = count_neighbours([talk(A, B)] * 3 + [talk(A, C)], CountsConfig(most=1))
-    assert set(Associations(neighbours=counted).bonuses(Context((A,)))) == {B}
-    assert set(Associations(neighbours=counted).bonuses(Context((C,)))) == {A}
+    counted = count_neighbours([talk(A, B)] * 3 + [talk(A, C)], CountsConfig(most=1), plain)
+    assert set(Associations(neighbours=counted).bonuses((A,), ())) == {B}
+    assert set(Associations(neighbours=counted).bonuses((C,), ())) == {A}
 
 
 def test_a_conversation_counts_once_however_often_it_names_an_item() -> None:
-    once, thrice = (count_neighbours([talk(*t)], CountsConfig()) for t in ((A, B), (A, B, A, A)))
+    once, thrice = (count_neighbours([talk(*t)], CountsConfig(), plain) for t in ((A, B), (A, B, A, A)))
     assert once.values.tobytes() == thrice.values.tobytes()
 
 
@@ -164,25 +170,71 @@ def test_words_are_the_users_without_titles_and_case_and_cannot_be_read() -> Non
     assert all(set(word) <= set("0123456789abcdef") for word in context.words)
 
 
-@given(TALKS, ASKED, st.lists(ITEMS, max_size=4), st.permutations(ALL))
-def test_scores_of_columns_get_the_same_bonuses(
+def named(items: list[ItemId]) -> list[Item]:
+    """Items whose titles are not their ids."""
+    return [Item(item, f"The {item.upper()}", year=1990) for item in items]
+
+
+@pytest.mark.parametrize("by", ["id", "title"])
+@given(TALKS, ASKED, st.lists(ITEMS, max_size=4), st.permutations(ALL), st.lists(ITEMS, max_size=3))
+def test_fixed_and_live_catalogues_give_the_same_bonuses(
+    by: Identity,
     talks: list[list[ItemId]],
     said: list[list[tuple[list[str], ItemId]]],
     asked: list[ItemId],
     columns: list[ItemId],
+    gone: list[ItemId],
 ) -> None:
-    columns = columns[:7]
+    catalogue = named(columns[:7])
+    names = {item.id: name_of(item, by) for item in named(ALL)}
     counted = Associations(
-        count_neighbours([talk(*t) for t in talks], CountsConfig()),
-        count_words([asking(own) for own in said], WordsConfig(least=1, share=1.0)),
+        count_neighbours([talk(*t) for t in talks], CountsConfig(), names.get),
+        count_words([asking(own) for own in said], WordsConfig(least=1, share=1.0), names.get),
+        by,
     )
     conversation = Conversation((*talk(*asked).turns, Turn("user", "a calm sea", ())))
-    scores = np.zeros((1, len(columns)), np.float32)
-    AssociationScores(counted, columns).add_to(scores, [conversation])
-    bonuses = counted.bonuses(Context.of(conversation))
-    assert scores[0].tolist() == pytest.approx([bonuses.get(c, 0.0) for c in columns])
-    AssociationScores(None, columns).add_to(scores, [conversation])
-    assert scores[0].tolist() == pytest.approx([bonuses.get(c, 0.0) for c in columns])
+    context = Context.of(conversation)
+    here = [names[item] for item in context.items if item in columns[:7]]
+    bonuses = counted.bonuses(here, context.words)
+    scores = np.zeros((1, len(catalogue)), np.float32)
+    AssociationScores(counted, catalogue).add_to(scores, [conversation])
+    assert scores[0].tolist() == pytest.approx([bonuses.get(names[item.id], 0.0) for item in catalogue])
+    known = AssociationScores(counted, catalogue, mentioned=named(ALL)).of(context)
+    every = counted.bonuses([names[item] for item in context.items], context.words)
+    assert known.tolist() == pytest.approx([every.get(names[item.id], 0.0) for item in catalogue])
+    assert not AssociationScores(Associations(), catalogue).of(context).any()
+
+    live = LiveAssociations(counted)
+    live.put(catalogue)
+    live.put(catalogue[:2])  # again
+    assert live.bonuses(context) == pytest.approx(
+        {item.id: bonuses[names[item.id]] for item in catalogue if names[item.id] in bonuses}
+    )
+    live.remove([*gone, Z])
+    assert not set(live.bonuses(context)) & set(gone)
+
+
+def test_items_of_one_title_and_year_share_what_is_counted_whatever_their_ids() -> None:
+    old = [Item(ItemId(f"tt{k}"), title, year=1999) for k, title in enumerate(("The Sea: Part 2", "Calm"))]
+    names = {item.id: name_of(item, "title") for item in old}
+    counted = Associations(count_neighbours([talk(*names)], CountsConfig(), names.get), by="title")
+    again = [
+        Item(ItemId("1"), "the sea part 2", year=1999),
+        Item(ItemId("2"), "The Sea, Part 2!", year=1999),
+        Item(ItemId("3"), "The Sea: Part 2", year=2000),
+        Item(ItemId("tt0"), "Quite another", year=1999),
+        Item(ItemId("calm"), "CALM", year=1999),
+    ]
+    live = LiveAssociations(counted)
+    live.put(again)
+    assert set(live.bonuses(Context((ItemId("calm"),)))) == {"1", "2"}
+    assert (
+        AssociationScores(counted, again).of(Context((ItemId("calm"),))).astype(bool).tolist()
+        == [True] * 2 + [False] * 3
+    )
+    assert live.bonuses(Context((ItemId("tt0"),))) == {}, "an id of another catalogue means nothing"
+    live.put([Item(ItemId("1"), "renamed", year=1999)])
+    assert set(live.bonuses(Context((ItemId("calm"),)))) == {"2"}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +249,7 @@ def test_scores_of_columns_get_the_same_bonuses(
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, object], message: str) -> None:
-    counted = count_neighbours([talk(A, B)], CountsConfig())
+    counted = count_neighbours([talk(A, B)], CountsConfig(), plain)
     parts = {name: getattr(counted, name) for name in ("config", "keys", "items", "starts", "columns", "values")}
     with pytest.raises(ValueError, match=message):
         Counts(**(parts | change))

@@ -64,7 +64,7 @@ class Scorer:
     def __init__(self, model: Retriever, stock: Stock, messages: Tensor, *, learn_items: bool = True) -> None:
         self.model, self.stock = model, stock
         self._messages, self._learn_items = messages, learn_items
-        self._associated = AssociationScores(model.associations, [item.id for item in stock.items])
+        self._associated = AssociationScores(model.associations, stock.items)
 
     def project(self) -> Tensor:
         """Vectors of the catalogue's items by the weights as they are, shape (items, width + 1), no gradient."""
@@ -118,7 +118,7 @@ class Scorer:
         if not self.model.associations:
             return scores
         bonuses = np.zeros((len(turns), len(self.stock.table)), dtype=np.float32)
-        self._associated.add_to(bonuses, [turn.turn.conversation for turn in turns])
+        self._associated.add_to(bonuses[:, : len(self.stock)], [turn.turn.conversation for turn in turns])
         return scores + torch.from_numpy(bonuses[:, rows.numpy()])
 
     def _queries(self, turns: Sequence[TokenisedTurn]) -> Tensor:

@@ -37,7 +37,7 @@ class RetrieverSystem(ScoredSystem):
         super().__init__("retriever", items)
         self._vectors = self.in_order(items, vectors)
         self._encoder = encoder
-        self._associated = AssociationScores(encoder.model.associations, self.ids)
+        self._associated = AssociationScores(encoder.model.associations, self.items)
 
     @staticmethod
     def load(

@@ -42,7 +42,7 @@ class RankingTasks:
         self._items, self._vectors, self._n = list(items), vectors, n
         self._rows = {item.id: row for row, item in enumerate(self._items)}
         self._encoder = ConversationEncoder(model, embedder, self._known)
-        self._associated = AssociationScores(model.associations, self._rows)
+        self._associated = AssociationScores(model.associations, self._items)
         self._features = FeatureMaker(embedder, item_embeddings)
 
     def examples(self, conversations: Sequence[Conversation], *, progress: Progress | None = None) -> list[Example]:

@@ -13,22 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rarec.retriever.sequence import message_text
-from rarec.types import Conversation, ItemId, Sentiment, Turn
+from rarec.types import Conversation, Item, ItemId, Sentiment
 
-MOST_ITEMS = 200
-"""Items of one conversation that are counted; a longer one says little about any pair."""
-_PAIRS_AT_ONCE = 1 << 22
+Identity = Literal["id", "title"]
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -121,7 +119,7 @@ class Counts:
 
     config: CountsConfig
     keys: tuple[str, ...]
-    items: tuple[ItemId, ...]
+    items: tuple[str, ...]
     starts: NDArray[np.int64]
     columns: NDArray[np.int32]
     values: NDArray[np.float32]
@@ -171,17 +169,19 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Associations:
-    """All counts of a retriever.
+    """All counts of a retriever. Their items, and the keys of the neighbours, are names as `name_of` gives them.
 
     Attributes:
         neighbours: items by items. n_i is the number of conversations that mention an item, n_ij of those that mention
             both.
         words: digests of words by items. n_i is the number of recommendations that came after a word of the user, n_j
             of those of an item, n_ij of those that are both.
+        by: what an item is known by.
     """
 
     neighbours: Counts | None = None
     words: Counts | None = None
+    by: Identity = "id"
 
     def __len__(self) -> int:
         """How many items and words have something associated."""
@@ -193,166 +193,103 @@ class Associations:
         neighbours, words = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
         return neighbours, words
 
-    def parts(self, context: Context) -> Iterator[tuple[Counts, Collection[str]]]:
-        """Each kind of counts with what the context has for it."""
+    def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Counts, Collection[str]]]:
+        """Each kind of counts with what calls for it."""
         if self.neighbours is not None:
-            yield self.neighbours, context.items
+            yield self.neighbours, items
         if self.words is not None:
-            yield self.words, context.words
+            yield self.words, words
 
-    def bonuses(self, context: Context) -> dict[ItemId, float]:
-        """What is added to the scores of items; all are above 0, and items that are not named get nothing."""
-        found: dict[ItemId, float] = {}
-        for counts, keys in self.parts(context):
+    def bonuses(self, items: Collection[str], words: Collection[str]) -> dict[str, float]:
+        """What is added to the scores of items, by name; all are above 0, and who is not named gets nothing."""
+        found: dict[str, float] = {}
+        for counts, keys in self.parts(items, words):
             for place, gained in zip(*(part.tolist() for part in counts.scored(keys)), strict=True):
-                item = counts.items[place]
-                found[item] = found.get(item, 0.0) + gained
+                name = counts.items[place]
+                found[name] = found.get(name, 0.0) + gained
         return found
+
+
+def name_of(item: Item, by: Identity) -> str:
+    """What counts know an item by: a digest of its id, or of title and year.
+
+    Ids mean nothing in another catalogue, or something else. Title and year carry over; items that share both share
+    what is counted.
+    """
+    if by == "id":
+        return _digest(f"id {item.id}")
+    return _digest(f"title {' '.join(_WORD.findall(item.title.casefold()))} {item.year}")
 
 
 class AssociationScores:
     """Adds what is associated to scores over the columns of a fixed catalogue.
 
     Args:
-        associations: None adds nothing.
-        ids: of the columns.
+        columns: the items that are scored.
+        mentioned: other items that a conversation may mention.
     """
 
-    def __init__(self, associations: Associations | None, ids: Iterable[ItemId]) -> None:
-        self._associations = associations or Associations()
-        columns = {id: column for column, id in enumerate(ids)}
-        self._columns = [
-            np.array([columns.get(item, -1) for item in counts.items], dtype=np.int64)
-            for counts, _ in self._associations.parts(Context())
-        ]
+    def __init__(self, associations: Associations, columns: Sequence[Item], *, mentioned: Iterable[Item] = ()) -> None:
+        self._associations, self._size = associations, len(columns)
+        if not associations:
+            return
+        names = [name_of(item, associations.by) for item in columns]
+        self._names = {item.id: name_of(item, associations.by) for item in mentioned}
+        self._names.update((item.id, name) for item, name in zip(columns, names, strict=True))
+        self._places = []
+        for counts, _ in associations.parts((), ()):
+            place = {name: place for place, name in enumerate(counts.items)}
+            # The place after the last is that of nobody.
+            self._places.append(np.array([place.get(name, len(place)) for name in names], dtype=np.int64))
 
-    def of(self, context: Context) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Of each kind of counts: columns and what each gets, shape (k,) both."""
-        found = []
-        for (counts, keys), known in zip(self._associations.parts(context), self._columns, strict=True):
-            places, gained = counts.scored(keys)
-            columns = known[places]
-            found.append((columns[columns >= 0], gained[columns >= 0]))
-        return found
+    def of(self, context: Context) -> NDArray[np.float32]:
+        """What each column gets, at least 0, shape (columns,)."""
+        total = np.zeros(self._size, dtype=np.float32)
+        if not self._associations:
+            return total
+        items = [self._names[item] for item in context.items if item in self._names]
+        for (counts, keys), places in zip(self._associations.parts(items, context.words), self._places, strict=True):
+            found, gained = counts.scored(keys)
+            if len(found):
+                each = np.zeros(len(counts.items) + 1, dtype=np.float32)
+                each[found] = gained
+                total += each[places]
+        return total
 
     def add_to(self, scores: NDArray[np.float32], conversations: Sequence[Conversation]) -> None:
         """Add to scores in place, shape (conversations, columns)."""
-        if not self._associations:
-            return
-        for row, conversation in zip(scores, conversations, strict=True):
-            for columns, gained in self.of(Context.of(conversation)):
-                row[columns] += gained
+        if self._associations:
+            for row, conversation in zip(scores, conversations, strict=True):
+                row += self.of(Context.of(conversation))
 
 
-def count_neighbours(conversations: Iterable[Conversation], config: CountsConfig) -> Counts:
-    """Which items come up in the same conversations, whoever mentions them and whatever is said of them.
+class LiveAssociations:
+    """What is associated in a catalogue whose items come and go. Not safe to change from two threads at once."""
 
-    Of more than `MOST_ITEMS` in one conversation the first count. No conversations give no counts.
-    """
-    rows: dict[ItemId, int] = {}
-    sets = [
-        [rows.setdefault(item, len(rows)) for item in islice(mentioned, MOST_ITEMS)]
-        for conversation in conversations
-        if len(mentioned := dict.fromkeys(m.item for m in conversation.mentions())) > 1
-    ]
-    often = np.bincount(np.fromiter((row for own in sets for row in own), dtype=np.int64), minlength=len(rows))
-    pairs = _Pairs(len(rows))
-    for own in sets:
-        places = np.array(own, dtype=np.int64)
-        pairs.meet(places, places)
-    left, right, counts = pairs.counted()
-    kept = left != right
-    items = tuple(rows)
-    return _counts(config, items, items, often, often, left[kept], right[kept], counts[kept])
+    def __init__(self, associations: Associations) -> None:
+        self._associations = associations
+        counted = [counts for counts, _ in associations.parts((), ())]
+        self._known = {name for counts in counted for name in counts.items}
+        self._known.update(associations.neighbours.keys if associations.neighbours else ())
+        self._names: dict[ItemId, str] = {}
+        self._items: dict[str, tuple[ItemId, ...]] = {}
 
+    def put(self, items: Iterable[Item]) -> None:
+        """Add or replace items."""
+        for item in items:
+            self.remove([item.id])
+            if self._known and (name := name_of(item, self._associations.by)) in self._known:
+                self._names[item.id] = name
+                self._items[name] = (*self._items.get(name, ()), item.id)
 
-def count_words(conversations: Iterable[Conversation], config: WordsConfig) -> Counts:
-    """After which words of users the assistant recommends an item that was not mentioned before.
+    def remove(self, ids: Iterable[ItemId]) -> None:
+        """Remove items; unknown ids are ignored."""
+        for id in ids:
+            if (name := self._names.pop(id, None)) is not None:
+                self._items[name] = tuple(other for other in self._items[name] if other != id)
 
-    No recommendations give no counts.
-    """
-    recommended = list(_recommended(conversations))
-    met = Counter(word for words, _ in recommended for word in words)
-    most = config.share * len(recommended)
-    rows = {word: row for row, word in enumerate(w for w, n in met.items() if config.least <= n <= most)}
-    columns: dict[ItemId, int] = {}
-    pairs = _Pairs(1 + len({item for _, item in recommended}))
-    for words, item in recommended:
-        known = np.array([rows[word] for word in words if word in rows], dtype=np.int64)
-        pairs.meet(known, np.array([columns.setdefault(item, len(columns))], dtype=np.int64))
-    often = Counter(item for _, item in recommended)
-    return _counts(
-        config, tuple(rows), tuple(columns), np.array([met[word] for word in rows], dtype=np.int64),
-        np.array([often[item] for item in columns], dtype=np.int64), *pairs.counted(),
-    )  # fmt: skip
-
-
-def _recommended(conversations: Iterable[Conversation]) -> Iterator[tuple[tuple[str, ...], ItemId]]:
-    """Each item that an assistant mentions first, with the words of the user before it."""
-    for conversation in conversations:
-        said: list[str] = []
-        seen: set[ItemId] = set()
-        for turn in conversation.turns:
-            new = [item for item in dict.fromkeys(_items(turn)) if item not in seen]
-            seen.update(new)
-            if turn.role == "user":
-                said.append(message_text(turn))
-            elif new:
-                words = words_of(said)
-                yield from ((words, item) for item in new)
-
-
-def _items(turn: Turn) -> Iterator[ItemId]:
-    return (mention.item for mention in turn.mentions or ())
-
-
-class _Pairs:
-    """Counts pairs of numbers; memory hangs on the pairs that differ."""
-
-    def __init__(self, columns: int) -> None:
-        self._columns = max(columns, 1)
-        self._pairs, self._counts = np.empty(0, np.int64), np.empty(0, np.int64)
-        self._waiting: list[NDArray[np.int64]] = []
-        self._held = 0
-
-    def meet(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
-        """Count each of `left` with each of `right` once."""
-        self._waiting.append((left[:, None] * self._columns + right[None]).ravel())
-        self._held += len(self._waiting[-1])
-        if self._held > _PAIRS_AT_ONCE:
-            self._take()
-
-    def counted(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Left, right and how often they met, in ascending order of both."""
-        self._take()
-        left, right = np.divmod(self._pairs, self._columns)
-        return left, right, self._counts
-
-    def _take(self) -> None:
-        if self._waiting:
-            met, often = np.unique(np.concatenate(self._waiting), return_counts=True)
-            self._pairs, place = np.unique(np.concatenate([self._pairs, met]), return_inverse=True)
-            counts = np.bincount(place, np.concatenate([self._counts, often]), len(self._pairs))
-            self._counts = counts.astype(np.int64)
-            self._waiting, self._held = [], 0
-
-
-def _counts(
-    config: CountsConfig,
-    keys: tuple[str, ...],
-    items: tuple[ItemId, ...],
-    often: NDArray[np.int64],
-    recommended: NDArray[np.int64],
-    left: NDArray[np.int64],
-    right: NDArray[np.int64],
-    counts: NDArray[np.int64],
-) -> Counts:
-    """The matrix, the strongest `most` of each row; of equal ones the item that was met first."""
-    shrunk = (often[left] + config.shrinkage) * (recommended[right] + config.shrinkage)
-    values = (counts / np.sqrt(shrunk)).astype(np.float32)
-    order = np.lexsort((right, -values, left))
-    left, right, values = left[order], right[order], values[order]
-    kept = np.arange(len(left)) - np.searchsorted(left, left) < config.most
-    left, right, values = left[kept], right[kept], values[kept]
-    starts = np.searchsorted(left, np.arange(len(keys) + 1)).astype(np.int64)
-    return Counts(config, keys, items, starts, right.astype(np.int32), values)
+    def bonuses(self, context: Context) -> dict[ItemId, float]:
+        """What is added to the scores of items that are there, above 0."""
+        named = [name for item in context.items if (name := self._names.get(item)) is not None]
+        found = self._associations.bonuses(named, context.words)
+        return {item: gained for name, gained in found.items() for item in self._items.get(name, ())}

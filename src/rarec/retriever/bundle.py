@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from rarec.errors import BundleError, StoreError
 from rarec.files import atomic_write, write_text
-from rarec.retriever.associations import Associations, Counts, CountsConfig, WordsConfig
+from rarec.retriever.associations import Associations, Counts, CountsConfig, Identity, WordsConfig
 from rarec.retriever.model import Retriever, RetrieverConfig
 
 FORMAT = 1
 CARD = "CARD.md"
 _KINDS: Mapping[str, type[CountsConfig]] = {"neighbours": CountsConfig, "words": WordsConfig}
 """Fields of `Associations`; tensors of theirs have the same prefix."""
+_BY = "associations_by"
+_IDENTITY: TypeAdapter[Identity] = TypeAdapter(Identity)
 _TEXTS, _ARRAYS = ("keys", "items"), ("starts", "columns", "values")
 _REMEDY = "restore the bundle from a backup, or train it again with `rarec train`"
 
@@ -196,6 +198,7 @@ def save_retriever(folder: Path, model: Retriever, *, embedder: str, training: M
         if (counts := getattr(model.associations, kind)) is not None:
             tensors |= {f"{kind}.{name}": tensor for name, tensor in _tensors(counts).items()}
             config[kind] = counts.config.model_dump()
+            config[_BY] = model.associations.by
     _save(folder, "retriever", tensors, config, embedder, training)
 
 
@@ -204,13 +207,14 @@ def load_retriever(folder: Path, *, embedder: str) -> Retriever:
     saved = load_model(folder, "retriever", embedder=embedder)
     config = dict(saved.manifest.config)
     try:
+        by: Identity = _IDENTITY.validate_python(config.pop(_BY, "id"))
         counts = {
             kind: _counts_of(_KINDS[kind].model_validate(config.pop(kind)), kind, saved.weights)
             for kind in _KINDS
             if kind in config
         }
         model = Retriever(RetrieverConfig.model_validate(config))
-        model.associations = Associations(**counts)
+        model.associations = Associations(**counts, by=by)
     except (ValueError, TypeError, KeyError) as error:  # of a field, or of several together
         raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
     fill(model, saved, folder)

@@ -24,10 +24,12 @@ class ItemTable:
     Attributes:
         rows: id -> row.
         features: shape (n, text_dimension + 4).
+        items: of the rows; needed where associations count.
     """
 
     rows: dict[ItemId, int]
     features: Tensor
+    items: tuple[Item, ...] = ()
 
     @staticmethod
     def of(items: Sequence[Item], vectors: NDArray[np.float32], *, scale: PopularityScale | None = None) -> ItemTable:
@@ -41,7 +43,7 @@ class ItemTable:
         features = item_features(
             vectors, popularity, [i.year for i in items], scale=scale or PopularityScale(popularity)
         )
-        return ItemTable({item.id: row for row, item in enumerate(items)}, torch.from_numpy(features))
+        return ItemTable({item.id: row for row, item in enumerate(items)}, torch.from_numpy(features), tuple(items))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -295,10 +296,10 @@ def ranks_by_weight(
     place = torch.full((len(items),), -1)
     place[torch.from_numpy(candidates)] = torch.arange(len(candidates))
     ids = list(items.rows)
-    columns = [ids[row] for row in candidates]
+    columns = [items.items[row] for row in candidates] if associations else []
     kinds = [
-        AssociationScores(Associations(neighbours=associations.neighbours), columns),
-        AssociationScores(Associations(words=associations.words), columns),
+        AssociationScores(part, columns, mentioned=items.items)
+        for part in (replace(associations, words=None), replace(associations, neighbours=None))
     ]
     identity, ranks = torch.arange(len(items)), []
     for start in range(0, len(data.sequences), batch):
@@ -313,13 +314,11 @@ def ranks_by_weight(
                 scores = (among @ queries[target.position, b]).numpy()
                 seen = place[list(target.seen)].numpy()
                 scores[seen[seen >= 0]] = -np.inf
-                added = np.zeros((2, len(scores)), dtype=np.float32)
+                totals = [scores] * len(factors)
                 if associations:
                     context = data.context(sequence, target.position, ids)
-                    for row, kind in zip(added, kinds, strict=True):
-                        for found, gained in kind.of(context):
-                            row[found] = gained
-                totals = [scores + np.float32(a) * added[0] + np.float32(b) * added[1] for a, b in factors]
+                    near, said = (kind.of(context) for kind in kinds)
+                    totals = [scores + np.float32(a) * near + np.float32(b) * said for a, b in factors]
                 ranks.append([int((total >= total[own]).sum()) for total in totals])
     return np.array(ranks, dtype=np.int64).reshape(len(ranks), len(factors)).T
 

@@ -37,8 +37,8 @@ FILMS = Story(
 )
 
 
-_INSIDE = """The weights contain no titles or
-  dialogue text; beside them are ids of items, and how often two of them came up in one conversation."""
+_INSIDE = """The weights contain no item ids,
+  titles or dialogue text; beside them are counts of what came up together, items and words as digests."""
 
 
 def card(recipe: TrainingRecipe, figures: Mapping[str, Any], embedder: str, story: Story = FILMS) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from rarec.embed.protocol import Embedder
 from rarec.progress import OnProgress
 from rarec.ranker.tasks import recommending_turns
-from rarec.retriever.associations import Associations, count_neighbours, count_words
+from rarec.retriever.associations import Associations, Identity, name_of
+from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ConversationData, conversation_data
 from rarec.retriever.model import Retriever
 from rarec.retriever.tasks import NextMention, ndcg_at_10, ranks_by_weight, validation_ranks
@@ -61,10 +62,15 @@ class Finetuning:
     ) -> Associations:
         """Counted in conversations, each once; counts without a weight are left out."""
         recipe, talks = self._recipe, [c for c, _ in conversations]
-        neighbours = count_neighbours(talks, recipe.neighbours) if weights[0] else None
-        words = count_words(talks, recipe.words) if weights[1] else None
+        # Films are the same ones elsewhere under other ids; what an own item is, its id says best.
+        by: Identity = "title" if recipe.data is None else "id"
+        names = {item.id: name_of(item, by) for item in self._material.items}
+        neighbours = count_neighbours(talks, recipe.neighbours, names.get) if weights[0] else None
+        words = count_words(talks, recipe.words, names.get) if weights[1] else None
         return Associations(
-            neighbours.with_weight(weights[0]) if neighbours else None, words.with_weight(weights[1]) if words else None
+            neighbours.with_weight(weights[0]) if neighbours else None,
+            words.with_weight(weights[1]) if words else None,
+            by,
         )
 
     def _counted(self) -> Associations:
