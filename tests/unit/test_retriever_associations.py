@@ -160,6 +160,13 @@ def test_what_is_disliked_by_the_end_calls_for_nobody() -> None:
     assert Context.of(Conversation((*turns, *talk(A, sentiment="liked").turns))).items == (A, B)
 
 
+@given(st.text(st.characters(codec=None)))
+def test_any_text_has_words_and_any_title_a_name(text: str) -> None:
+    assert all(len(word) == 12 for word in words_of([text]))
+    for by in ("id", "title"):
+        assert len(name_of(Item(ItemId(text), text), by)) == 12
+
+
 def test_words_are_the_users_without_titles_and_case_and_cannot_be_read() -> None:
     said = Turn("user", "I liked Blue Harbour, it's CALM", (Mention(A, "liked", (8, 20)),))
     context = Context.of(Conversation((said, Turn("assistant", "loud words", ()))))

@@ -98,9 +98,11 @@ def words_of(messages: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(_digest, found))
 
 
-@lru_cache(maxsize=1 << 17)
-def _digest(word: str) -> str:
-    return hashlib.blake2b(word.encode(), digest_size=6).hexdigest()
+def _hashed(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+_digest = lru_cache(maxsize=1 << 16)(_hashed)  # of words, which come again and again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,8 +219,8 @@ def name_of(item: Item, by: Identity) -> str:
     what is counted.
     """
     if by == "id":
-        return _digest(f"id {item.id}")
-    return _digest(f"title {' '.join(_WORD.findall(item.title.casefold()))} {item.year}")
+        return _hashed(f"id {item.id}")
+    return _hashed(f"title {' '.join(_WORD.findall(item.title.casefold()))} {item.year}")
 
 
 class AssociationScores:
