@@ -15,6 +15,8 @@ from rarec.state.ledger import (
     spent,
     tidy,
 )
+from rarec.state.limits import in_money, lower, parse_limits
+from rarec.state.overview import AnswerOf, DayFigures, Overview, read_overview, recent_answers
 from rarec.state.records import (
     Ceiling,
     Event,
@@ -44,13 +46,16 @@ from rarec.state.talk import Felt, SessionLine, Talk, drop_constraints, read_tal
 
 __all__ = [
     "Account",
+    "AnswerOf",
     "Ceiling",
+    "DayFigures",
     "Event",
     "Felt",
     "Key",
     "Kind",
     "Limits",
     "NewTurn",
+    "Overview",
     "Session",
     "SessionLine",
     "SessionPage",
@@ -73,11 +78,16 @@ __all__ = [
     "forget_session",
     "forget_unused",
     "has_keys",
+    "in_money",
     "list_keys",
     "list_turns",
     "local_key",
+    "lower",
     "page_sessions",
+    "parse_limits",
+    "read_overview",
     "read_talk",
+    "recent_answers",
     "recent_sessions",
     "release",
     "reserve",

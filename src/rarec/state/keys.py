@@ -95,9 +95,7 @@ def revoke_key(database: StateDatabase, name: str) -> Key:
     return _key(row)
 
 
-def _insert(
-    database: StateDatabase, id: str, name: str, hash: str, limits: Limits, *, admin: bool = False
-) -> Key:
+def _insert(database: StateDatabase, id: str, name: str, hash: str, limits: Limits, *, admin: bool = False) -> Key:
     created = now_us()
     row = {"id": id, "name": name, "hash": hash, "created_us": created, "limits": _limits_document(limits)}
     try:

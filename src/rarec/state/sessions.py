@@ -162,7 +162,7 @@ def turns_of(
 ) -> tuple[StoredTurn, ...]:
     """Within a transaction: the turns of a session whose key has been checked."""
     query = select(turns).where(turns.c.session_id == session, turns.c.number > after).order_by(turns.c.number)
-    return tuple(_stored(row) for row in connection.execute(query if limit is None else query.limit(limit)))
+    return tuple(stored_turn(row) for row in connection.execute(query if limit is None else query.limit(limit)))
 
 
 def _forget(connection: Connection, found: Sequence[str]) -> None:
@@ -222,7 +222,8 @@ def _turn_row(session: str, number: int, now: int, turn: NewTurn) -> dict[str, A
     }
 
 
-def _stored(row: Row[Any]) -> StoredTurn:
+def stored_turn(row: Row[Any]) -> StoredTurn:
+    """A row of the turns."""
     mentions = None
     if row.mentions is not None:
         mentions = tuple(

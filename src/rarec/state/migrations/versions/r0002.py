@@ -13,8 +13,7 @@ def upgrade() -> None:
     op.add_column("keys", sa.Column("admin", sa.Boolean))
     op.add_column("sessions", sa.Column("dropped", sa.JSON(none_as_null=True)))
     op.create_index("ix_turns_created_us", "turns", ["created_us"])
-    copied = "always" if op.get_bind().dialect.name == "sqlite" else "never"
-    with op.batch_alter_table("events", recreate=copied) as batch:
+    with op.batch_alter_table("events") as batch:  # SQLite copies the table
         batch.drop_constraint(op.f("ck_events_kind"), type_="check")
         batch.create_check_constraint(
             op.f("ck_events_kind"), "kind IN ('shown', 'click', 'like', 'refuse', 'seen', 'clear')"
