@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,7 +71,7 @@ def list_turns(
 ) -> tuple[StoredTurn, ...]:
     """Turns in order, those with a number above `after`, at most `limit`. Raises UnknownSession."""
     with database.reading() as connection:
-        _check_own(connection, key, session)
+        own_session(connection, key, session)
         return turns_of(connection, session, after=after, limit=limit)
 
 
@@ -105,7 +105,7 @@ def page_sessions(
 def export_session(database: StateDatabase, key: str, session: str) -> dict[str, Any]:
     """All that is kept of a session, as a JSON document. Raises UnknownSession."""
     with database.reading() as connection:
-        own = _check_own(connection, key, session)
+        own = own_session(connection, key, session)
         written = turns_of(connection, session)
         found = connection.execute(select(events).where(events.c.session_id == session).order_by(events.c.number)).all()
     return {
@@ -113,7 +113,7 @@ def export_session(database: StateDatabase, key: str, session: str) -> dict[str,
         "session": own.id,
         "created": iso(own.created_us),
         "used": iso(own.used_us),
-        "turns": [_turn_document(turn) for turn in written],
+        "turns": [turn_document(turn) for turn in written],
         "events": [
             {
                 "id": row.id,
@@ -162,7 +162,7 @@ def turns_of(
 ) -> tuple[StoredTurn, ...]:
     """Within a transaction: the turns of a session whose key has been checked."""
     query = select(turns).where(turns.c.session_id == session, turns.c.number > after).order_by(turns.c.number)
-    return tuple(_stored(row) for row in connection.execute(query if limit is None else query.limit(limit)))
+    return tuple(stored_turn(row) for row in connection.execute(query if limit is None else query.limit(limit)))
 
 
 def _forget(connection: Connection, found: Sequence[str]) -> None:
@@ -175,8 +175,9 @@ def _own(key: str, session: str) -> Select[Any]:
     return select(sessions).where(sessions.c.id == storable(session), sessions.c.key_id == key)
 
 
-def _check_own(connection: Connection, key: str, session: str) -> Row[Any]:
-    row = connection.execute(_own(key, session)).first()
+def own_session(connection: Connection, key: str, session: str, *, lock: bool = False) -> Row[Any]:
+    """Within a transaction: the row of a session. Raises UnknownSession."""
+    row = connection.execute(_own(key, session).with_for_update() if lock else _own(key, session)).first()
     if row is None:
         raise unknown(session)
     return row
@@ -221,22 +222,27 @@ def _turn_row(session: str, number: int, now: int, turn: NewTurn) -> dict[str, A
     }
 
 
-def _stored(row: Row[Any]) -> StoredTurn:
-    mentions = None
-    if row.mentions is not None:
-        mentions = tuple(
-            Mention(ItemId(m["item"]), m["sentiment"], None if m["span"] is None else (m["span"][0], m["span"][1]))
-            for m in row.mentions
-        )
+def stored_turn(row: Row[Any]) -> StoredTurn:
+    """A row of the turns."""
     # "items" is a method of a row
     shown = tuple(
         ShownItem(ItemId(i["item"]), _number(i["score"]), i["why"], i["retriever_rank"]) for i in row._mapping["items"]
     )
     turn = NewTurn(
-        row.role, row.text, mentions, shown, row.filters, row.trace, row.timings_ms,
+        row.role, row.text, mentions_of(row.mentions), shown, row.filters, row.trace, row.timings_ms,
         Spend(row.calls, row.tokens, row.picodollars), row.model, row.degraded, row.reason, row.bundle,
     )  # fmt: skip
     return StoredTurn(row.number, time_of(row.created_us), turn)
+
+
+def mentions_of(kept: Sequence[Mapping[str, Any]] | None) -> tuple[Mention, ...] | None:
+    """The mentions of a turn as its row has them."""
+    if kept is None:
+        return None
+    return tuple(
+        Mention(ItemId(m["item"]), m["sentiment"], None if m["span"] is None else (m["span"][0], m["span"][1]))
+        for m in kept
+    )
 
 
 def _number(value: float | None) -> float:
@@ -244,7 +250,8 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _turn_document(stored: StoredTurn) -> dict[str, Any]:
+def turn_document(stored: StoredTurn) -> dict[str, Any]:
+    """A turn as JSON values."""
     turn = stored.turn
     return {
         "number": stored.number,
