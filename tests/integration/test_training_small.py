@@ -188,9 +188,9 @@ def test_checkpoints_know_the_film_recipe_by_the_same_words_as_ever(whole: tuple
     known = RECIPE.model_dump(mode="json", exclude={"data"})
     assert (whole[1] / "ranker.recipe.json").read_text() == json.dumps(known, sort_keys=True, indent=1)
     assert sorted(known) == [
-        "candidates", "finetune", "finetune_loop", "fold_epochs", "folds", "held_back", "neighbour_weights",
-        "neighbours", "pretrain", "pretrain_loop", "ranker", "ranker_loop", "retriever", "seed", "user_weight",
-        "visits", "word_weights", "words",
+        "candidates", "finetune", "finetune_average", "finetune_loop", "fold_epochs", "folds", "held_back",
+        "neighbour_weights", "neighbours", "pretrain", "pretrain_loop", "ranker", "ranker_loop", "retriever", "seed",
+        "user_weight", "visits", "word_weights", "words",
     ]  # fmt: skip
     pretrained = json.loads((whole[1] / "pretrain.recipe.json").read_text())
     assert sorted(pretrained) == ["pretrain", "pretrain_loop", "retriever", "seed"]

@@ -266,6 +266,60 @@ def test_early_stopping_gives_back_the_best_weights(scores: list[float], epochs:
     assert not same(after[0], after[1])
 
 
+def test_the_average_is_what_is_validated_and_kept(tmp_path: Path) -> None:
+    """Against a run by hand: after each epoch the average of the weights so far is what the validation sees."""
+    model, seen, steps = make_model(), [], []
+
+    def on_step(_: Progress) -> None:
+        steps.append(weights(model))
+
+    def validate() -> float:
+        seen.append(weights(model))
+        return float(len(seen) == 2)
+
+    train(model, Parabola(model), CONFIG, validate=validate, average=0.9, on_step=on_step)
+    moving, after = weights(make_model()), []
+    for step, own in enumerate(steps):
+        decay = min(0.9, (1 + step) / (10 + step))
+        moving = {name: decay * moving[name] + (1 - decay) * own[name] for name in own}
+        after.append(moving)
+    for found, expected in zip(seen, after[STEPS - 1 :: STEPS], strict=True):
+        assert all(torch.allclose(found[name], expected[name], atol=1e-6) for name in expected)
+    assert same(weights(model), seen[1])
+    plain = make_model()
+    train(plain, Parabola(plain), CONFIG)
+    assert same(steps[-1], weights(plain)), "learning itself goes on from the weights"
+
+
+@pytest.mark.parametrize("at", range(0, 60, 7))
+def test_an_interrupt_with_an_average_costs_nothing(tmp_path: Path, at: int) -> None:
+    whole = make_model()
+    expected = run(whole, average=0.9)
+    model, path = make_model(), tmp_path / "c"
+    calls = 0
+
+    def validate() -> float:
+        nonlocal calls
+        calls += 1
+        if calls == at // 20 + 1:
+            raise KeyboardInterrupt
+        return validator(model)()
+
+    def on_step(progress: Progress) -> None:
+        if progress.epoch * STEPS + progress.step == at % 20 % (STEPS * EPOCHS):
+            raise KeyboardInterrupt
+
+    told = on_step if at % 2 else None
+    with pytest.raises(KeyboardInterrupt):
+        train(model, Parabola(model), CONFIG, checkpoint=path, validate=validate, average=0.9, on_step=told)
+    other = make_model(seed=9)
+    found = run(other, path, average=0.9)
+    assert found == expected
+    assert same(weights(other), weights(whole))
+    with pytest.raises(BundleError, match="other settings"):
+        run(make_model(), path)
+
+
 def test_without_validation_the_last_weights_stay() -> None:
     model, last = make_model(), []
     report = train(model, Parabola(model), CONFIG, on_step=lambda _: last.append(weights(model)))

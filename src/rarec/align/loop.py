@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from rarec.align.averaging import WeightAverage
 from rarec.align.checkpoint import Checkpoint, RunState
 from rarec.align.journal import Facts, Journal
 from rarec.align.learners import BaseLearner
@@ -30,6 +29,7 @@ from rarec.align.stepping import Stepper, Watch
 from rarec.align.turns import Stock, TokenisedTurn, TurnData
 from rarec.errors import InputError
 from rarec.llm.metered import Metered
+from rarec.retriever.averaging import WeightAverage
 from rarec.retriever.model import Retriever
 
 CHECKPOINT = "state.safetensors"

@@ -20,8 +20,8 @@ class LoopSettings(BaseModel):
         clip: largest norm of the gradient.
         dropout: learn as fine-tuning does, with dropout, hidden tokens and hidden features, so that turns are not
             learned by heart; sets are drawn without. The learner ``sft-longer`` always does.
-        average: decay of a moving average of the weights (`averaging.WeightAverage`), which then is what is validated
-            and kept; sets are drawn from the weights themselves. 0 keeps these.
+        average: decay of a moving average of the weights (`rarec.retriever.averaging.WeightAverage`), which then is
+            what is validated and kept; sets are drawn from the weights themselves. 0 keeps these.
         learn_items: whether the item tower learns.
         negatives: rows drawn from beside the catalogue as further negatives of the NLL.
         refresh_every: iterations between two refreshes of the item vectors by which proposals are made. Scores of

@@ -11,7 +11,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from rarec.errors import BundleError
 from rarec.files import atomic_write
+from rarec.retriever.averaging import WeightAverage
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +100,12 @@ def train(
     *,
     checkpoint: Path | None = None,
     validate: Callable[[], float] | None = None,
+    average: float = 0.0,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Mapping[str, Any]:
     """Train in place; at the end the model has its best validated weights, or the last without `validate`.
+
+    With `average`, the decay of a moving average of the weights, the average is what is validated and kept.
 
     If `checkpoint` exists, training goes on from there. It is written at the end of each epoch, every
     `checkpoint_every_s`, and when interrupted; an interrupt (Ctrl-C) is raised again after the write. The
@@ -115,18 +120,19 @@ def train(
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     run, best = _Run(), {name: t.clone() for name, t in model.state_dict().items()}
     steps = task.steps()
-    keeper = _Checkpoint(checkpoint, model, optimiser, config, steps)
+    moving = WeightAverage(model, average) if average else None
+    keeper = _Checkpoint(checkpoint, model, optimiser, config, steps, moving)
     if checkpoint is not None and checkpoint.exists():
         run, best = keeper.read()
         log.info("resumed from step %d", run.done)
     try:
         if run.judged < run.done // steps:  # interrupted while validating
-            _judge(run, model, best, validate)
+            _judge(run, model, best, validate, moving)
         while run.done < steps * config.epochs and not _out_of_patience(run, config):
             epoch, step = divmod(run.done, steps)
-            loss = _one_step(model, task, optimiser, config, run, steps)
+            loss = _one_step(model, task, optimiser, config, run, steps, moving)
             last = step == steps - 1
-            score = _judge(run, model, best, validate) if last else None
+            score = _judge(run, model, best, validate, moving) if last else None
             keeper.maybe_write(run, best, force=last)
             if on_step:
                 on_step(Progress(epoch, config.epochs, step, steps, loss, score))
@@ -151,6 +157,7 @@ def _one_step(
     config: TrainerConfig,
     run: _Run,
     steps: int,
+    moving: WeightAverage[nn.Module] | None,
 ) -> float:
     model.train()
     done, total = run.done, steps * config.epochs
@@ -172,6 +179,8 @@ def _one_step(
         raise FloatingPointError(f"the gradient's norm is {norm!r} at step {done}; try a lower learning_rate")
     run.whole = False
     optimiser.step()
+    if moving is not None:
+        moving.update(run.done)
     run.done += 1
     run.whole = True
     return value
@@ -185,15 +194,43 @@ def schedule(done: int, total: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (done - rise) / max(1, total - rise)))
 
 
-def _judge(run: _Run, model: nn.Module, best: dict[str, Tensor], validate: Callable[[], float] | None) -> float | None:
-    """Validate the epoch that just ended and keep its weights if they are the best so far."""
-    score = validate() if validate else None
+def _judge(
+    run: _Run,
+    model: nn.Module,
+    best: dict[str, Tensor],
+    validate: Callable[[], float] | None,
+    moving: WeightAverage[nn.Module] | None,
+) -> float | None:
+    """Validate the epoch that just ended and keep its weights, or their average, if they are the best so far."""
+    with _averaged(run, model, moving) as weights:
+        score = validate() if validate else None
+        return _verdict(run, weights, best, score)
+
+
+@contextmanager
+def _averaged(run: _Run, model: nn.Module, moving: WeightAverage[nn.Module] | None) -> Iterator[Mapping[str, Tensor]]:
+    """Put the average in the place of the weights for a while; an interrupt finds these again, or nothing whole."""
+    if moving is None:
+        yield model.state_dict()
+        return
+    own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    try:
+        run.whole = False
+        model.load_state_dict(moving.weights())
+        yield moving.weights()
+    finally:
+        run.whole = False
+        model.load_state_dict(own)
+        run.whole = True
+
+
+def _verdict(run: _Run, weights: Mapping[str, Tensor], best: dict[str, Tensor], score: float | None) -> float | None:
     run.whole = False
     if score is not None:
         run.scores.append(score)
     if score is None or score > run.best_score:
         run.best_score, run.best_epoch = (-math.inf if score is None else score), run.judged
-        for name, tensor in model.state_dict().items():
+        for name, tensor in weights.items():
             best[name].copy_(tensor)
     run.judged += 1
     run.whole = True
@@ -208,10 +245,18 @@ class _Checkpoint:
     """Writes and reads the state of a run as one safetensors file."""
 
     def __init__(
-        self, path: Path | None, model: nn.Module, optimiser: torch.optim.Optimizer, config: TrainerConfig, steps: int
+        self,
+        path: Path | None,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        config: TrainerConfig,
+        steps: int,
+        moving: WeightAverage[nn.Module] | None,
     ) -> None:
-        self._path, self._model, self._optimiser = path, model, optimiser
+        self._path, self._model, self._optimiser, self._moving = path, model, optimiser, moving
         self._settings = {"config": config.model_dump_json(exclude={"checkpoint_every_s"}), "steps": str(steps)}
+        if moving is not None:
+            self._settings["average"] = repr(moving.decay)
         self._every, self._last = config.checkpoint_every_s, time.monotonic()
 
     def maybe_write(self, run: _Run, best: Mapping[str, Tensor], *, force: bool) -> None:
@@ -219,6 +264,8 @@ class _Checkpoint:
             return
         tensors = {f"model.{k}": v for k, v in self._model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in best.items()}
+        if self._moving is not None:
+            tensors |= {f"average.{k}": v for k, v in self._moving.weights().items()}
         for row, moments in self._optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{row}.{k}": torch.as_tensor(v) for k, v in moments.items()}
         about = self._settings | {
@@ -245,14 +292,16 @@ class _Checkpoint:
             raise BundleError(f"the checkpoint is damaged: {error}; {remedy}") from error
         except OSError as error:
             raise BundleError(f"cannot read the checkpoint: {error.strerror}; {remedy}") from error
-        if any(about.get(key) != value for key, value in self._settings.items()):
+        if any(about.get(key) != self._settings.get(key) for key in ("config", "steps", "average")):
             raise BundleError(f"the checkpoint belongs to a run with other settings or other data; {remedy}")
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}, "average": {}}
         for name, tensor in tensors.items():
             group, rest = name.split(".", 1)
             groups[group][rest] = tensor
         try:
             self._model.load_state_dict(groups["model"])
+            if self._moving is not None:
+                self._moving.load(groups["average"])
         except RuntimeError as error:
             raise BundleError(f"the checkpoint is of another model: {error}; {remedy}") from error
         state = self._optimiser.state_dict()

@@ -44,7 +44,8 @@ class Finetuning:
             return float(self._scores(model, valid, counted, [(1.0, 1.0)])[0])
 
         task = self.task(model, self._talks.training)
-        stages.run("finetune", model, task, self._recipe.finetune_loop, score)
+        average = self._recipe.finetune_average
+        stages.run("finetune", model, task, self._recipe.finetune_loop, score, average=average)
         asked = {name: sum(len(t) for _, t in recommending_turns(talks)) for name, talks in self._talks.valid.items()}
         alone = {name: self._ranks(model, data, name) for name, data in valid.items()}
         model.associations = self._weighed(model, valid, counted)

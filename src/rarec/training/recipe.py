@@ -67,6 +67,8 @@ class TrainingRecipe(BaseModel):
         data: what is learned from; None is the film data sets: MovieLens 1M, ReDial and INSPIRED in one folder.
         retriever: its shape.
         pretrain, finetune, ranker: settings of each stage and its training loop.
+        finetune_average: decay of a moving average of the weights over the steps of fine-tuning, which then is what is
+            validated and kept; 0 takes the weights as they are. See `rarec.retriever.averaging`.
         visits: film data set -> how often an epoch of fine-tuning visits each of its conversations; 1 if not named.
         user_weight: weight of what users mention first themselves, as further targets of fine-tuning.
         held_back: share of the training conversations that neither the retriever nor the ranker sees, so that
@@ -90,6 +92,7 @@ class TrainingRecipe(BaseModel):
     pretrain_loop: TrainerConfig = TrainerConfig(epochs=12, learning_rate=2e-3, weight_decay=0.01)
     finetune: FinetuneConfig = FinetuneConfig()
     finetune_loop: TrainerConfig = TrainerConfig(epochs=10, learning_rate=1.5e-3, patience=3)
+    finetune_average: float = Field(default=0.0, ge=0, lt=1)
     visits: dict[str, int] = Field(default_factory=lambda: {"inspired": 3})
     user_weight: float = Field(default=0.3, ge=0)
     held_back: float = Field(default=0.0, ge=0, lt=1)

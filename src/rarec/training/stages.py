@@ -17,7 +17,7 @@ from rarec.training.recipe import TrainingRecipe
 
 _PRETRAIN = {"seed", "retriever", "pretrain", "pretrain_loop"}
 _FINETUNE = _PRETRAIN | {"visits", "user_weight", "held_back", "finetune", "finetune_loop"}
-_CHOOSE = {"neighbours", "words", "neighbour_weights", "word_weights"}
+_CHOOSE = {"finetune_average", "neighbours", "words", "neighbour_weights", "word_weights"}
 _HANGS_ON = {
     "pretrain": _PRETRAIN,
     "finetune": _FINETUNE | _CHOOSE,
@@ -47,9 +47,16 @@ class Stages:
         self._recipe, self._work, self._content, self._tell = recipe, work, content, tell
 
     def run(
-        self, stage: str, model: torch.nn.Module, task: Task, config: TrainerConfig, score: Score | None = None
+        self,
+        stage: str,
+        model: torch.nn.Module,
+        task: Task,
+        config: TrainerConfig,
+        score: Score | None = None,
+        *,
+        average: float = 0.0,
     ) -> None:
-        """Train in place, or go on from the stage's checkpoint.
+        """Train in place, or go on from the stage's checkpoint. For `average` see `rarec.retriever.trainer.train`.
 
         Raises:
             BundleError: the checkpoint is damaged, or of another recipe or other data.
@@ -65,7 +72,7 @@ class Stages:
 
         checkpoint = self._work / f"{stage.replace(' ', '-')}.safetensors"
         self._check_recipe(stage, checkpoint)
-        train(model, task, config, checkpoint=checkpoint, validate=score, on_step=on_step)
+        train(model, task, config, checkpoint=checkpoint, validate=score, average=average, on_step=on_step)
 
     def _check_recipe(self, stage: str, checkpoint: Path) -> None:
         """The trainer knows its own settings only; a stage hangs on those of the stages before it too."""

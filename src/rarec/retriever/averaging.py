@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rarec.retriever.model import Retriever
+M = TypeVar("M", bound=nn.Module)
 
 
-class WeightAverage:
+class WeightAverage(Generic[M]):
     """The exponential moving average of a model's weights.
 
     Steps on few noisy rewards scatter around where they lead; their average is nearer to it.
@@ -22,8 +23,8 @@ class WeightAverage:
     Source: Polyak and Juditsky 1992; the form is the usual one of deep learning.
     """
 
-    def __init__(self, model: Retriever, decay: float) -> None:
-        self._of, self._decay = model, decay
+    def __init__(self, model: M, decay: float) -> None:
+        self._of, self.decay = model, decay
         self.model = copy.deepcopy(model).eval()
         """Has the averaged weights."""
 
@@ -33,7 +34,7 @@ class WeightAverage:
         Args:
             step: counts from 0.
         """
-        decay = min(self._decay, (1 + step) / (10 + step))
+        decay = min(self.decay, (1 + step) / (10 + step))
         with torch.no_grad():
             own = self.model.state_dict()
             for name, tensor in self._of.state_dict().items():

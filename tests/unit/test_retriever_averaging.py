@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rarec.align.averaging import WeightAverage
+from rarec.retriever.averaging import WeightAverage
 from rarec.retriever.model import Retriever, RetrieverConfig
 
 
