@@ -30,7 +30,7 @@ from rarec.index.exact import ExactIndex
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
 from rarec.ranker.local import LocalRanker
-from rarec.retriever.bundle import load_retriever
+from rarec.retriever.bundle import load_retriever, read_manifest
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.model import Retriever
@@ -56,11 +56,23 @@ class Engine:
 
     Items that are added, changed or deleted in the catalogue, by this process or another, take effect at the next
     `refresh`, which costs one look at a counter if nothing changed. Safe to use from several threads.
+
+    Attributes:
+        bundle: sha256 of the retriever's weights; empty if they come from no bundle.
+        folder: of the bundle.
     """
 
     def __init__(
-        self, catalogue: CatalogueStore, embedder: Embedder, model: Retriever, *, progress: Progress | None = None
+        self,
+        catalogue: CatalogueStore,
+        embedder: Embedder,
+        model: Retriever,
+        *,
+        bundle: str = "",
+        folder: Path | None = None,
+        progress: Progress | None = None,
     ) -> None:
+        self.bundle, self.folder = bundle, folder
         self.catalogue, self.embedder, self.model = catalogue, embedder, model
         self.index = ExactIndex(model.config.width + 1, float_columns=1)
         self.linker = Linker()
@@ -80,6 +92,10 @@ class Engine:
             if self._vocabulary is None:
                 self._vocabulary = Vocabulary(self.catalogue)
             return self._vocabulary
+
+    def with_bundle(self, bundle: Path) -> Engine:
+        """The same catalogue and embedder with the retriever of another bundle. Raises BundleError."""
+        return _engine(self.catalogue, self.embedder, bundle, None)
 
     def item_text(self, item: Item) -> str:
         """What is embedded for an item."""
@@ -191,11 +207,16 @@ def open_engine(
         catalogue = opened.enter_context(CatalogueStore.open(paths.catalogue))
         embedder = opened.enter_context(cached_embedder(paths, settings))
         bundle = paths.bundle  # once: another may be promoted between the two lines that read it
-        model = load_retriever(bundle, embedder=embedder.name)
-        engine = Engine(catalogue, embedder, model, progress=progress)
+        engine = _engine(catalogue, embedder, bundle, progress)
         chosen = llm if llm is not None else llm_from(settings.llm, engine, bundle)
         opened.pop_all()
     return engine, settings, chosen
+
+
+def _engine(catalogue: CatalogueStore, embedder: Embedder, bundle: Path, progress: Progress | None) -> Engine:
+    model = load_retriever(bundle, embedder=embedder.name)
+    weights = read_manifest(bundle, "retriever").sha256
+    return Engine(catalogue, embedder, model, bundle=weights, folder=bundle, progress=progress)
 
 
 def cached_embedder(paths: StorePaths, settings: Settings) -> CachedEmbedder:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rarec.types import Item, Recommendation
+from rarec.types import Filters, Item, Recommendation
 
 
 def item_document(item: Item) -> dict[str, Any]:
@@ -42,6 +42,18 @@ def answer_document(answer: Recommendation) -> dict[str, Any]:
         "degraded": answer.degraded,
         "reason": answer.reason,
         "model": answer.model,
+    }
+
+
+def filters_document(filters: Filters) -> dict[str, Any]:
+    """Filters as JSON values; `exclude` is sorted."""
+    return {
+        "any_of": {name: list(values) for name, values in filters.any_of.items()},
+        "all_of": {name: list(values) for name, values in filters.all_of.items()},
+        "none_of": {name: list(values) for name, values in filters.none_of.items()},
+        "year_min": filters.year_min,
+        "year_max": filters.year_max,
+        "exclude": sorted(filters.exclude),
     }
 
 

@@ -16,7 +16,8 @@ FIRST = "bundle"
 FOLDER = "bundles"
 """Later ones lie here, each in a folder of its own that is never changed."""
 
-Name = Annotated[str, Field(pattern=rf"^({FIRST}|{FOLDER}/[A-Za-z0-9_-]+)$")]
+NAME = rf"({FIRST}|{FOLDER}/[A-Za-z0-9_-]+)"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class LiveBundle(BaseModel):

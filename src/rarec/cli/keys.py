@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,29 +9,16 @@ import typer
 
 from rarec.cli.command import command
 from rarec.cli.console import err, out, plain, print_json
-from rarec.cli.options import STORE, AsJson, Store
-from rarec.errors import InputError
+from rarec.cli.options import STORE, AsJson, Database, Store
 
 if TYPE_CHECKING:
-    from rarec.state import Key, Limits, StateDatabase
+    from rarec.state import Key, StateDatabase
 
 keys = typer.Typer(
     help="API keys of the service: make one, list them, revoke one.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-Database = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        metavar="URL",
-        envvar="RAREC_DATABASE",
-        help="The service's database, postgresql+psycopg://user:password@host/database, or a file. Default: "
-        "service.sqlite in the store's folder.",
-        show_envvar=True,
-    ),
-]
 
 
 @command
@@ -50,6 +35,9 @@ def add(
             "life (key): day.usd=2.5, session.calls=100. May be repeated. Default: no ceiling.",
         ),
     ] = None,
+    admin: Annotated[
+        bool, typer.Option("--admin", help="Of the owner: it may look at all sessions and switch bundles.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and show its secret, once: it is not kept, only a hash of it.
@@ -59,11 +47,11 @@ def add(
 
     Example: rarec keys add shop --store my-store --limit day.usd=2.5 --limit request.calls=2
     """
-    from rarec.state import add_key
+    from rarec.state import add_key, parse_limits
 
-    limits = _limits(limit or [])
+    limits = parse_limits(limit or [], source="--limit")
     with _opened(store, database) as opened:
-        made, secret = add_key(opened, name, limits)
+        made, secret = add_key(opened, name, limits, admin=admin)
     if as_json:
         print_json({**_document(made), "secret": secret})
         return
@@ -96,12 +84,12 @@ def show(store: Store = STORE, database: Database = None, as_json: AsJson = Fals
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "id", "made", "revoked", "limits", "calls", "tokens", "USD"):
+    for column in ("name", "id", "made", "revoked", "admin", "limits", "calls", "tokens", "USD"):
         table.add_column(column, overflow="fold", justify="right" if column in ("calls", "tokens", "USD") else "left")
     for key, spend in zip(found, used, strict=True):
         revoked = "" if key.revoked is None else f"{key.revoked:%Y-%m-%d}"
         told = ", ".join(_written(_document(key)["limits"])) or "none"
-        row = (plain(key.name), key.id, f"{key.created:%Y-%m-%d}", revoked, told)
+        row = (plain(key.name), key.id, f"{key.created:%Y-%m-%d}", revoked, "yes" if key.admin else "", told)
         table.add_row(*map(Text, row), f"{spend.calls:,}", f"{spend.tokens:,}", f"{spend.usd:.4f}")
     out().print(table)
 
@@ -113,7 +101,7 @@ def revoke(
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close a key for ever: from the next request on its secret opens nothing. Again it changes nothing.
+    """Close a key for ever: within seconds its secret opens nothing. Again it changes nothing.
 
     Its sessions, feedback and spend stay, and its name is not given again.
 
@@ -133,43 +121,8 @@ def _opened(store: Path, database: str | None) -> StateDatabase:
     from rarec.settings import StorePaths, read_settings
     from rarec.state import StateDatabase
 
-    if database is None:
-        read_settings(store)  # says so if there is no store
-    return StateDatabase.open(database or StorePaths(store).service)
-
-
-def _limits(expressions: Sequence[str]) -> Limits:
-    """Ceilings from SCOPE.WHAT=NUMBER; a later one of the same name counts."""
-    from pydantic import ValidationError
-
-    from rarec.state import Limits
-
-    found: dict[str, dict[str, Any]] = {}
-    for expression in expressions:
-        place, _, number = expression.partition("=")
-        scope, _, what = place.strip().partition(".")
-        value = _number(number)
-        if not scope or not what or value is None:
-            raise InputError(f"--limit {expression!r} is no ceiling; write SCOPE.WHAT=NUMBER, e.g. day.usd=2.5")
-        found.setdefault(scope, {})[what] = value
-    try:
-        return Limits.model_validate(found)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise InputError(
-            f"--limit {'.'.join(map(str, wrong['loc']))}: {wrong['msg'].lower()}; scopes are request, session, key and "
-            "day, and each has calls, tokens (whole numbers from 0) and usd (up to 1,000,000)"
-        ) from error
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    if not math.isfinite(number):
-        return None
-    return int(number) if number.is_integer() else number
+    place = database or StorePaths(store).database(read_settings(store).serve)  # says so if there is no store
+    return StateDatabase.open(place)
 
 
 def _written(limits: dict[str, dict[str, Any]]) -> list[str]:
@@ -182,6 +135,7 @@ def _document(key: Key) -> dict[str, Any]:
         "name": key.name,
         "created": key.created.isoformat(),
         "revoked": None if key.revoked is None else key.revoked.isoformat(),
+        "admin": key.admin,
         "limits": key.limits.model_dump(exclude_none=True, exclude_defaults=True),
     }
 

@@ -55,3 +55,12 @@ def word_reader(recommender: Recommender) -> Callable[[Conversation], Constraint
         return understand(engine.link(conversation), engine.vocabulary)
 
     return read
+
+
+def service_database(place: str) -> str | Path:
+    """The database of a service: that of a store in a folder, or the place itself, a URL or a file."""
+    from rarec.settings import StorePaths, read_settings
+
+    if "://" in place or Path(place).is_file():
+        return place
+    return StorePaths(Path(place)).database(read_settings(Path(place)).serve)

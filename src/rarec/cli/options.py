@@ -11,6 +11,18 @@ import typer
 Store = Annotated[Path, typer.Option("--store", metavar="FOLDER", envvar="RAREC_STORE", help="Folder of the store.")]
 STORE = Path("rarec-store")
 
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="RAREC_DATABASE",
+        help="The service's database, postgresql+psycopg://user:password@host/database, or a file. Default: as "
+        "rarec.toml says, else service.sqlite in the store's folder.",
+        show_envvar=True,
+    ),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout instead of text.")]
 
 FilterExpressions = Annotated[

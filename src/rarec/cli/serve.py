@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from rarec.cli.command import command
 from rarec.cli.console import err
-from rarec.cli.options import LLM, STORE, BaseUrl, Model, Store, llm_flags
+from rarec.cli.options import LLM, STORE, BaseUrl, Database, Model, Store, llm_flags
 
 
 @command
 def serve(
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address to listen on; only this machine's are allowed.")
+        str, typer.Option(metavar="HOST", help="Address to listen on; another than this machine's needs keys.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
     workers: Annotated[
@@ -27,23 +29,23 @@ def serve(
     model: Model = None,
     base_url: BaseUrl = None,
     store: Store = STORE,
+    database: Database = None,
 ) -> None:
-    """Serve the catalogue over HTTP: an OpenAI-compatible chat, recommendations and items.
+    """Serve the catalogue over HTTP: an OpenAI-compatible chat, recommendations, items, sessions and feedback.
 
     Any OpenAI client or chat front end works with the base URL that is printed, with /v1 behind it; /docs describes
-    everything. Limits are in the table "serve" of rarec.toml. There are no keys, so it listens on this machine only:
-    put a proxy that asks who is there in front of it. Logs are JSON lines on stderr. Ctrl-C ends it after the answers
-    that are being written.
+    everything. Limits are in the table "serve" of rarec.toml. Without keys everybody on this machine is let in, and
+    nobody else; once there is a key (rarec keys add) everybody needs one, and other addresses may be listened on. Logs
+    are JSON lines on stderr. Ctrl-C ends it after the answers that are being written.
 
     Example: rarec serve --store shop --port 8000
     """
     from rarec.cli.opening import opened
-    from rarec.service.access import OpenAccess
     from rarec.service.app import create_app
     from rarec.service.running import check_binding, listen, run, run_workers, url_of
 
-    check_binding(host, OpenAccess())
-    flags = llm_flags(llm, model, base_url)
+    flags = {**llm_flags(llm, model, base_url), "serve.database": database}
+    check_binding(host, keys=_has_keys(store, flags))
     with listen(host, port) as sock:
 
         def tell() -> None:
@@ -58,3 +60,12 @@ def serve(
         if workers > 1:  # everything has an embedding by now, and what is wrong has been said
             tell()
             run_workers(store, limits, sock, workers=workers, flags={**flags, "serve.hosts": limits.hosts})
+
+
+def _has_keys(store: Path, flags: Mapping[str, Any]) -> bool:
+    """Whether the service's database has a key; it is made if it is missing, and what is wrong with it is said now."""
+    from rarec.settings import StorePaths, read_settings
+    from rarec.state import StateDatabase, has_keys
+
+    with StateDatabase.open(StorePaths(store).database(read_settings(store, flags).serve)) as opened:
+        return has_keys(opened)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Literal, Protocol
@@ -10,6 +9,7 @@ from typing import Literal, Protocol
 from rarec.cli.filters import parse_filters
 from rarec.constraints.result import Constraint, Constraints
 from rarec.errors import InputError
+from rarec.prompt.naming import named_items
 from rarec.types import Conversation, Filters, Mention, RankedItem, Recommendation, Turn
 
 OnText = Callable[[str], None]
@@ -164,22 +164,3 @@ class Session:
         if self._check is not None:
             self._check(filters)
         self.filters = filters
-
-
-def named_items(reply: str, items: Iterable[RankedItem]) -> tuple[Mention, ...]:
-    """The items whose titles a reply names, in order of appearance, each once, with its span.
-
-    The longest title wins where two overlap. A title of one word must have its own capitals, or "it" and "her" would
-    name films; a longer one may be written in any case.
-    """
-    found: list[Mention] = []
-    taken: list[tuple[int, int]] = []
-    for ranked in sorted(items, key=lambda r: -len(r.item.title)):
-        title = " ".join(ranked.item.title.split())
-        flags = re.IGNORECASE if " " in title else re.NOFLAG
-        for match in re.finditer(rf"(?<!\w){re.escape(title)}(?!\w)", reply, flags):
-            if all(match.end() <= start or end <= match.start() for start, end in taken):
-                taken.append(match.span())
-                found.append(Mention(ranked.item.id, span=match.span()))
-                break
-    return tuple(sorted(found, key=lambda mention: mention.span or (0, 0)))

@@ -10,6 +10,6 @@ rules.
 from rarec.constraints.asking import understand_with
 from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced
 from rarec.constraints.understanding import understand
-from rarec.constraints.vocabulary import Vocabulary
+from rarec.constraints.vocabulary import Sort, Vocabulary
 
-__all__ = ["YEAR", "Constraint", "Constraints", "Unenforced", "Vocabulary", "understand", "understand_with"]
+__all__ = ["YEAR", "Constraint", "Constraints", "Sort", "Unenforced", "Vocabulary", "understand", "understand_with"]

@@ -93,6 +93,13 @@ class Vocabulary:
         """Whether any item has a year."""
         return self._years > 0
 
+    @property
+    def years(self) -> tuple[int, int] | None:
+        """The first and the last year of any item; looks at all of them."""
+        with self._lock:
+            found = [year for _, year in self._items.values() if year is not None]
+        return (min(found), max(found)) if found else None
+
     def values(self, attribute: str) -> Mapping[str, int]:
         """The values of an attribute with how many items have each; an unknown attribute has none."""
         found = self._attributes.get(attribute)

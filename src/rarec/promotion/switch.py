@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rarec.embed.factory import embedder_from
-from rarec.errors import InputError, StoreError
+from rarec.errors import BundleError, InputError, StoreError
 from rarec.files import atomic_write, held_alone, place_folder
-from rarec.live import FOLDER, LiveBundle, read_live, write_live
+from rarec.live import FIRST, FOLDER, NAME, LiveBundle, read_live, write_live
 from rarec.promotion.decisions import Decisions
 from rarec.promotion.models import RETRIEVER, Bundle, read_bundle
+from rarec.retriever.bundle import read_manifest
 from rarec.settings import Settings, StorePaths
 
 _ARRIVING = ".arriving-"
@@ -87,6 +90,63 @@ def roll_back(paths: StorePaths, settings: Settings, *, embedder: str | None = N
         Decisions(paths.promotion).switched("rollback", was.live, was.before[-1], found.digests)
         write_live(paths.root, LiveBundle(live=was.before[-1], before=was.before[:-1]))
     return was.live, was.before[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A bundle that lies in the store.
+
+    Attributes:
+        weights: sha256 of the retriever's; empty if it cannot be read.
+    """
+
+    name: str
+    weights: str
+    live: bool
+
+
+def installed(paths: StorePaths) -> tuple[Installed, ...]:
+    """All bundles of a store by name; whether they are whole is not looked at. Raises StoreError as `read_live`."""
+    live = read_live(paths.root).live
+    later = paths.root / FOLDER
+    names = (
+        [FIRST, *(f"{FOLDER}/{path.name}" for path in sorted(later.iterdir()) if path.is_dir())]
+        if later.is_dir()
+        else [FIRST]
+    )
+    found = []
+    for name in names:
+        if re.fullmatch(NAME, name) and (paths.root / name).is_dir():
+            try:
+                weights = read_manifest(paths.root / name, RETRIEVER).sha256
+            except BundleError:
+                weights = ""
+            found.append(Installed(name, weights, name == live))
+    return tuple(found)
+
+
+def make_live(paths: StorePaths, name: str, *, embedder: str) -> tuple[str, str]:
+    """Make a bundle live that lies in the store, by its owner's word: nothing is measured.
+
+    Args:
+        embedder: name of the store's.
+    Returns:
+        Folders of what was live, and of what is.
+    Raises:
+        InputError: there is no such bundle, or it is live already.
+        BundleError: it is damaged, or of another embedder.
+        StoreError: another promotion is running, or the store cannot be written.
+    """
+    with only_one(paths):
+        was = read_live(paths.root)
+        known = [one.name for one in installed(paths)]
+        if name not in known or name == was.live:
+            why = "is live already" if name == was.live else "is none of the store's"
+            raise InputError(f"the bundle {name!r} {why}; those that lie there are: {', '.join(known)}")
+        found = read_bundle(paths.root / name, embedder=embedder)
+        Decisions(paths.promotion).switched("by hand", was.live, name, found.digests)
+        go_live(paths, name)
+    return was.live, name
 
 
 def _next_number(folder: Path) -> int:

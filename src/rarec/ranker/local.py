@@ -40,6 +40,9 @@ class LocalRanker:
         item_embeddings: items -> embeddings of their texts by the same embedder; read for every candidate.
     """
 
+    free = True
+    """Nobody is paid for an answer."""
+
     def __init__(self, model: Ranker, embedder: Embedder, item_embeddings: ItemEmbeddings) -> None:
         self._model = model.eval()
         self._features = FeatureMaker(embedder, item_embeddings)

@@ -3,7 +3,7 @@
 What the rooms below do is only asked for here: no ranking, no SQL, no prompt.
 """
 
-from rarec.service.access import Access, Caller, OpenAccess
+from rarec.service.access import Access, Caller, KeyAccess
 from rarec.service.app import create_app
 
-__all__ = ["Access", "Caller", "OpenAccess", "create_app"]
+__all__ = ["Access", "Caller", "KeyAccess", "create_app"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from starlette.responses import Response
 
 from rarec.errors import InputError, RarecError
 from rarec.pipeline import Recommender
-from rarec.service import chat, items, probes, recommend
-from rarec.service.access import Access, OpenAccess
+from rarec.service import admin, chat, feedback, front, items, probes, recommend, sessions
+from rarec.service.access import Access
 from rarec.service.guarding import Guarding, refused_with
+from rarec.service.housekeeping import keep_house
 from rarec.service.logs import log, log_error
 from rarec.service.page import docs_page
 from rarec.service.parts import Parts
@@ -81,25 +82,26 @@ def create_app(
         source: an open recommender, which its maker closes, or the folder of a store. A folder is opened when the
             application starts, while `/healthz` answers already; `/readyz` says when it is done, or what went wrong.
         settings: the limits; None takes them from the store.
-        access: who may call; everybody if None.
+        access: who may call; None asks for the keys of the service's database.
         flags: settings that override those of the folder.
     Raises:
         StoreError, SettingsError: there is no store in the folder, or its settings are wrong.
     """
     path = Path(source) if isinstance(source, str) else source
-    limits = settings or (path.settings if isinstance(path, Recommender) else read_settings(path, flags)).serve
-    parts = Parts(path, limits, access or OpenAccess(), flags=flags)
+    own = path.settings if isinstance(path, Recommender) else read_settings(path, flags)
+    limits = settings or own.serve
+    parts = Parts(path, own.model_copy(update={"serve": limits}), access, flags=flags)
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
         parts.start()
-        opening = asyncio.create_task(_open(parts))
+        tasks = [asyncio.create_task(_open(parts)), asyncio.create_task(keep_house(parts))]
         try:
             yield
         finally:
-            opening.cancel()
-            with suppress(asyncio.CancelledError):
-                await opening
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(parts.close)
 
     app = FastAPI(
@@ -107,7 +109,7 @@ def create_app(
         docs_url=None, redoc_url=None, responses={"default": _PROBLEM_RESPONSE, 422: _PROBLEM_RESPONSE},
     )  # fmt: skip
     app.state.parts = parts
-    for module in (chat, recommend, items, probes):
+    for module in (chat, recommend, sessions, feedback, items, front, admin, probes):
         app.include_router(module.router)
     _pages(app)
     _errors(app)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rarec.service.chat_documents import ChatIn, ChatMessage
 from rarec.service.documents import FiltersIn, KnownItem, RecommendIn
 from rarec.service.problems import Wrong, invalid
-from rarec.service.turns import Asked
+from rarec.service.talking import Question
 from rarec.settings import ServeSettings
 from rarec.types import Conversation, ItemId, Mention, Turn
 
 READ_ROLES = ("user", "assistant")
 
 
-def asked_of(request: RecommendIn, limits: ServeSettings) -> Asked:
+def asked_of(request: RecommendIn, limits: ServeSettings) -> Question:
     """History first, as a turn without words, then the messages.
 
     Raises:
@@ -27,10 +28,11 @@ def asked_of(request: RecommendIn, limits: ServeSettings) -> Asked:
         raise invalid(
             Wrong("history", f"has {len(known)} items, at most {limits.max_turns} are taken; send the newest")
         )
-    return _within(turns, request.n, request.filters, limits, "n")
+    found = _within(turns, request.n, request.filters, limits, "n")
+    return replace(found, words=request.words, without=tuple(request.without))
 
 
-def chat_asked(request: ChatIn, limits: ServeSettings) -> tuple[Asked, list[str]]:
+def chat_asked(request: ChatIn, limits: ServeSettings) -> tuple[Question, list[str]]:
     """The question, and the roles of the messages that were not read.
 
     Instructions of whoever wrote the front end are no wishes of the user, and could be anybody's: system, developer
@@ -50,7 +52,13 @@ def chat_asked(request: ChatIn, limits: ServeSettings) -> tuple[Asked, list[str]
         for message, text in zip(request.messages, texts, strict=True)
         if message.role in READ_ROLES
     ]
-    return _within(turns, request.rarec.n, request.rarec.filters, limits, "rarec.n"), ignored
+    own = request.rarec
+    if own.session is not None:  # what was said before stands in the session
+        turns = [turn for turn in turns if turn.role == "user"][-1:]
+        if not turns:
+            raise invalid(Wrong("messages", "in a session the last message of the user is answered; send it"))
+    found = _within(turns, own.n, own.filters, limits, "rarec.n")
+    return replace(found, session=own.session or "", words=own.words, without=tuple(own.without)), ignored
 
 
 def _impossible(request: ChatIn) -> list[Wrong]:
@@ -74,7 +82,7 @@ def _text(message: ChatMessage, where: str) -> str:
     return "\n".join(part.text or "" for part in message.content)
 
 
-def _within(turns: Sequence[Turn], n: int, filters: FiltersIn, limits: ServeSettings, n_where: str) -> Asked:
+def _within(turns: Sequence[Turn], n: int, filters: FiltersIn, limits: ServeSettings, n_where: str) -> Question:
     wrong = []
     if n > limits.max_n:
         wrong.append(Wrong(n_where, f"must be at most {limits.max_n}"))
@@ -86,4 +94,4 @@ def _within(turns: Sequence[Turn], n: int, filters: FiltersIn, limits: ServeSett
         wrong.append(Wrong("messages", told))
     if wrong:
         raise invalid(*wrong)
-    return Asked(Conversation(tuple(turns)), n, filters.filters())
+    return Question(Conversation(tuple(turns)), n, filters.filters())

@@ -11,13 +11,15 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from rarec.documents import rounded
+from rarec.service.access import Caller
 from rarec.service.asking import chat_asked
 from rarec.service.chat_documents import ChatIn, ChatOut, ModelOut, ModelsOut
 from rarec.service.logs import log_error
-from rarec.service.parts import Parts, admitted, parts_of
+from rarec.service.parts import Parts, admitted, caller_of, parts_of
 from rarec.service.problems import Problem, as_json, problem_of
 from rarec.service.streaming import EventStream
-from rarec.service.turns import Asked, while_connected
+from rarec.service.talking import Question, begin, keep
+from rarec.service.turns import while_connected
 from rarec.service.watching import request_id_of
 from rarec.types import Recommendation
 
@@ -34,16 +36,16 @@ async def create_chat_completion(request: Request, asked: ChatIn) -> Response:
     comes as events while it is written, and `rarec` is in the last chunk with a choice. If a model behind fails in
     the middle, what was sent stays, and the whole reply follows on a new line.
     """
-    parts = parts_of(request)
+    parts, caller = parts_of(request), caller_of(request)
     _check_model(asked.model, parts)
     question, ignored = chat_asked(asked, parts.settings)
     head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": parts.settings.model_name}
     if not asked.stream:
-        turns = parts.turns
-        answer = await while_connected(request.receive, lambda: turns.answer(question))
-        return Response(as_json(_completion(head, answer, ignored)), media_type="application/json")
+        answer, facts = await while_connected(request.receive, lambda: _answer(parts, caller, question, ignored))
+        return Response(as_json(_completion(head, answer, facts)), media_type="application/json")
     usage = asked.stream_options is not None and asked.stream_options.include_usage
-    events = _events(parts, question, head, ignored, usage=usage, request_id=request_id_of(request.scope))
+    turn = _told(parts, caller, question, ignored)
+    events = _events(turn, head, usage=usage, request_id=request_id_of(request.scope))
     first = await while_connected(request.receive, lambda: anext(events))  # what goes wrong by now has a status
     return EventStream(_behind(first, events), patience_s=parts.settings.client_timeout_s)
 
@@ -72,23 +74,51 @@ def _check_model(name: str, parts: Parts) -> None:
         raise Problem(404, "unknown-model", "No such model", f"there is no model {name[:100]!r}; use {served!r}")
 
 
-def _completion(head: dict[str, Any], answer: Recommendation, ignored: list[str]) -> dict[str, Any]:
+async def _answer(
+    parts: Parts, caller: Caller, question: Question, ignored: list[str]
+) -> tuple[Recommendation, dict[str, Any]]:
+    """The whole answer and what stands in its `rarec`; the turn is kept."""
+    ready = await begin(parts, caller, question)
+    told = await parts.turns.answer(ready.asked, ready.payer(caller))
+    return told.answer, _facts(told.answer, ignored) | await keep(parts, caller, ready, told)
+
+
+async def _told(
+    parts: Parts, caller: Caller, question: Question, ignored: list[str]
+) -> AsyncGenerator[str | tuple[Recommendation, dict[str, Any]], None]:
+    """The same in pieces: those of the reply, then all."""
+    ready = await begin(parts, caller, question)
+    turn = parts.turns.stream(ready.asked, ready.payer(caller))
+    try:
+        async for piece in turn:
+            if isinstance(piece, str):
+                yield piece
+            else:
+                yield piece.answer, _facts(piece.answer, ignored) | await keep(parts, caller, ready, piece)
+    finally:
+        await turn.aclose()
+
+
+def _completion(head: dict[str, Any], answer: Recommendation, facts: dict[str, Any]) -> dict[str, Any]:
     message = {"role": "assistant", "content": answer.reply, "refusal": None}
     return {
         **head,
         "object": "chat.completion",
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
         "usage": _usage(answer),
-        "rarec": _facts(answer, ignored),
+        "rarec": facts,
     }
 
 
 async def _events(
-    parts: Parts, asked: Asked, head: dict[str, Any], ignored: list[str], *, usage: bool, request_id: str
+    turn: AsyncGenerator[str | tuple[Recommendation, dict[str, Any]], None],
+    head: dict[str, Any],
+    *,
+    usage: bool,
+    request_id: str,
 ) -> AsyncGenerator[bytes, None]:
     """The chunks of a stream. An error before the first is raised, a later one is an event."""
     chunk = {**head, "object": "chat.completion.chunk"} | ({"usage": None} if usage else {})
-    turn = parts.turns.stream(asked)
     begun = False
     try:
         async for piece in turn:
@@ -98,9 +128,10 @@ async def _events(
             if isinstance(piece, str):
                 yield _event(chunk | {"choices": [_delta({"content": piece})]})
                 continue
-            yield _event(chunk | {"choices": [_delta({}, finish="stop")], "rarec": _facts(piece, ignored)})
+            answer, facts = piece
+            yield _event(chunk | {"choices": [_delta({}, finish="stop")], "rarec": facts})
             if usage:
-                yield _event(chunk | {"choices": [], "usage": _usage(piece)})
+                yield _event(chunk | {"choices": [], "usage": _usage(answer)})
             yield b"data: [DONE]\n\n"
     except Exception as error:
         if not begun:

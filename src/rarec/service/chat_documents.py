@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rarec.service.documents import FILTERS_EXAMPLE, FiltersIn, Strict, Text
+from rarec.service.documents import FILTERS_EXAMPLE, WORDS, FiltersIn, HeldOut, Strict, Text, Without
 
 
 class Part(BaseModel):
@@ -34,6 +34,13 @@ class ChatExtension(Strict):
 
     n: int = Field(default=10, ge=1, description="How many items.")
     filters: FiltersIn = Field(default=FiltersIn(), examples=[FILTERS_EXAMPLE])
+    session: Text | None = Field(
+        default=None, min_length=1, max_length=128,
+        description="Of POST /v1/sessions. What it holds comes before the last message of the user; others are not "
+        "read. The turn is kept in it.",
+    )  # fmt: skip
+    words: bool = WORDS
+    without: Without = Field(default=[])
 
 
 class ChatIn(BaseModel):
@@ -94,6 +101,12 @@ class ChatFacts(BaseModel):
     reason: str
     timings_ms: dict[str, float]
     ignored: list[str] = Field(description="Roles of messages that were not read.")
+    session: str | None = Field(description="As asked for.")
+    turn: int | None = Field(description="Number of this answer in its session; null where it is not kept.")
+    kept: bool = Field(
+        description="Whether the turn stands in its session; false with a session: the database is gone."
+    )
+    filters: HeldOut
 
 
 class ChatReply(BaseModel):

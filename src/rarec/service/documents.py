@@ -57,6 +57,12 @@ class FiltersIn(Strict):
         return Filters(any_of, none_of, self.year_min, self.year_max, excluded, all_of=all_of)
 
 
+WORDS = Field(default=True, description="Hold to what the words ask for; `filters` of the answer says what was read.")
+Without = Annotated[
+    list[Text], Field(max_length=200, description="`constraint`s that were read from words and are taken back.")
+]
+
+
 class TurnIn(Strict):
     """One message."""
 
@@ -89,6 +95,8 @@ class RecommendIn(Strict):
     )
     filters: FiltersIn = Field(default=FiltersIn(), examples=[FILTERS_EXAMPLE])
     n: int = Field(default=10, ge=1, description="How many items; at most serve.max_n.")
+    words: bool = WORDS
+    without: Without = Field(default=[])
 
 
 class ItemOut(BaseModel):
@@ -139,6 +147,44 @@ class ReportOut(BaseModel):
     repaired: bool
 
 
+class FiltersOut(BaseModel):
+    """Filters as they hold."""
+
+    any_of: dict[str, list[str]]
+    all_of: dict[str, list[str]]
+    none_of: dict[str, list[str]]
+    year_min: int | None
+    year_max: int | None
+    exclude: list[str]
+
+
+class ReadOut(BaseModel):
+    """One wish that was read from words."""
+
+    label: str = Field(description="For people.")
+    words: str = Field(description="As they were said.")
+    turn: int = Field(description="Which turn said it, from 1.")
+    constraint: str = Field(description="Its id; sent as `without` it is taken back.")
+    hard: bool = Field(description="Whether it is enforced, or only shown.")
+
+
+class UnknownOut(BaseModel):
+    """Words that ask for something that no filter can hold."""
+
+    words: str
+    why: str
+    turn: int
+
+
+class HeldOut(BaseModel):
+    """The filters of an answer: those of the request, what was read from words, and both together."""
+
+    applied: FiltersOut
+    given: FiltersOut
+    read: list[ReadOut]
+    unknown: list[UnknownOut]
+
+
 class RecommendOut(BaseModel):
     """An answer: every item is in the catalogue, passes the filters, and was not mentioned before."""
 
@@ -151,6 +197,7 @@ class RecommendOut(BaseModel):
     degraded: bool = Field(description="No language model took part; the order is the retriever's.")
     reason: str = Field(description="Why it is degraded, else empty.")
     model: str
+    filters: HeldOut
 
 
 class ItemIn(Strict):

@@ -45,6 +45,13 @@ class Metrics:
         self.tokens = Counter(
             "rarec_llm_tokens_total", "Tokens of the language model.", ["direction"], registry=registry
         )
+        self.cached = Counter(
+            "rarec_llm_cached_total", "Answers of the language model that came from memory.", registry=registry
+        )
+        self._open = Gauge(
+            "rarec_llm_breaker_open", "Whether the model is not asked, since it failed again and again.",
+            registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
         self._items = Gauge("rarec_items", "Items that can be recommended.", registry=registry, multiprocess_mode="max")
 
     def answered(self, answer: Recommendation) -> None:
@@ -54,9 +61,10 @@ class Metrics:
         self.tokens.labels("prompt").inc(answer.usage.prompt_tokens)
         self.tokens.labels("completion").inc(answer.usage.completion_tokens)
 
-    def page(self, items: Callable[[], int]) -> bytes:
+    def page(self, items: Callable[[], int], *, held_back: bool = False) -> bytes:
         """All figures as text; of all workers if they share a folder."""
         self._items.set(items())
+        self._open.set(held_back)
         if not os.environ.get(SHARED):
             return generate_latest(self._registry)
         together = CollectorRegistry()

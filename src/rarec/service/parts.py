@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,14 +14,19 @@ import anyio.to_thread
 from starlette.requests import Request
 
 from rarec.catalogue.title_search import TitleSearch
+from rarec.constraints import Vocabulary
 from rarec.errors import RarecError
 from rarec.pipeline import Recommender
-from rarec.service.access import Access
+from rarec.service.access import Access, Caller, KeyAccess
+from rarec.service.database import Database
 from rarec.service.limits import Places
 from rarec.service.metrics import Metrics
+from rarec.service.money import Books
+from rarec.service.opened import Opened
 from rarec.service.problems import INTERNAL, Problem
 from rarec.service.turns import Turns
-from rarec.settings import ServeSettings
+from rarec.settings import Settings, StorePaths
+from rarec.types import Item
 
 T = TypeVar("T")
 
@@ -36,15 +43,27 @@ class Parts:
     """
 
     def __init__(
-        self, source: Recommender | Path, settings: ServeSettings, access: Access, *, flags: Mapping[str, Any] | None
+        self,
+        source: Recommender | Path,
+        settings: Settings,
+        access: Access | None,
+        *,
+        flags: Mapping[str, Any] | None,
     ) -> None:
-        self.settings, self.access, self.metrics = settings, access, Metrics()
+        self.settings, self.metrics = settings.serve, Metrics()
+        root = source if isinstance(source, Path) else source.engine.catalogue.path.parent
+        self.store = StorePaths(root)
+        self.database = Database(self.store.database(settings.serve))
+        self.access = access or KeyAccess(self.database)
+        self.books = Books(settings.serve, settings.llm, self.database, cached=self.metrics.cached.inc)
         self._source, self._flags = source, flags
         self._owned: Recommender | None = None
-        self._open: _Open | None = None
+        self._open: Opened | None = None
         self._failure = ""
         self._limiter: anyio.CapacityLimiter | None = None
         self._ending = threading.Event()
+        self._following = asyncio.Lock()
+        self._woken = asyncio.Event()
 
     def start(self) -> None:
         """Begin in the running event loop."""
@@ -56,12 +75,14 @@ class Parts:
             changed=self.metrics.running.set,
         )
         if isinstance(self._source, Recommender):
-            self._open = _Open(self._source, self._places, self.metrics)
+            self._open = self._opened_with(self._source)
 
     async def open(self) -> None:
-        """Open the store; a failure is kept for `/readyz`."""
+        """Open the store, and learn what can be asked for in words; a failure is kept for `/readyz`."""
         if self._open is None:
             await anyio.to_thread.run_sync(self._open_store)
+        if self._open is not None:
+            await anyio.to_thread.run_sync(self._open.read_vocabulary)
 
     def _open_store(self) -> None:
         assert isinstance(self._source, Path)
@@ -72,7 +93,41 @@ class Parts:
             raise
         self._owned = opened
         if not self._ending.is_set():
-            self._open = _Open(opened, self._places, self.metrics)
+            self._open = self._opened_with(opened)
+
+    def _opened_with(self, recommender: Recommender) -> Opened:
+        return Opened(recommender, Turns(recommender, self._places, self.metrics, self.books))
+
+    async def follow(self) -> bool:
+        """Answer under the bundle that is live now, if it is another; turns that run end under theirs.
+
+        Raises:
+            BundleError: it cannot be used; the one before goes on, and it is not tried again.
+            StoreError: what is live cannot be read.
+        """
+        opened = self._open
+        if opened is None:
+            return False
+        async with self._following:
+            return await anyio.to_thread.run_sync(opened.follow, self.store)
+
+    def wake(self) -> None:
+        """Let housekeeping look now."""
+        self._woken.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Until so many seconds are over, or somebody wakes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()
+
+    @property
+    def serving(self) -> str:
+        """Folder of the bundle that answers, within the store; empty if it came from elsewhere."""
+        folder = self.recommender.engine.folder
+        root = self.store.root.resolve()
+        return folder.resolve().relative_to(root).as_posix() if folder and folder.resolve().is_relative_to(root) else ""
 
     def close(self) -> None:
         """End what runs; blocks."""
@@ -80,6 +135,7 @@ class Parts:
         opened, self._open = self._open, None
         if opened is not None:
             opened.turns.close()
+        self.database.close()
         if self._owned is not None:
             self._owned.close()
 
@@ -101,6 +157,16 @@ class Parts:
         return self._opened.turns
 
     @property
+    def vocabulary(self) -> Vocabulary | None:
+        """None while it is being read."""
+        return self._opened.vocabulary
+
+    @property
+    def popular(self) -> tuple[Item, ...]:
+        """A few of the most popular items, as they were when the service started."""
+        return self._opened.popular
+
+    @property
     def titles(self) -> TitleSearch:
         return self._opened.titles
 
@@ -110,7 +176,7 @@ class Parts:
         return len(self._open.recommender.engine.index) if self._open is not None else 0
 
     @property
-    def _opened(self) -> _Open:
+    def _opened(self) -> Opened:
         if self._open is not None:
             return self._open
         if self._failure:
@@ -125,15 +191,6 @@ class Parts:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
 
-class _Open:
-    """What there is once the store is open."""
-
-    def __init__(self, recommender: Recommender, places: Places, metrics: Metrics) -> None:
-        self.recommender = recommender
-        self.turns = Turns(recommender, places, metrics)
-        self.titles = TitleSearch(recommender.engine.catalogue)
-
-
 def parts_of(request: Request) -> Parts:
     """The parts of the service that a request came to."""
     parts: Parts = request.app.state.parts
@@ -143,3 +200,9 @@ def parts_of(request: Request) -> Parts:
 async def admitted(request: Request) -> None:
     """Ask whether this caller may; see `Access`."""
     request.state.caller = await parts_of(request).access.admit(request)
+
+
+def caller_of(request: Request) -> Caller:
+    """Who was admitted."""
+    caller: Caller = request.state.caller
+    return caller

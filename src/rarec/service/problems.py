@@ -13,6 +13,7 @@ from starlette.responses import Response
 from rarec.errors import (
     BudgetExceeded,
     BundleError,
+    Conflict,
     EmbedderError,
     InputError,
     LLMError,
@@ -23,6 +24,7 @@ from rarec.errors import (
     SettingsError,
     StoreError,
     UnknownItem,
+    UnknownSession,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -56,10 +58,12 @@ INTERNAL = Kind(
 
 KINDS: Mapping[type[RarecError], Kind] = {
     UnknownItem: Kind(404, "unknown-item", "No such item"),
+    UnknownSession: Kind(404, "unknown-session", "No such session"),
+    Conflict: Kind(409, "conflict", "Something else stands there already"),
     InputError: Kind(422, "invalid-input", "The request cannot be answered as it is"),
     StoreError: Kind(
         503, "store-unavailable", "The store cannot be used",
-        "The catalogue cannot be read or written now. Try again; if it stays so, whoever runs the service finds the "
+        "What is stored cannot be read or written now. Try again; if it stays so, whoever runs the service finds the "
         "cause in the log under the request_id.", 5,
     ),
     EmbedderError: Kind(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import socket
@@ -17,7 +16,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from rarec.errors import InputError, SettingsError
-from rarec.service.access import Access
+from rarec.service.access import is_loopback
 from rarec.service.app import create_app
 from rarec.service.logs import configure
 from rarec.service.metrics import SHARED
@@ -30,26 +29,17 @@ _HEALTH_S = 60
 """Starting takes seconds, more on a busy machine; uvicorn would kill and start workers anew."""
 
 
-def check_binding(host: str, access: Access) -> None:
+def check_binding(host: str, *, keys: bool) -> None:
     """Refuse to be reached from elsewhere without knowing who calls.
 
     Raises:
-        SettingsError: `host` is no loopback address and `access` lets everybody in.
+        SettingsError: `host` is no loopback address, and there are no keys.
     """
-    if not access.protects and not is_loopback(host):
+    if not keys and not is_loopback(host):
         raise SettingsError(
-            f"refusing to listen on {host!r}: there are no keys, so whoever reaches this machine could change the "
-            "catalogue and spend the language model's money; listen on 127.0.0.1 and put a proxy that asks who is "
-            "there in front of it"
+            f"refusing to listen on {host!r}: there are no keys, so nobody could be told from anybody; make one with "
+            "rarec keys add NAME, or listen on 127.0.0.1"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address; a name other than localhost is not looked up and does not count."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def listen(host: str, port: int) -> socket.socket:

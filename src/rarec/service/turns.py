@@ -15,6 +15,7 @@ from rarec.llm.protocol import OnText
 from rarec.pipeline import Recommender
 from rarec.service.limits import Places
 from rarec.service.metrics import Metrics
+from rarec.service.money import Books, Payer, TurnModel
 from rarec.types import Conversation, Filters, Recommendation
 
 T = TypeVar("T")
@@ -33,23 +34,41 @@ class Asked:
     filters: Filters
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a question was answered.
+
+    Attributes:
+        model: with what the answer took.
+        bundle: sha256 of the retriever's weights.
+    """
+
+    answer: Recommendation
+    model: TurnModel
+    bundle: str
+
+
 class Turns:
     """Answers questions, some at a time.
 
     A turn runs in a loop of its own thread, so whatever a model or the catalogue does there, the loop that serves
     requests goes on. A turn that is given up frees its place when it has really ended.
+
+    Attributes:
+        recommender: answers the turns that begin from now on.
     """
 
-    def __init__(self, recommender: Recommender, places: Places, metrics: Metrics) -> None:
-        self._recommender, self._places, self._metrics = recommender, places, metrics
+    def __init__(self, recommender: Recommender, places: Places, metrics: Metrics, books: Books) -> None:
+        self.recommender = recommender
+        self._places, self._metrics, self._books = places, metrics, books
         self._loop = BackgroundLoop()
 
-    async def answer(self, asked: Asked) -> Recommendation:
+    async def answer(self, asked: Asked, payer: Payer) -> Told:
         """The whole answer. Raises: as `Recommender.areply`; Problem if there is no place."""
-        async with self._begun(asked, None) as answer:
+        async with self._begun(asked, payer, None) as answer:
             return await answer
 
-    async def stream(self, asked: Asked) -> AsyncGenerator[str | Recommendation, None]:
+    async def stream(self, asked: Asked, payer: Payer) -> AsyncGenerator[str | Told, None]:
         """Pieces of the reply as they come, then the whole answer. Closing it ends the turn."""
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -58,7 +77,7 @@ class Turns:
             with suppress(RuntimeError):  # the service has been stopped meanwhile
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        async with self._begun(asked, put) as answer:
+        async with self._begun(asked, payer, put) as answer:
             answer.add_done_callback(lambda _: pieces.put_nowait(None))
             while (piece := await pieces.get()) is not None:
                 yield piece
@@ -66,28 +85,32 @@ class Turns:
 
     def close(self) -> None:
         """End all turns and the connections of the model; blocks."""
-        aclose = getattr(self._recommender.llm, "aclose", None)
+        aclose = getattr(self.recommender.llm, "aclose", None)
         if aclose is not None:
             self._loop.start(aclose).result()
         self._loop.close()
 
     @asynccontextmanager
-    async def _begun(self, asked: Asked, on_text: OnText | None) -> AsyncIterator[asyncio.Future[Recommendation]]:
+    async def _begun(self, asked: Asked, payer: Payer, on_text: OnText | None) -> AsyncIterator[asyncio.Future[Told]]:
         await self._places.enter()
         loop, begun = asyncio.get_running_loop(), False
+        recommender = self.recommender
+        model = TurnModel(recommender.llm, self._books, payer)
         place = _Place(self._places)
 
         def leave(_: object = None) -> None:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(place.leave)
 
-        async def turn() -> Recommendation:
+        async def turn() -> Told:
             nonlocal begun
             begun = True
             try:
-                return await self._recommender.areply(
-                    asked.conversation, n=asked.n, filters=asked.filters, on_text=on_text
+                answer = await recommender.areply(
+                    asked.conversation, n=asked.n, filters=asked.filters, on_text=on_text, llm=model
                 )
+                await model.end(good=not answer.degraded and not answer.report.repaired)
+                return Told(answer, model, recommender.engine.bundle)
             finally:
                 leave()
 
@@ -101,11 +124,11 @@ class Turns:
         finally:
             answer.cancel()
 
-    def _count(self, answer: asyncio.Future[Recommendation]) -> None:
+    def _count(self, answer: asyncio.Future[Told]) -> None:
         if answer.cancelled():
             self._metrics.cancelled.inc()
         elif answer.exception() is None:
-            self._metrics.answered(answer.result())
+            self._metrics.answered(answer.result().answer)
 
 
 class _Place:

@@ -2,7 +2,7 @@
 
 from rarec.state.database import StateDatabase
 from rarec.state.events import add_events, events_of
-from rarec.state.keys import add_key, find_key, list_keys, local_key, revoke_key
+from rarec.state.keys import add_key, find_key, has_keys, list_keys, local_key, revoke_key
 from rarec.state.ledger import (
     Account,
     ceilings_for,
@@ -15,6 +15,8 @@ from rarec.state.ledger import (
     spent,
     tidy,
 )
+from rarec.state.limits import in_money, lower, parse_limits
+from rarec.state.overview import AnswerOf, DayFigures, Overview, read_overview, recent_answers
 from rarec.state.records import (
     Ceiling,
     Event,
@@ -38,27 +40,36 @@ from rarec.state.sessions import (
     list_turns,
     page_sessions,
     touch_session,
+    turn_document,
 )
+from rarec.state.talk import Felt, SessionLine, Talk, drop_constraints, read_talk, recent_sessions
 
 __all__ = [
     "Account",
+    "AnswerOf",
     "Ceiling",
+    "DayFigures",
     "Event",
+    "Felt",
     "Key",
     "Kind",
     "Limits",
     "NewTurn",
+    "Overview",
     "Session",
+    "SessionLine",
     "SessionPage",
     "ShownItem",
     "StateDatabase",
     "StoredTurn",
+    "Talk",
     "add_events",
     "add_key",
     "add_turns",
     "ceilings_for",
     "conversation_of",
     "create_session",
+    "drop_constraints",
     "events_of",
     "expire",
     "export_session",
@@ -66,10 +77,18 @@ __all__ = [
     "find_session",
     "forget_session",
     "forget_unused",
+    "has_keys",
+    "in_money",
     "list_keys",
     "list_turns",
     "local_key",
+    "lower",
     "page_sessions",
+    "parse_limits",
+    "read_overview",
+    "read_talk",
+    "recent_answers",
+    "recent_sessions",
     "release",
     "reserve",
     "reserved",
@@ -79,4 +98,5 @@ __all__ = [
     "spent",
     "tidy",
     "touch_session",
+    "turn_document",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select, tuple_
@@ -55,7 +55,7 @@ def events_of(database: StateDatabase, *, key: str | None = None) -> Iterator[Fe
 
     A turn with items and at least one event gives one event, named after session and turn. The conversation is what was
     said before the turn. Shown are the turn's items; where the client said which ones it showed, only those and what
-    was reacted to. The last of a like and a refusal of one item counts; `seen` is no verdict. `policy` is the hash of
+    was reacted to. The last of like, refuse and clear of one item counts; `seen` is no verdict. `policy` is the hash of
     the bundle. The oldest session comes first; each hundred is read in a transaction of its own.
 
     Args:
@@ -77,6 +77,17 @@ def events_of(database: StateDatabase, *, key: str | None = None) -> Iterator[Fe
         if len(found) < _AT_ONCE:
             return
         last = (found[-1].created_us, found[-1].id)
+
+
+def verdicts_of(rows: Iterable[Row[Any]]) -> dict[ItemId, str]:
+    """Item -> like or refuse, whichever was said last and not taken back; of rows in the order in which they came."""
+    found: dict[ItemId, str] = {}
+    for row in rows:
+        if row.kind in ("like", "refuse"):
+            found[ItemId(row.item)] = row.kind
+        elif row.kind == "clear":
+            found.pop(ItemId(row.item), None)
+    return found
 
 
 _CONTENT = ("session_id", "turn", "kind", "item", "at_us")
@@ -152,7 +163,7 @@ def _of_session(connection: Connection, session: str) -> Iterator[FeedbackEvent]
 def _feedback(stored: StoredTurn, own: Sequence[Row[Any]]) -> Feedback:
     """The turn's items and the last verdict on each, by the order in which events came."""
     named = {kind: {ItemId(row.item) for row in own if row.kind == kind} for kind in ("shown", "click")}
-    verdicts = {ItemId(row.item): row.kind for row in own if row.kind in ("like", "refuse")}
+    verdicts = verdicts_of(own)
     told = named["shown"] - {ALL}
     whole = not told or ALL in named["shown"]
     touched = {ItemId(row.item) for row in own}

@@ -24,7 +24,9 @@ LOCAL = "local"
 """Id and name of the key under which a service without keys works; no secret opens it."""
 
 
-def add_key(database: StateDatabase, name: str, limits: Limits | None = None) -> tuple[Key, str]:
+def add_key(
+    database: StateDatabase, name: str, limits: Limits | None = None, *, admin: bool = False
+) -> tuple[Key, str]:
     """Make a key; the second value is its secret, which is kept nowhere: show it now.
 
     The secret is ``rarec_ID_`` and 32 random bytes. They are not a password that could be guessed, so a plain
@@ -37,7 +39,7 @@ def add_key(database: StateDatabase, name: str, limits: Limits | None = None) ->
     check_name(name, "the name of a key")
     id, chosen = secrets.token_hex(8), limits or Limits()
     secret = f"{_PREFIX}_{id}_{secrets.token_urlsafe(32)}"
-    return _insert(database, id, name, _hash(secret), chosen), secret
+    return _insert(database, id, name, _hash(secret), chosen, admin=admin), secret
 
 
 def local_key(database: StateDatabase, limits: Limits | None = None) -> Key:
@@ -71,6 +73,13 @@ def list_keys(database: StateDatabase) -> tuple[Key, ...]:
         return tuple(_key(row) for row in connection.execute(select(keys).order_by(keys.c.created_us, keys.c.id)))
 
 
+def has_keys(database: StateDatabase) -> bool:
+    """Whether there is a key that opens something; the one of a service without keys does not count."""
+    with database.reading() as connection:
+        query = select(keys.c.id).where(keys.c.id != LOCAL, keys.c.revoked_us.is_(None)).limit(1)
+        return connection.execute(query).first() is not None
+
+
 def revoke_key(database: StateDatabase, name: str) -> Key:
     """Close a key for ever, by its name or id; again it changes nothing. Its sessions stay.
 
@@ -86,16 +95,15 @@ def revoke_key(database: StateDatabase, name: str) -> Key:
     return _key(row)
 
 
-def _insert(database: StateDatabase, id: str, name: str, hash: str, limits: Limits) -> Key:
+def _insert(database: StateDatabase, id: str, name: str, hash: str, limits: Limits, *, admin: bool = False) -> Key:
     created = now_us()
+    row = {"id": id, "name": name, "hash": hash, "created_us": created, "limits": _limits_document(limits)}
     try:
         with database.writing() as connection:
-            connection.execute(
-                insert(keys).values(id=id, name=name, hash=hash, created_us=created, limits=_limits_document(limits))
-            )
+            connection.execute(insert(keys).values(row | {"admin": admin}))
     except IntegrityError as error:
         raise Conflict(f"there is a key {name!r} already; choose another name") from error
-    return Key(id, name, time_of(created), None, limits)
+    return Key(id, name, time_of(created), None, limits, admin)
 
 
 def _hash(secret: str) -> str:
@@ -112,4 +120,4 @@ def _key(row: Row[Any]) -> Key:
     except ValidationError as error:
         raise StoreError(f"the limits of the key {row.name!r} are damaged: {error}; revoke it") from error
     revoked = None if row.revoked_us is None else time_of(row.revoked_us)
-    return Key(row.id, row.name, time_of(row.created_us), revoked, limits)
+    return Key(row.id, row.name, time_of(row.created_us), revoked, limits, bool(row.admin))

@@ -14,7 +14,7 @@ from rarec.llm.budget import Spend
 from rarec.state.stored import check_name
 from rarec.types import ItemId, Mention, Role
 
-Kind = Literal["shown", "click", "like", "refuse", "seen"]
+Kind = Literal["shown", "click", "like", "refuse", "seen", "clear"]
 Scope = Literal["request", "session", "key", "day"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -55,13 +55,18 @@ class Limits(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key, without its secret, which is kept nowhere."""
+    """An API key, without its secret, which is kept nowhere.
+
+    Attributes:
+        admin: it may look at everything and switch bundles.
+    """
 
     id: str
     name: str
     created: datetime
     revoked: datetime | None
     limits: Limits
+    admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ class Event:
     Attributes:
         id: chosen by the client, 1 to 128 characters; sent again it changes nothing.
         turn: number of the turn that showed the item.
-        kind: `shown` and `seen` (known already) are kept and are no verdict.
+        kind: `shown` and `seen` (known already) are kept and are no verdict; `clear` takes like, refuse and seen back.
         item: among those that the turn shows; empty only for `shown`: all of them.
         at: when, by the client's clock; None if it does not say.
     Raises:

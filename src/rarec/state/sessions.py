@@ -71,7 +71,7 @@ def list_turns(
 ) -> tuple[StoredTurn, ...]:
     """Turns in order, those with a number above `after`, at most `limit`. Raises UnknownSession."""
     with database.reading() as connection:
-        _check_own(connection, key, session)
+        own_session(connection, key, session)
         return turns_of(connection, session, after=after, limit=limit)
 
 
@@ -105,7 +105,7 @@ def page_sessions(
 def export_session(database: StateDatabase, key: str, session: str) -> dict[str, Any]:
     """All that is kept of a session, as a JSON document. Raises UnknownSession."""
     with database.reading() as connection:
-        own = _check_own(connection, key, session)
+        own = own_session(connection, key, session)
         written = turns_of(connection, session)
         found = connection.execute(select(events).where(events.c.session_id == session).order_by(events.c.number)).all()
     return {
@@ -113,7 +113,7 @@ def export_session(database: StateDatabase, key: str, session: str) -> dict[str,
         "session": own.id,
         "created": iso(own.created_us),
         "used": iso(own.used_us),
-        "turns": [_turn_document(turn) for turn in written],
+        "turns": [turn_document(turn) for turn in written],
         "events": [
             {
                 "id": row.id,
@@ -162,7 +162,7 @@ def turns_of(
 ) -> tuple[StoredTurn, ...]:
     """Within a transaction: the turns of a session whose key has been checked."""
     query = select(turns).where(turns.c.session_id == session, turns.c.number > after).order_by(turns.c.number)
-    return tuple(_stored(row) for row in connection.execute(query if limit is None else query.limit(limit)))
+    return tuple(stored_turn(row) for row in connection.execute(query if limit is None else query.limit(limit)))
 
 
 def _forget(connection: Connection, found: Sequence[str]) -> None:
@@ -175,8 +175,9 @@ def _own(key: str, session: str) -> Select[Any]:
     return select(sessions).where(sessions.c.id == storable(session), sessions.c.key_id == key)
 
 
-def _check_own(connection: Connection, key: str, session: str) -> Row[Any]:
-    row = connection.execute(_own(key, session)).first()
+def own_session(connection: Connection, key: str, session: str, *, lock: bool = False) -> Row[Any]:
+    """Within a transaction: the row of a session. Raises UnknownSession."""
+    row = connection.execute(_own(key, session).with_for_update() if lock else _own(key, session)).first()
     if row is None:
         raise unknown(session)
     return row
@@ -221,7 +222,8 @@ def _turn_row(session: str, number: int, now: int, turn: NewTurn) -> dict[str, A
     }
 
 
-def _stored(row: Row[Any]) -> StoredTurn:
+def stored_turn(row: Row[Any]) -> StoredTurn:
+    """A row of the turns."""
     mentions = None
     if row.mentions is not None:
         mentions = tuple(
@@ -244,7 +246,8 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _turn_document(stored: StoredTurn) -> dict[str, Any]:
+def turn_document(stored: StoredTurn) -> dict[str, Any]:
+    """A turn as JSON values."""
     turn = stored.turn
     return {
         "number": stored.number,

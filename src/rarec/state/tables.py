@@ -42,6 +42,7 @@ keys = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("revoked_us", BigInteger),
     Column("limits", _Document, nullable=False),
+    Column("admin", Boolean),
 )
 
 sessions = Table(
@@ -51,6 +52,7 @@ sessions = Table(
     Column("key_id", String(32), ForeignKey("keys.id"), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("used_us", BigInteger, nullable=False),
+    Column("dropped", _Document),
     Index(None, "created_us", "id"),
     Index(None, "key_id", "created_us", "id"),
     Index(None, "used_us"),
@@ -78,6 +80,7 @@ turns = Table(
     Column("bundle", Text, nullable=False),
     CheckConstraint("number >= 1", name="number"),
     CheckConstraint("role IN ('user', 'assistant')", name="role"),
+    Index(None, "created_us"),
 )
 
 events = Table(
@@ -94,7 +97,7 @@ events = Table(
     Column("received_us", BigInteger, nullable=False),
     UniqueConstraint("key_id", "id"),
     ForeignKeyConstraint(["session_id", "turn"], ["turns.session_id", "turns.number"], ondelete="CASCADE"),
-    CheckConstraint("kind IN ('shown', 'click', 'like', 'refuse', 'seen')", name="kind"),
+    CheckConstraint("kind IN ('shown', 'click', 'like', 'refuse', 'seen', 'clear')", name="kind"),
     Index(None, "session_id", "turn"),
 )
 
