@@ -94,7 +94,7 @@ function ItemDialog({ item, onClose, onDone }: { item: Item; onClose: () => void
   const [draft, setDraft] = useState({ ...item, year: item.year === null ? "" : String(item.year), attributes: attributeText(item.attributes) });
   const [wrong, setWrong] = useState("");
   const change = (name: string) => (event: { currentTarget: { value: string } }) => setDraft({ ...draft, [name]: event.currentTarget.value });
-  const failed = (error: unknown) => setWrong(error instanceof Failure ? `${error.title}. ${error.detail}` : String(error));
+  const failed = (error: unknown) => setWrong(error instanceof Error ? error.message : String(error));
   const save = async () => {
     try {
       const attributes = attributesOf(draft.attributes);

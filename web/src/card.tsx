@@ -27,11 +27,11 @@ export function Card({ shown, item, kinds, verdict, onVerdict, onOpen }: CardPro
         <Cover title={shown.title} />
       </button>
       <div class="card-text">
-        <h3>
+        <h2>
           <button type="button" class="card-title" onClick={onOpen}>
             {shown.title}
           </button>
-        </h3>
+        </h2>
         <p class="card-facts">
           {[shown.year, ...tags].filter(Boolean).map((fact) => (
             <span key={fact}>{fact}</span>
@@ -39,6 +39,7 @@ export function Card({ shown, item, kinds, verdict, onVerdict, onOpen }: CardPro
         </p>
         {people && <p class="card-people">{people}</p>}
         {shown.why && <p class="card-why">{shown.why}</p>}
+      </div>
         <div class="verdicts" role="group" aria-label={`What you think of ${shown.title}`}>
           {VERDICTS.map(({ verdict: one, icon, label }) => (
             <button
@@ -53,7 +54,6 @@ export function Card({ shown, item, kinds, verdict, onVerdict, onOpen }: CardPro
             </button>
           ))}
         </div>
-      </div>
     </li>
   );
 }

@@ -54,7 +54,6 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
   const [said, setSaid] = useState("");
   const kinds = useMemo(() => Object.keys(service.vocabulary.attributes), [service]);
   const field = useRef<HTMLTextAreaElement>(null);
-  const end = useRef<HTMLDivElement>(null);
 
   const refresh = () =>
     call<{ sessions: SessionLine[] }>("GET", "/v1/sessions?limit=50").then(
@@ -65,8 +64,8 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
   const count = talk.messages.length;
   useEffect(() => {
     if (!count) return;
-    const answer = document.querySelector(".messages > :last-child");
-    answer?.scrollIntoView({ block: talk.busy ? "end" : "start", behavior: calm() ? "auto" : "smooth" });
+    const asked = [...document.querySelectorAll(".messages > .mine")].at(-1);
+    asked?.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
   }, [count, talk.busy]);
 
   const ask = async (text: string) => {
@@ -128,6 +127,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
           <ThemeButton />
         </header>
         <main class={count ? "talk" : "talk empty"}>
+          {count > 0 && <h1 class="sr-only">Conversation</h1>}
           {count === 0 && <Welcome service={service} onAsk={(text) => void ask(text)} />}
           <div class="messages">
             {talk.messages.map((message, number) =>
@@ -155,7 +155,6 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
               ),
             )}
           </div>
-          <div ref={end} />
         </main>
         <footer class="composer">
           <Chips talk={talk} />
@@ -253,7 +252,7 @@ function Answer({ answer, talk, kinds, last, onTrace, onLook, onSay, onKey, onRe
   const { facts, failure, state } = answer;
   if (failure?.status === 401 || failure?.status === 403) return <KeyForm wrong={storedKey() !== ""} onKey={() => (onKey(), onRetry())} />;
   return (
-    <section class={`answer ${state}`} aria-label="Answer" aria-busy={state === "waiting"}>
+    <article class={`answer ${state}`} aria-label="Answer" aria-busy={state === "waiting"}>
       {answer.text && <Prose text={answer.text} />}
       {state === "waiting" && (
         <p class="waiting">
@@ -295,7 +294,7 @@ function Answer({ answer, talk, kinds, last, onTrace, onLook, onSay, onKey, onRe
           </button>
         </p>
       )}
-    </section>
+    </article>
   );
 }
 

@@ -21,7 +21,9 @@ _MOST_VALUES = 30
 class VocabularyOut(BaseModel):
     """What can be filtered by."""
 
-    attributes: dict[str, list[str]] = Field(description="Of attributes that are kinds: the most frequent values.")
+    attributes: dict[str, list[str]] = Field(
+        description="Of attributes that are kinds, those with few values first: the most frequent values."
+    )
     year_min: int | None
     year_max: int | None
 
@@ -62,6 +64,7 @@ async def describe_service(request: Request) -> Response:
 
 def _described(parts: Parts, vocabulary: Vocabulary) -> dict[str, Any]:
     kinds = [name for name in vocabulary.attributes if vocabulary.sort(name) in (Sort.NARROW, Sort.WIDE)]
+    kinds.sort(key=lambda name: (vocabulary.sort(name) is Sort.WIDE, len(vocabulary.values(name)), name))
     attributes = {name: _frequent(vocabulary, name) for name in kinds}
     years = vocabulary.years or (None, None)
     return {
