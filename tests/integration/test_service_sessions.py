@@ -218,7 +218,7 @@ def test_words_become_filters_that_are_shown_and_can_be_taken_back(served: Runni
     assert facts["filters"]["given"]["any_of"] == {}
     assert all(1990 <= item["year"] <= 1999 for item in facts["items"])
     chip = read["Comedy"]["constraint"]
-    without = said(served, session, "Hm, what else?", n=20, without=[chip])
+    without = said(served, session, "Hm, what else?", n=20, without=[chip, "never-read"])
     assert [part["label"] for part in without["filters"]["read"]] == ["1990-1999"]
     assert without["filters"]["applied"]["any_of"] == {}
     later = said(served, session, "And then?", n=20)
@@ -324,6 +324,10 @@ def test_answers_go_on_while_the_database_is_gone(
     facts = said(served, session, "Trams?", n=3)
     assert (facts["session"], facts["turn"], facts["kept"]) == (session, None, False)
     assert len(facts["items"]) == 3
+    whole = [{"role": "user", "content": "I liked Marzipan."}, {"role": "user", "content": "Trams?"}]
+    body = {"model": "rarec", "messages": whole, "rarec": {"session": session, "n": 20}}
+    answer = served.ask("POST", "/v1/chat/completions", body).json["rarec"]
+    assert "marzipan" not in ids(answer), "all messages count while the session cannot be read"
     for method, path in (("POST", ""), ("GET", ""), ("GET", f"/{session}"), ("DELETE", f"/{session}")):
         answer = served.ask(method, f"/v1/sessions{path}")
         assert answer.problem(503)["type"].endswith("store-unavailable")

@@ -53,10 +53,8 @@ def chat_asked(request: ChatIn, limits: ServeSettings) -> tuple[Question, list[s
         if message.role in READ_ROLES
     ]
     own = request.rarec
-    if own.session is not None:  # what was said before stands in the session
-        turns = [turn for turn in turns if turn.role == "user"][-1:]
-        if not turns:
-            raise invalid(Wrong("messages", "in a session the last message of the user is answered; send it"))
+    if own.session is not None and not any(turn.role == "user" for turn in turns):
+        raise invalid(Wrong("messages", "in a session the last message of the user is answered; send it"))
     found = _within(turns, own.n, own.filters, limits, "rarec.n")
     return replace(found, session=own.session or "", words=own.words, without=tuple(own.without)), ignored
 

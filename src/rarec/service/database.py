@@ -19,6 +19,8 @@ T = TypeVar("T")
 THREADS = 8
 PATIENCE_S = 3.0
 """How long a request waits for one transaction."""
+OPENING_S = 30.0
+"""The same until the database was opened for the first time: its tables may have to be made."""
 
 
 class Database:
@@ -26,14 +28,18 @@ class Database:
 
     Args:
         place: see `StateDatabase.open`.
-        patience_s: how long `run` waits.
     """
 
-    def __init__(self, place: str | Path, *, patience_s: float = PATIENCE_S) -> None:
-        self._place, self._patience_s = place, patience_s
+    def __init__(self, place: str | Path) -> None:
+        self._place = place
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="rarec-database")
         self._opening = threading.Lock()
         self._opened: StateDatabase | None = None
+
+    @property
+    def patience_s(self) -> float:
+        """How long `run` waits."""
+        return OPENING_S if self._opened is None else PATIENCE_S
 
     async def run(self, work: Callable[[StateDatabase], T]) -> T:
         """What `work` gives.
@@ -41,11 +47,12 @@ class Database:
         Raises:
             StoreError: the database is gone, or did not answer in time; what was to be written may still be.
         """
+        patience_s = self.patience_s
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(patience_s):
                 return await asyncio.wrap_future(self.submit(work))
         except TimeoutError:
-            raise StoreError(f"the service's database gave no answer within {self._patience_s:g} s") from None
+            raise StoreError(f"the service's database gave no answer within {patience_s:g} s") from None
 
     def submit(self, work: Callable[[StateDatabase], T]) -> Future[T]:
         """Begin `work` without waiting. Raises StoreError once it is closed."""

@@ -164,7 +164,7 @@ class TurnModel:
         begun: Future[str] | None = None
         try:
             begun = self._books.database.submit(lambda database: reserve(database, accounts, most, lease_s=lease_s))
-            return await asyncio.wait_for(asyncio.wrap_future(begun), min(deadline_s, PATIENCE_S))
+            return await asyncio.wait_for(asyncio.wrap_future(begun), min(deadline_s, self._books.database.patience_s))
         except asyncio.CancelledError:
             if begun is not None:
                 begun.add_done_callback(self._give_back)

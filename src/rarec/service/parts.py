@@ -74,6 +74,7 @@ class Parts:
             timeout_s=self.settings.queue_timeout_s,
             changed=self.metrics.running.set,
         )
+        self.database.later(lambda _: None)
         if isinstance(self._source, Recommender):
             self._open = self._opened_with(self._source)
 

@@ -17,7 +17,7 @@ from rarec.service.parts import Parts
 from rarec.service.problems import Wrong, invalid
 from rarec.service.tracing import traced
 from rarec.service.turns import Asked, Told
-from rarec.state import NewTurn, ShownItem, StateDatabase, Talk, add_turns, drop_constraints, read_talk
+from rarec.state import NewTurn, ShownItem, Talk, add_turns, drop_constraints, read_talk
 from rarec.types import Conversation, Filters, ItemId, Mention, Turn
 
 
@@ -26,8 +26,8 @@ class Question:
     """What a request asks, within the limits.
 
     Attributes:
-        session: empty for a conversation that is not kept; else its last message is the user's and goes on from what
-            the session holds.
+        session: empty for a conversation that is not kept; else its last message of the user goes on from what the
+            session holds, and the others count only while that cannot be read.
         words: what the words ask for is held to.
         without: constraints that were read before and are taken back.
     """
@@ -47,6 +47,7 @@ class Ready:
     Attributes:
         said: the conversation, linked, without what was only felt.
         talk: the session as it was; None without one, and where the database is gone.
+        taken_back: ids of what would have been read, and was taken back just now.
         titles: of mentioned items.
     """
 
@@ -56,6 +57,7 @@ class Ready:
     read: Constraints
     talk: Talk | None
     titles: Mapping[ItemId, str]
+    taken_back: frozenset[str]
 
     def payer(self, caller: Caller) -> Payer:
         return Payer(caller.key, caller.limits, None if self.talk is None else self.talk.id)
@@ -98,15 +100,21 @@ async def begin(parts: Parts, caller: Caller, question: Question) -> Ready:
     talk: Talk | None = None
     if question.session:
         try:
-            talk = await parts.database.run(lambda database: _read(database, caller.key, question))
+            talk = await parts.database.run(lambda database: read_talk(database, caller.key, question.session))
         except StoreError as error:  # an answer is given all the same, to what the request says alone
             log(40, "a session could not be read", cause=type(error).__name__)
     said = question.conversation
     if talk is not None:
-        earlier = tuple(Turn(t.turn.role, t.turn.text, t.turn.mentions) for t in talk.turns)
-        said = Conversation((*earlier, said.turns[-1]), talk.id)
+        last = next(turn for turn in reversed(said.turns) if turn.role == "user")
+        said = Conversation((*talk.turns, last), talk.id)
         _check_room(parts, said)
-    return await parts.aside(lambda: _ready(parts, question, said, talk))
+    ready = await parts.aside(lambda: _ready(parts, question, said, talk))
+    if talk is not None and ready.taken_back:
+        try:
+            await parts.database.run(lambda database: drop_constraints(database, caller.key, talk.id, ready.taken_back))
+        except StoreError as error:  # it holds for this answer alone
+            log(40, "what was taken back could not be kept", cause=type(error).__name__)
+    return ready
 
 
 async def keep(parts: Parts, caller: Caller, ready: Ready, told: Told) -> dict[str, Any]:
@@ -127,27 +135,22 @@ async def keep(parts: Parts, caller: Caller, ready: Ready, told: Told) -> dict[s
     return facts | {"turn": numbers[-1], "kept": True}
 
 
-def _read(database: StateDatabase, key: str, question: Question) -> Talk:
-    if question.without:
-        drop_constraints(database, key, question.session, question.without)
-    return read_talk(database, key, question.session)
-
-
 def _ready(parts: Parts, question: Question, said: Conversation, talk: Talk | None) -> Ready:
     engine = parts.recommender.engine
     engine.refresh()
     linked, vocabulary = engine.link(said), parts.vocabulary
     read = Constraints()
     if question.words and vocabulary is not None:
-        dropped = {*question.without, *(talk.dropped if talk is not None else ())}
-        read = understand(linked, vocabulary).without(dropped)
+        read = understand(linked, vocabulary).without(talk.dropped if talk is not None else ())
+    taken_back = frozenset(question.without) & {part.id for part in read.parts}
+    read = read.without(taken_back)
     conversation, given = linked, question.filters
     if talk is not None:
         conversation = _with_felt(linked, talk)
         given = replace(given, exclude=given.exclude | {felt.item for felt in talk.felt})
     mentioned = dict.fromkeys(mention.item for mention in conversation.mentions())
     titles = {item.id: item.title for item in engine.catalogue.get_many(mentioned, missing="skip")}
-    return Ready(question, Asked(conversation, question.n, read.on(given)), linked, read, talk, titles)
+    return Ready(question, Asked(conversation, question.n, read.on(given)), linked, read, talk, titles, taken_back)
 
 
 def _with_felt(linked: Conversation, talk: Talk) -> Conversation:

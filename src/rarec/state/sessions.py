@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -224,21 +224,25 @@ def _turn_row(session: str, number: int, now: int, turn: NewTurn) -> dict[str, A
 
 def stored_turn(row: Row[Any]) -> StoredTurn:
     """A row of the turns."""
-    mentions = None
-    if row.mentions is not None:
-        mentions = tuple(
-            Mention(ItemId(m["item"]), m["sentiment"], None if m["span"] is None else (m["span"][0], m["span"][1]))
-            for m in row.mentions
-        )
     # "items" is a method of a row
     shown = tuple(
         ShownItem(ItemId(i["item"]), _number(i["score"]), i["why"], i["retriever_rank"]) for i in row._mapping["items"]
     )
     turn = NewTurn(
-        row.role, row.text, mentions, shown, row.filters, row.trace, row.timings_ms,
+        row.role, row.text, mentions_of(row.mentions), shown, row.filters, row.trace, row.timings_ms,
         Spend(row.calls, row.tokens, row.picodollars), row.model, row.degraded, row.reason, row.bundle,
     )  # fmt: skip
     return StoredTurn(row.number, time_of(row.created_us), turn)
+
+
+def mentions_of(kept: Sequence[Mapping[str, Any]] | None) -> tuple[Mention, ...] | None:
+    """The mentions of a turn as its row has them."""
+    if kept is None:
+        return None
+    return tuple(
+        Mention(ItemId(m["item"]), m["sentiment"], None if m["span"] is None else (m["span"][0], m["span"][1]))
+        for m in kept
+    )
 
 
 def _number(value: float | None) -> float:

@@ -11,11 +11,10 @@ from sqlalchemy import Row, func, select, update
 
 from rarec.state.database import StateDatabase
 from rarec.state.events import verdicts_of
-from rarec.state.records import StoredTurn
-from rarec.state.sessions import own_session, turns_of
+from rarec.state.sessions import mentions_of, own_session
 from rarec.state.stored import document, time_of
 from rarec.state.tables import events, sessions, turns
-from rarec.types import ItemId, Sentiment
+from rarec.types import ItemId, Sentiment, Turn
 
 MOST_DROPPED = 500
 _TITLE_CHARACTERS = 80
@@ -41,12 +40,13 @@ class Talk:
     """A session as it stands.
 
     Attributes:
+        turns: what was said, in order; the first has number 1.
         felt: liked, refused and seen items, in the order in which that was first said.
         dropped: ids of constraints that were read from words and taken back.
     """
 
     id: str
-    turns: tuple[StoredTurn, ...]
+    turns: tuple[Turn, ...]
     felt: tuple[Felt, ...]
     dropped: frozenset[str]
 
@@ -71,10 +71,12 @@ def read_talk(database: StateDatabase, key: str, session: str) -> Talk:
     """Everything the next turn of a session hangs on, of one moment. Raises UnknownSession."""
     with database.reading() as connection:
         own = own_session(connection, key, session)
-        written = turns_of(connection, session)
+        said = select(turns.c.role, turns.c.text, turns.c.mentions).where(turns.c.session_id == session)
+        written = connection.execute(said.order_by(turns.c.number)).all()
         query = select(events).where(events.c.session_id == session).order_by(events.c.number)
         found = connection.execute(query).all()
-    return Talk(session, written, _felt(found), frozenset(own.dropped or ()))
+    spoken = tuple(Turn(row.role, row.text, mentions_of(row.mentions)) for row in written)
+    return Talk(own.id, spoken, _felt(found), frozenset(own.dropped or ()))
 
 
 def drop_constraints(database: StateDatabase, key: str, session: str, ids: Collection[str]) -> None:
