@@ -56,7 +56,7 @@ export function Figures({ overview }: { overview: Overview }) {
         <Tile name="Turns" value={whole(overview.turns)} more={`in ${DAYS} days`} />
         <Tile name="Median turn" value={latency_ms ? milliseconds(latency_ms.p50) : "–"} more={latency_ms ? `p99 ${milliseconds(latency_ms.p99)}` : ""} />
         <Tile name="Degraded" value={`${(100 * overview.degraded_share).toFixed(overview.degraded_share < 0.1 ? 1 : 0)} %`} more="of turns" />
-        <Tile name="Spend" value={dollars(spend.usd)} more={`${whole(spend.calls)} calls, ${whole(spend.tokens)} tokens`} />
+        <Tile name="Spend" value={dollars(spend.usd)} more={`${whole(spend.tokens)} tokens`} />
         <Tile name="Likes" value={whole(overview.likes)} more={reactions ? `${Math.round((100 * overview.likes) / reactions)} % of verdicts` : ""} />
         <Tile name="Not for me" value={whole(overview.refuses)} />
       </dl>

@@ -13,14 +13,16 @@ interface CardProps {
   item: Item | undefined;
   /** Attributes to filter by, the first one is shown as tags. */
   kinds: string[];
+  /** Attributes that name people; undefined where the service does not say. */
+  people: string[] | undefined;
   verdict: Verdict | null;
   onVerdict: (verdict: Verdict) => void;
   onOpen: () => void;
 }
 
-export function Card({ shown, item, kinds, verdict, onVerdict, onOpen }: CardProps) {
+export function Card({ shown, item, kinds, people: named, verdict, onVerdict, onOpen }: CardProps) {
   const tags = tagsOf(item, kinds);
-  const people = peopleOf(item, kinds);
+  const people = peopleOf(item, kinds, named);
   return (
     <li class={`card ${verdict ?? ""}`}>
       <button type="button" class="card-cover" tabIndex={-1} aria-hidden="true" onClick={onOpen}>
@@ -86,12 +88,16 @@ function tagsOf(item: Item | undefined, kinds: string[]): string[] {
   return values?.slice(0, 3) ?? [];
 }
 
-/** The first attributes whose values look like full names, e.g. "Agnès Varda · Corinne Marchand, Antoine Bourseiller". */
-export function peopleOf(item: Item | undefined, kinds: string[]): string {
+/**
+ * The people of an item, e.g. "Agnès Varda · Corinne Marchand, Antoine Bourseiller": of the attributes that the service
+ * says name people, else of those whose values look like full names.
+ */
+export function peopleOf(item: Item | undefined, kinds: string[], named?: string[]): string {
   const parts: string[] = [];
   for (const [name, values] of Object.entries(item?.attributes ?? {})) {
-    const names = values.filter((value) => /^\p{Lu}\S*(?: \S+)* \p{Lu}\S*$/u.test(value));
-    if (!kinds.includes(name) && values.length && names.length * 2 > values.length) parts.push(values.slice(0, 2).join(", "));
+    const looking = values.filter((value) => /^\p{Lu}\S*(?: \S+)* \p{Lu}\S*$/u.test(value));
+    const people = named ? named.includes(name) : !kinds.includes(name) && looking.length * 2 > values.length;
+    if (people && values.length) parts.push(values.slice(0, 2).join(", "));
   }
   return [...new Set(parts)].slice(0, 2).join(" · ");
 }

@@ -53,6 +53,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
   const [drawer, setDrawer] = useState(false);
   const [said, setSaid] = useState("");
   const kinds = useMemo(() => Object.keys(service.vocabulary.attributes), [service]);
+  const { people } = service.vocabulary;
   const field = useRef<HTMLTextAreaElement>(null);
 
   const refresh = () =>
@@ -142,6 +143,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
                   answer={message}
                   talk={talk}
                   kinds={kinds}
+                  people={people}
                   last={number === count - 1}
                   onTrace={setTraced}
                   onLook={(item) => {
@@ -240,6 +242,7 @@ interface AnswerProps {
   answer: AnswerMessage;
   talk: Talk;
   kinds: string[];
+  people: string[] | undefined;
   last: boolean;
   onTrace: (facts: Facts) => void;
   onLook: (item: ShownItem) => void;
@@ -248,7 +251,7 @@ interface AnswerProps {
   onRetry: () => void;
 }
 
-function Answer({ answer, talk, kinds, last, onTrace, onLook, onSay, onKey, onRetry }: AnswerProps) {
+function Answer({ answer, talk, kinds, people, last, onTrace, onLook, onSay, onKey, onRetry }: AnswerProps) {
   const { facts, failure, state } = answer;
   if (failure?.status === 401 || failure?.status === 403) return <KeyForm wrong={storedKey() !== ""} onKey={() => (onKey(), onRetry())} />;
   return (
@@ -278,6 +281,7 @@ function Answer({ answer, talk, kinds, last, onTrace, onLook, onSay, onKey, onRe
               shown={shown}
               item={talk.items.get(shown.id)}
               kinds={kinds}
+              people={people}
               verdict={talk.verdictOf(shown.id)}
               onOpen={() => onLook(shown)}
               onVerdict={(verdict) =>
@@ -334,7 +338,7 @@ function Field({ field, busy, onAsk, onStop, onFilter }: FieldProps) {
         rows={1}
         maxLength={4000}
         aria-label="What are you looking for?"
-        placeholder="Something from the 90s, not horror …"
+        placeholder="From the 90s, not horror …"
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={(event) => {

@@ -96,7 +96,13 @@ export interface Service {
   model: string;
   items: number;
   example_messages: string[];
-  vocabulary: { attributes: Record<string, string[]>; year_min: number | null; year_max: number | null };
+  vocabulary: {
+    attributes: Record<string, string[]>;
+    /** Attributes that name people. */
+    people?: string[];
+    year_min: number | null;
+    year_max: number | null;
+  };
   keys_needed: boolean;
 }
 

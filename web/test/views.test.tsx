@@ -16,7 +16,7 @@ test("markup in titles, reasons, attributes and replies is shown as text", () =>
   const pages = [
     renderToString(<Prose text={`${EVIL}\n\n- **${EVIL}**`} />),
     renderToString(<Cover title={EVIL} />),
-    renderToString(<Card shown={SHOWN} item={ITEM} kinds={["genres"]} verdict={null} onVerdict={() => undefined} onOpen={() => undefined} />),
+    renderToString(<Card shown={SHOWN} item={ITEM} kinds={["genres"]} people={undefined} verdict={null} onVerdict={() => undefined} onOpen={() => undefined} />),
     renderToString(<TraceView trace={{ ...traceOf(facts), mentions: [{ id: "x", title: EVIL, sentiment: "liked", span: null, turn: 1 }], model: EVIL, bundle: EVIL }} />),
   ];
   for (const page of pages) {
@@ -26,7 +26,7 @@ test("markup in titles, reasons, attributes and replies is shown as text", () =>
 });
 
 test("a card says what was thought of it", () => {
-  const card = renderToString(<Card shown={{ ...SHOWN, title: "Kiosk" }} item={ITEM} kinds={["genres"]} verdict="like" onVerdict={() => undefined} onOpen={() => undefined} />);
+  const card = renderToString(<Card shown={{ ...SHOWN, title: "Kiosk" }} item={ITEM} kinds={["genres"]} people={undefined} verdict="like" onVerdict={() => undefined} onOpen={() => undefined} />);
   assert.equal(card.match(/aria-pressed="true"|aria-pressed(?=[ >])/g)?.length, 1);
   assert.ok(card.includes("What you think of Kiosk"));
   assert.ok(card.includes("Ada Berg"));
@@ -34,6 +34,8 @@ test("a card says what was thought of it", () => {
 
 test("people are the attributes whose values look like full names", () => {
   assert.equal(peopleOf({ ...ITEM, attributes: { cast: ["Ada Berg", "Émile Ólafur Nuñez", "Cher"], keywords: ["red sea"] } }, []), "Ada Berg, Émile Ólafur Nuñez");
+  const named = { ...ITEM, attributes: { original_title: ["Le Bon Film"], directors: ["Ada Berg"] } };
+  assert.equal(peopleOf(named, [], ["directors"]), "Ada Berg", "the service knows better");
   assert.equal(peopleOf({ ...ITEM, attributes: { countries: ["South Korea"] } }, ["countries"]), "");
 });
 
