@@ -346,9 +346,15 @@ def test_no_request_that_schemathesis_thinks_of_is_a_fault(served: Running) -> N
     for result in schema.get_all_operations():
         operation = result.ok()
 
-        def check(case: schemathesis.Case) -> None:
+        session = served.ask("POST", "/v1/sessions").json["id"]
+        chat = {"model": "rarec", "messages": [{"role": "user", "content": "Trams?"}], "rarec": {"session": session}}
+        assert served.ask("POST", "/v1/chat/completions", chat).status == 200
+
+        def check(case: schemathesis.Case, session: str = session) -> None:
             nonlocal asked
             asked += 1
+            if asked % 4:  # else hardly anything finds its session
+                _put_session(case, session)
             if "chat" in case.path and isinstance(case.body, dict) and asked % 4:
                 case.body["model"] = "rarec"  # else hardly anything gets past the name
             case.call_and_validate(checks=checks)
@@ -361,6 +367,19 @@ def test_no_request_that_schemathesis_thinks_of_is_a_fault(served: Running) -> N
     assert asked > 100
     figures = served.figures()
     assert not [name for name in figures if re.search(r'rarec_requests_total.*status="5', name)]
+
+
+def _put_session(case: Any, session: str) -> None:
+    if "session" in (case.path_parameters or {}):
+        case.path_parameters["session"] = session
+    if not isinstance(case.body, dict):
+        return
+    if isinstance(case.body.get("rarec"), dict):
+        case.body["rarec"]["session"] = session
+    events = case.body.get("events")
+    for event in events if isinstance(events, list) else ():
+        if isinstance(event, dict):
+            event |= {"session": session, "turn": 2}
 
 
 # --- logs
