@@ -199,7 +199,7 @@ def test_phone_width(serve: Serve, go: Go) -> None:
     page.locator(".starters").wait_for()
     assert overflow(visit) == 0
     assert not page.locator(".sidebar").is_visible()
-    visit.ask("Anything with trams, from the 90s?")
+    visit.ask("Anything with trams, from the 90s, with a title long enough for the list of conversations?")
     assert overflow(visit) == 0
     for button in page.locator(".card").first.get_by_role("button").all():
         box = button.bounding_box() if button.is_visible() else None
@@ -207,9 +207,12 @@ def test_phone_width(serve: Serve, go: Go) -> None:
     page.get_by_role("button", name="Why these?").click()
     page.locator("tr.chosen").first.wait_for()
     assert overflow(visit) == 0
-    assert page.evaluate("(d => d.scrollWidth - d.clientWidth)(document.querySelector('dialog'))") == 0
+    within = "(d => d.scrollWidth - d.clientWidth)(document.querySelector('dialog'))"
+    assert page.evaluate(within) == 0
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Conversations").click()
+    page.get_by_role("dialog").locator(".past").wait_for()
+    assert page.evaluate(within) == 0
     page.get_by_role("dialog").get_by_role("button", name="New conversation").click()
     assert page.locator(".answer").count() == 0
     page.goto(served.url + "/admin")
