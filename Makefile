@@ -1,4 +1,5 @@
-# make demo   install everything into .venv and play a conversation on the starter catalogue
+# make demo   install everything into .venv and serve the chat page on the starter catalogue; prints its address
+# make web    build the pages from web/ again and run their tests; needs Node 20
 # make test   install what the tests need and run them
 # make check  linters and types
 # make align-report DATA=folder   rerun the study behind docs/alignment.md (hours), and write its tables
@@ -12,7 +13,7 @@ TORCH := torch==2.13.0
 # Folder of the data sets, for what learns from them.
 DATA ?= ../shared/data
 
-.PHONY: demo test test-llm check format align-report clean
+.PHONY: demo web test test-llm check format align-report clean
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("rarec needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -23,6 +24,9 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 
 demo: $(VENV)/.installed
 	$(BIN)/rarec demo
+
+web:
+	cd web && npm ci --no-audit --no-fund && npm run check && npm test && npm run build
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

@@ -85,7 +85,7 @@ def test_a_page_without_a_key_learns_that_it_needs_one_and_nothing_else(
         secret = add_key(database, "shop")[1]
     served = serve(place)
     until(lambda: served.ask("GET", "/readyz").status == 200)
-    nothing = {"attributes": {}, "year_min": None, "year_max": None}
+    nothing = {"attributes": {}, "people": [], "year_min": None, "year_max": None}
     closed = ask(served, "GET", "/v1/service").json
     assert closed == {"model": "rarec", "items": 0, "example_messages": [], "vocabulary": nothing, "keys_needed": True}
     told = ask(served, "GET", "/v1/service", secret=secret).json

@@ -40,23 +40,44 @@ def demo(
     folder: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder of the demo's store, made on the first run.")
     ] = Path("demo"),
-    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Go on with a chat of your own afterwards.")] = True,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Play a short conversation here and chat, instead of serving the page.")
+    ] = False,
+    chat: Annotated[
+        bool, typer.Option("--chat/--no-chat", help="Whether a chat of your own follows what --terminal plays.")
+    ] = True,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Of the page, on this machine; 0 takes a free one.")
+    ] = 0,
+    show: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser where there is a desktop.")
+    ] = True,
 ) -> None:
-    """Play a short conversation on the starter catalogue of films, then chat.
+    """Serve the chat page over the starter catalogue of films, and print its address.
 
     The first run makes a store and embeds over a thousand films, which takes a minute or two; later runs start at
-    once. Everything runs on this machine: no key, no download, no network.
+    once. Everything runs on this machine: no key, no download, no network. With --terminal, and where no terminal is,
+    a short conversation is played as text instead; with --no-chat it ends by itself.
 
-    Example: rarec demo --no-chat
+    Example: rarec demo --no-open
     """
+    prepare(folder)
+    if interactive() and not terminal and chat:
+        from rarec.cli.demo_page import serve_page
+
+        serve_page(folder, port=port, show=show)
+    else:
+        _play_here(folder, chat=chat and interactive())
+
+
+def _play_here(folder: Path, *, chat: bool) -> None:
     from rarec.cli.chat import converse
     from rarec.cli.opening import filter_check, opened, word_reader
     from rarec.cli.session import Session
 
-    prepare(folder)
     with opened(folder) as recommender:
         play(Session(recommender, n=SHOWN, check_filters=filter_check(recommender)), recommender)
-        if chat and interactive():
+        if chat:
             out().print("\nYour turn. /help lists commands, /quit leaves.")
             session = Session(
                 recommender,
@@ -66,7 +87,7 @@ def demo(
             )
             converse(session, recommender)
         else:
-            out().print(f"\nGo on with: rarec chat --store {folder}")
+            out().print(f"\nGo on with: rarec chat --store {folder}, or rarec serve --store {folder} for the page")
             out().print(f"Or with a catalogue of your own: rarec init {STORE}, then rarec import FILE")
 
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from rarec.errors import InputError, RarecError
 from rarec.pipeline import Recommender
@@ -35,6 +35,7 @@ from rarec.service.problems import (
     response,
     wrong_values,
 )
+from rarec.service.site import site
 from rarec.service.watching import Watching, request_id_of
 from rarec.settings import ServeSettings, read_settings
 
@@ -134,9 +135,7 @@ def _pages(app: FastAPI) -> None:
     async def docs() -> Response:
         return docs_page(app.openapi())
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> Response:
-        return RedirectResponse("/docs")
+    app.include_router(site())
 
 
 def _errors(app: FastAPI) -> None:

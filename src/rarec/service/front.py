@@ -21,7 +21,10 @@ _MOST_VALUES = 30
 class VocabularyOut(BaseModel):
     """What can be filtered by."""
 
-    attributes: dict[str, list[str]] = Field(description="Of attributes that are kinds: the most frequent values.")
+    attributes: dict[str, list[str]] = Field(
+        description="Of attributes that are kinds, those with few values first: the most frequent values."
+    )
+    people: list[str] = Field(description="Attributes that name people.")
     year_min: int | None
     year_max: int | None
 
@@ -51,7 +54,7 @@ async def describe_service(request: Request) -> Response:
         "model": parts.settings.model_name,
         "items": parts.items if vocabulary is not None else 0,
         "example_messages": [],
-        "vocabulary": {"attributes": {}, "year_min": None, "year_max": None},
+        "vocabulary": {"attributes": {}, "people": [], "year_min": None, "year_max": None},
         "keys_needed": needed,
     }
     if vocabulary is not None:
@@ -62,11 +65,13 @@ async def describe_service(request: Request) -> Response:
 
 def _described(parts: Parts, vocabulary: Vocabulary) -> dict[str, Any]:
     kinds = [name for name in vocabulary.attributes if vocabulary.sort(name) in (Sort.NARROW, Sort.WIDE)]
+    kinds.sort(key=lambda name: (vocabulary.sort(name) is Sort.WIDE, len(vocabulary.values(name)), name))
     attributes = {name: _frequent(vocabulary, name) for name in kinds}
+    people = [name for name in vocabulary.attributes if vocabulary.sort(name) is Sort.PEOPLE]
     years = vocabulary.years or (None, None)
     return {
         "example_messages": list(parts.settings.example_messages) or _examples(parts.popular, attributes),
-        "vocabulary": {"attributes": attributes, "year_min": years[0], "year_max": years[1]},
+        "vocabulary": {"attributes": attributes, "people": people, "year_min": years[0], "year_max": years[1]},
     }
 
 

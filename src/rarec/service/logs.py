@@ -53,12 +53,16 @@ def described(error: BaseException) -> dict[str, Any]:
     return {"errors": chain}
 
 
-def configure() -> None:
-    """Send the logs of the service and of uvicorn to stderr as JSON lines; for processes of our own only."""
+def configure(level: int = logging.INFO) -> None:
+    """Send the logs of the service and of uvicorn to stderr as JSON lines; for processes of our own only.
+
+    Args:
+        level: of the least that is written.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("rarec.service", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler] if name != "uvicorn.error" else []
         logger.propagate = name == "uvicorn.error"
-        logger.setLevel(logging.INFO)
+        logger.setLevel(level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import tempfile
@@ -107,9 +108,16 @@ def config_of(app: FastAPI | str, settings: ServeSettings, *, workers: int = 1) 
     )
 
 
-def run(app: FastAPI, settings: ServeSettings, sock: socket.socket, *, started: Callable[[], None]) -> None:
-    """Serve in this process until a signal."""
-    configure()
+def run(
+    app: FastAPI,
+    settings: ServeSettings,
+    sock: socket.socket,
+    *,
+    started: Callable[[], None],
+    level: int = logging.INFO,
+) -> None:
+    """Serve in this process until a signal; logs below `level` are not written."""
+    configure(level)
     Server(config_of(app, settings), started).run(sockets=[sock])
 
 
