@@ -224,6 +224,19 @@ def test_turns_that_the_new_bundle_knows_do_not_count(folder: Path, store: Path)
     assert {json.loads(line)["dialogue"] for line in older.figures.read_text().splitlines()} == counted
 
 
+def test_the_split_that_rarec_train_learned_from_decides_nothing(folder: Path, store: Path) -> None:
+    """Of data of one's own the manifest has the name, of films it has none."""
+    model = load_retriever(folder / "good", embedder=EMBEDDER.name)
+    what = recipe(folder, data={"training": "valid", "tuning": "train"})
+    own = {"recipe": {}, "data": {"name": what.data.name}}
+    save_retriever(store / "own", model, embedder=EMBEDDER.name, training=own)
+    with pytest.raises(InputError, match="learned from the split 'train'"):
+        asked(folder, store, str(store / "own"), recipe=what, dry_run=True)
+    asked(folder, store, str(store / "own"), recipe=recipe(folder), dry_run=True)  # another split does
+    save_retriever(store / "films", model, embedder=EMBEDDER.name, training={"recipe": {}})
+    asked(folder, store, str(store / "films"), recipe=what, dry_run=True)  # and other data
+
+
 def test_people_that_taught_or_chose_do_not_count(folder: Path, store: Path, domain: SecondDomain) -> None:
     """Their conversations are of the split that decides: no split of the record says so, their ids do."""
     ids = [item.id for item in domain.items]

@@ -174,3 +174,20 @@ def test_reward_weighted_nll_learns_from_the_turns_that_earned_something() -> No
     found = gradient(RewardWeightedNLL(), batch(scores(), rewards=rewards))
     assert (found[0] != 0).any()
     assert (found[1:] == 0).all()
+
+
+def test_failed_rollouts_do_not_change_what_the_others_weigh_in_reward_weighted_nll() -> None:
+    """A turn without an answer is no turn with a reward of 0: the loss is that of the answered turns alone."""
+    given = batch(scores(), rewards=torch.full((ROWS, GROUPS), 0.4, dtype=torch.float64))
+    valid = given.valid.clone()
+    valid[0] = False
+    valid[1, 0] = False
+    part = replace(given, valid=valid, rewards=torch.where(valid, given.rewards, 0.0))
+    assert given.nll is not None
+    found = RewardWeightedNLL().loss(part)
+    torch.testing.assert_close(found.value, given.nll[1:].mean())  # equal rewards weigh 1 each
+    none = RewardWeightedNLL().loss(
+        replace(part, valid=torch.zeros_like(valid), rewards=torch.zeros_like(part.rewards))
+    )
+    assert none.value == 0
+    assert not none.told.any()

@@ -268,8 +268,9 @@ class RewardWeightedNLL(_Rewarded):
         assert batch.nll is not None
         answered = batch.valid.any(-1)
         mean = (batch.rewards * batch.valid).sum(-1) / batch.valid.sum(-1).clamp(min=1)
-        each = losses.reward_weighted_nll(batch.nll, mean[:, None])
-        return LearnerLoss(losses.masked_mean(each, answered), mean > 0)
+        # Of the answered turns alone: weights are relative to their mean, and a failure is no reward of 0.
+        each = losses.reward_weighted_nll(batch.nll[answered], mean[answered, None])
+        return LearnerLoss(losses.masked_mean(each), mean > 0)
 
 
 class _Supervised(BaseLearner):

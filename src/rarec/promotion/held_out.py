@@ -15,7 +15,7 @@ from rarec.errors import InputError
 from rarec.promotion.models import Bundle
 
 _TRAINED_ON = ("redial", "inspired")
-"""What `rarec train` fits to, always their split ``train``."""
+"""What `rarec train` fits to where its recipe names no data of its own; always the split ``train``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,9 @@ def _lessons(training: Mapping[str, Any]) -> Iterator[_Lesson]:
         else:
             yield _Lesson(name, folder, training="", people=learned_from | (chosen or frozenset()))
     elif "recipe" in training:
-        yield from (_Lesson(name, None, "train") for name in _TRAINED_ON)
+        own = training.get("data")
+        names = (str(own.get("name", "")),) if isinstance(own, dict) else _TRAINED_ON
+        yield from (_Lesson(name, None, "train") for name in names)
     before = training.get("started_from")
     if isinstance(before, dict):
         yield from _lessons(before)
