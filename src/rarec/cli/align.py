@@ -62,7 +62,7 @@ def align(
 
     --replay ends with exit code 8 if the weights differ, and says at which iteration that began.
 
-    Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
+    Example: rarec align recipes/align_inspired.toml --dry-run
     """
     from rarec.errors import InputError, ReplayDiffers
 
@@ -73,6 +73,7 @@ def align(
 
         from rarec.alignment import Resources, load_align_recipe
         from rarec.alignment import align as run_alignment
+        from rarec.alignment.recipe import check_files
         from rarec.alignment.run import plan
         from rarec.assembly import default_bundle
     settings = load_align_recipe(recipe, data=data)
@@ -80,6 +81,7 @@ def align(
     if report:
         out().print(f"Wrote {_page_of(folder)}.")
         return
+    check_files(settings)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -104,6 +106,7 @@ def align(
     out().print(f"Wrote {', '.join(map(str, result.bundles))}.")
     if not replay:
         _write_page(folder)
+        out().print("Whether one of them may take the place of a store's live bundle: rarec promote --help")
 
 
 def _write_page(folder: Path) -> None:
