@@ -117,7 +117,7 @@ def test_a_missing_file(tmp_path: Path, name: str) -> None:
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "nowhere", "has no file", REMEDY)
+    refused(tmp_path / "nowhere", "there is no folder", "nowhere", "name that of a bundle")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", "\ufffe", "[" * 100_000, '{"format": "one"}', "{}"])
