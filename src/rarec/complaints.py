@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -82,9 +82,22 @@ def checked(model: type[_Model], values: Mapping[str, Any], *, source: str) -> _
             f"the recipe {source!r} is of format {found!r}, this version of rarec reads format {known}; update rarec"
         )
     try:
-        return model.model_validate(values)
+        recipe = model.model_validate(values)
     except ValidationError as error:
         raise wrong_values(error, model, source=source) from None
+    if quoted := list(_quoted(recipe, values)):
+        raise SettingsError("\n".join([f"the recipe {source!r} has wrong values:", *(c.line() for c in quoted)]))
+    return recipe
+
+
+def _quoted(part: BaseModel, values: Mapping[str, Any], before: str = "") -> Iterator[Complaint]:
+    """Text where a number or true or false stands: pydantic reads it, but a file that says it is mistaken."""
+    for key, value in values.items():
+        read = getattr(part, key, None)
+        if isinstance(value, str) and isinstance(read, (int, float)):
+            yield Complaint(f"{before}{key}", repr(value), "is text; write it without quotation marks")
+        elif isinstance(value, Mapping) and isinstance(read, BaseModel):
+            yield from _quoted(read, value, f"{before}{key}.")
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -195,8 +208,8 @@ def _guess(word: object, known: Sequence[str]) -> str:
 
 
 def _keys(table: type[BaseModel]) -> list[str]:
-    """What a table may hold, as a file writes it."""
-    return [field.alias or name for name, field in table.model_fields.items()]
+    """What a table may hold, as a file writes it; fields that are not for files have no repr."""
+    return [field.alias or name for name, field in table.model_fields.items() if field.repr]
 
 
 def _field(table: type[BaseModel], key: str) -> FieldInfo | None:

@@ -74,7 +74,8 @@ def test_plan_run_and_replay(folder: Path) -> None:
     told = planned.stdout
     assert "22 = 10 to learn + 8 to validate + 4 to report" not in told  # two validations, not four
     assert "18 = 10 to learn + 4 to validate + 4 to report" in told
-    assert "no prices" in told
+    assert re.search(r"tokens, about \W+ 0 ", told), "the local ranker reads none"
+    assert re.search(r"money, at most \W+ nothing", told)
     assert "sets.n = 5 leaves little to choose" in told
     assert not (out / "seed-4").exists()
 
@@ -88,6 +89,9 @@ def test_plan_run_and_replay(folder: Path) -> None:
     assert "reward" in done.stderr
     figures = json.loads((out / "figures.json").read_text())
     assert figures["seeds"]["4"]["calls"] == 18
+    assert (figures["seeds"]["4"]["tokens"], figures["seeds"]["4"]["tokens at most"]) == (0, False)
+    assert "nothing" in (out / "report.html").read_text()
+    assert " USD" not in done.stderr
     bundle = out / "seed-4" / "bundle"
     assert sorted(path.name for path in bundle.iterdir()) == [
         "CARD.md", "ranker.json", "ranker.safetensors", "retriever.json", "retriever.safetensors",

@@ -156,6 +156,6 @@ def test_what_an_endpoint_would_cost_is_said_before_it_is_asked(store: Path, tmp
 
     (tmp_path / "teas.toml").write_text(text.partition("[judge]")[0] + '[judge]\nkind = "local"\n')
     local = rarec("promote", tmp_path / "one", *given, "--plan").stdout
-    assert "no prices" in local
+    assert "nothing" in local
     alone = ("--store", store, "--data", tmp_path / "data", "--data-set", "teas", "--plan")
     assert re.search(r"calls +\S none", rarec("promote", tmp_path / "one", *alone).stdout)

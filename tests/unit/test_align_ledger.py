@@ -51,6 +51,15 @@ def test_a_rollout_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     path.read_bytes().decode("ascii")
 
 
+def test_tokens_that_the_provider_did_not_count_are_told_apart(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl", recipe="r")
+    ledger.add([ROLLOUT])
+    assert (ledger.spent.tokens, ledger.bounded_tokens) == (941, 0)
+    ledger.add([FAILED])
+    assert (ledger.spent.tokens, ledger.bounded_tokens) == (1882, 941)
+    assert Ledger(ledger.path, recipe="r").bounded_tokens == 941
+
+
 def test_a_prompt_is_written_once(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path, recipe="r")
@@ -126,7 +135,17 @@ def test_a_damaged_line_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture
         file.write('{"kind": "rollout", "turn": 3}\n[1]\n\n{"kind": "song"}\n')
     with caplog.at_level(logging.WARNING):
         assert len(Ledger(path, recipe="r")) == 1
-    assert "3 lines that cannot be read" in caplog.text
+    assert "lines 3, 4, 6 of" in caplog.text
+    assert "paid for, again" in caplog.text
+
+
+def test_a_damaged_prompt_asks_for_nothing_and_is_not_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "ledger.jsonl"
+    Ledger(path, recipe="r").add([ROLLOUT], [PROMPT])
+    path.write_bytes(path.read_bytes().replace(b'"messages"', b'"messages'))
+    with caplog.at_level(logging.WARNING):
+        ledger = Ledger(path, recipe="r")
+    assert (len(ledger), ledger.broken, caplog.text) == (1, [], "")
 
 
 def test_a_ledger_of_another_recipe_is_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rarec.alignment.recipe import PeopleJudge, load_align_recipe, parse_align_recipe
+from rarec.alignment.recipe import PeopleJudge, check_files, load_align_recipe, parse_align_recipe
 from rarec.errors import SettingsError
 from rarec.prompt import PromptTemplate
 
@@ -191,3 +191,52 @@ def test_a_prompt_may_be_a_file_and_what_it_holds_names_the_run(tmp_path: Path) 
     own.unlink()
     with pytest.raises(SettingsError, match="cannot read the prompt template"):
         recipe.deciding()
+
+
+def test_text_where_a_number_stands_is_refused() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(loop={"batch": "6", "dropout": "yes"}, sets={"temperature": "1.5"})
+    assert str(caught.value).splitlines()[1:] == [
+        "  loop.batch = '6': is text; write it without quotation marks",
+        "  loop.dropout = 'yes': is text; write it without quotation marks",
+        "  sets.temperature = '1.5': is text; write it without quotation marks",
+    ]
+
+
+def test_the_keys_of_loop_that_are_told_are_those_that_it_takes() -> None:
+    with pytest.raises(SettingsError, match=r"loop\.batc = 6: unknown key; did you mean 'batch'") as caught:
+        parse(loop={"batc": 6})
+    assert "judged_turns" in str(caught.value)
+    assert "seed" not in str(caught.value)
+
+
+def test_each_thing_that_does_not_fit_together_has_a_line() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(sets={"n": 50, "groups": 1}, loop={"proposal": 10}, budget={"usd": 1.0})
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["sets.n", "sets.groups", "budget.usd"]
+    assert all(line.startswith("  ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"), [("[pretrain_loop]\nepochs = 1", "train"), ("[[system]]\nkind = 'bm25'", "evaluate")]
+)
+def test_a_recipe_of_another_command_is_told_as_such(tmp_path: Path, text: str, command: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(SettingsError, match=f"looks like a recipe of `rarec {command}`") as caught:
+        load_align_recipe(tmp_path / "r.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_not_there_are_told_at_once_by_their_keys(tmp_path: Path) -> None:
+    recipe = parse(
+        data={"name": "teas", "folder": str(tmp_path / "no")},
+        judge={"kind": "recorded", "lists": str(tmp_path / "lists.jsonl")},
+        sets={"template": "defautl"},
+    )
+    with pytest.raises(SettingsError) as caught:
+        check_files(recipe)
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == ["data.folder", "judge.lists", "sets.template"]
+    assert "rarec data invent games" in lines[0]
+    check_files(parse(data={"name": "teas", "folder": str(tmp_path)}))

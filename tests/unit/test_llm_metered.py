@@ -55,6 +55,15 @@ def test_what_is_on_disk_needs_no_budget(tmp_path: Path) -> None:
     assert ask(later, request())[0].cached
 
 
+def test_a_model_that_reads_no_tokens_is_booked_by_its_calls() -> None:
+    budget = Budget(calls=1, tokens=0)
+    (asked,) = ask(Metered(ScriptedLLM([answer(0, 0)]), budgets=[budget], in_tokens=False), request())
+    assert asked.spend == budget.spent == Spend(1)
+    counting = Metered(ScriptedLLM([answer(0, 0)]), budgets=[Budget(tokens=0)])
+    with pytest.raises(BudgetExceeded):
+        anyio.run(counting.ask, request())
+
+
 @pytest.mark.parametrize(
     ("script", "spend"),
     [

@@ -117,7 +117,7 @@ def test_a_missing_file(tmp_path: Path, name: str) -> None:
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "nowhere", "has no file", REMEDY)
+    refused(tmp_path / "nowhere", "there is no folder", "nowhere", "name that of a bundle")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", "\ufffe", "[" * 100_000, '{"format": "one"}', "{}"])
@@ -243,3 +243,10 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_a_manifest_round_trips() -> None:
     manifest = Manifest(model="retriever", config={"width": 3}, embedder="e", sha256="0" * 64, training={"n": [1, 2]})
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
+
+
+def test_a_folder_that_is_no_bundle_yet_is_not_called_damaged(tmp_path: Path) -> None:
+    for folder, told in ((tmp_path / "no", "there is no folder"), (tmp_path, "is no bundle, or one that is not fin")):
+        with pytest.raises(BundleError, match=told) as caught:
+            load_retriever(folder, embedder="any")
+        assert "backup" not in str(caught.value)

@@ -21,6 +21,8 @@ from rarec.types import ItemId, Message, ParseReport, Usage
 log = logging.getLogger(__name__)
 
 VERSION = 1
+_PROMPT_START = b'{"kind": "prompt"'
+_LINES_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def read_ledger(path: str | Path) -> Iterator[Record]:
     lines = LineFile(Path(path), what="the ledger")
     if not Path(path).exists():
         raise StoreError(f"there is no ledger {str(path)!r}; check the path")
-    for _, record in _records(lines):
+    for _, record in _records(lines, []):
         yield record
 
 
@@ -92,9 +94,13 @@ class Ledger:
         self._prompts: set[str] = set()
         self.spent = Spend()
         """Of all rollouts in it."""
+        self.bounded_tokens = 0
+        """Of these, tokens of calls that did not say how many they took: the most that they may have."""
+        self.broken: list[int] = []
+        """Numbers of the lines, from 1, that cannot be read and may have held a rollout."""
         self._unclaimed = Spend()
         empty = True
-        for place, record in _records(self._lines):
+        for place, record in _records(self._lines, self.broken):
             if isinstance(record, LedgerHeader) and record.recipe != recipe:
                 raise StoreError(of_another_run(f"the ledger {str(self.path)!r}", parts or {}, record.parts))
             empty = False
@@ -172,13 +178,14 @@ class Ledger:
             self._places[record.key] = place
             (self._failed.add if record.degraded else self._failed.discard)(record.key)
             self.spent += record.spend
+            self.bounded_tokens += 0 if record.usage.prompt_tokens > 0 else record.spend.tokens
 
 
-def _records(lines: LineFile) -> Iterator[tuple[int, Record]]:
-    """Byte offset and record of every line that can be read."""
+def _records(lines: LineFile, broken: list[int]) -> Iterator[tuple[int, Record]]:
+    """Byte offset and record of every line that can be read; numbers of others that matter are added to `broken`."""
     damaged = 0
     known = False
-    for place, line in lines.read():
+    for number, (place, line) in enumerate(lines.read(), 1):
         if not line.strip():
             continue
         record = _parsed(line)
@@ -187,12 +194,28 @@ def _records(lines: LineFile) -> Iterator[tuple[int, Record]]:
             known = True
         if record is None:
             damaged += 1
+            if not line.startswith(_PROMPT_START):  # prompts are for people to read; nothing is asked for their sake
+                broken.append(number)
         else:
             yield place, record
     if damaged and not known and not _only_a_start(lines):
         raise StoreError(f"{str(lines.path)!r} is no ledger of rollouts; give the path of one, or of a new file")
-    if damaged:
-        log.warning("%s has %d lines that cannot be read; their rollouts are asked for again", lines.path, damaged)
+    if broken:
+        log.warning(
+            "%s of %s cannot be read; what is missing there is asked, and paid for, again, but not in a replay",
+            named_lines(broken), lines.path,
+        )  # fmt: skip
+
+
+def named_lines(numbers: Sequence[int]) -> str:
+    """For messages.
+
+    >>> named_lines([7]), named_lines([1, 2, 3, 4, 5, 6, 7])
+    ('line 7', 'lines 1, 2, 3, 4, 5 and 2 more')
+    """
+    shown = ", ".join(map(str, numbers[:_LINES_TOLD]))
+    more = f" and {len(numbers) - _LINES_TOLD} more" if len(numbers) > _LINES_TOLD else ""
+    return f"line{'s' * (len(numbers) != 1)} {shown}{more}"
 
 
 def _only_a_start(lines: LineFile) -> bool:

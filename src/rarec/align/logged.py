@@ -109,7 +109,10 @@ class LoggedSets:
             if len({len(one.feedback.shown) for one in sets}) != 1:
                 raise InputError(f"turn {turn!r} has no shown set, or sets of several sizes; make them several turns")
             if importance_clip is not None and any(one.log_prob is None for one in sets):
-                raise InputError(f"a set of turn {turn!r} has no log_prob, so no importance weight; leave it out")
+                raise InputError(
+                    f"a set of turn {turn!r} has no log_prob, so no importance weight; leave the set out, "
+                    "or take no importance_clip"
+                )
         self._by_turn, self._rows = by_turn, stock.table.rows
         self._temperature, self._clip = temperature, importance_clip
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import isinf
 
 from rarec.align.drawing import Draw, check_enough, draw
-from rarec.align.ledger import Ledger, Prompt
+from rarec.align.ledger import Ledger, Prompt, named_lines
 from rarec.align.rollout import Key, OnProgress, Rollout, RolloutProgress, RolloutReward, RolloutSettings, RolloutTask
 from rarec.background import BackgroundLoop
 from rarec.errors import InputError, LLMTimeout, LLMUnavailable, RarecError, ReplayDiffers, StoreError
@@ -117,10 +117,13 @@ def _found(draws: _Draws, ledger: Ledger, *, replay: bool) -> list[Rollout | Non
     for place, (key, rollout) in enumerate(zip(draws.keys, rollouts, strict=True)):
         if rollout is None:
             if replay:
-                raise StoreError(
-                    f"the ledger {str(ledger.path)!r} has no rollout of {_named(key)}, and there is no model to ask; "
-                    "replay the run that wrote it with its recipe, or give a model"
-                )
+                what = f"the ledger {str(ledger.path)!r} has no rollout of {_named(key)}, and a replay asks no model"
+                if ledger.broken:
+                    raise StoreError(
+                        f"{what}: {named_lines(ledger.broken)} of it cannot be read; run the same command without "
+                        "--replay to ask it again"
+                    )
+                raise StoreError(f"{what}; replay the run that wrote it with its recipe, or run without --replay")
             continue
         one = draws[place]
         if rollout.items != one.ids(one.columns) or rollout.shown != one.ids(one.shown):

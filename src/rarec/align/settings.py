@@ -50,7 +50,7 @@ class LoopSettings(BaseModel):
     validate_every: int = Field(default=20, ge=1)
     patience: int | None = Field(default=5, ge=1)
     judged_turns: int = Field(default=200, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, repr=False)  # a recipe sets it by its seeds
 
     @property
     def policy(self) -> str:

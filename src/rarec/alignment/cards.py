@@ -40,7 +40,10 @@ bootstrap by dialogue at 95 %):
 
 def _people_card(recipe: AlignRecipe, figures: Mapping[str, Any], material: Material, people: People) -> str:
     """The text that goes with weights that learned from people."""
-    left_out = "; ".join(f"{count:,} {why}" for why, count in people.left_out.items()) or "none"
+    left_out, taken_out = (
+        "; ".join(f"{count:,} {why}" for why, count in found.items()) or "none"
+        for found in (people.left_out, people.taken_out)
+    )
     return f"""# Model card
 
 A retriever for the embedder `{material.embedder.name}`, aligned with `{recipe.learner.name}` to what people did with
@@ -48,7 +51,7 @@ what they were shown, beside the unchanged ranker of the bundle that it was star
 
 - **Started from**: the bundle in `{material.bundle.name}`; see its card for what that was trained on.
 - **Learned from**: {people.shown:,} shown sets of {len(material.learn):,} turns. No model was asked.
-  Events left out: {left_out}.
+  Events left out: {left_out}. Items taken out of events: {taken_out}.
 - **Kept**: {chosen_weights(figures)}.
 - **Chosen on**: the mean of NDCG@10 and of the agreement with the feedback, on held-out conversations.
 - **Off-policy**: another policy chose what was shown. What it never showed, nobody could like: the figures favour it.

@@ -167,10 +167,12 @@ def _check_some(
     if learn and held_out:
         return
     why = ", ".join(f"{count:,} {what}" for what, count in {**left_out, **collected.taken_out}.items()) or "nothing"
+    unknown = left_out.get(NO_LOG_PROB, 0)
+    remedy = "; write log_prob into the events, or leave judge.importance_clip out" if unknown else ""
     raise InputError(
         f"{str(judge.events)!r} gives {len(learn)} turns to learn from and {len(held_out)} held-out ones; of its "
         f"{collected.total:,} events were left or taken out: {why}. Collect more events, of several conversations, or "
-        f"change judge.holdout = {judge.holdout:g}"
+        f"change judge.holdout = {judge.holdout:g}{remedy}"
     )
 
 

@@ -11,7 +11,7 @@ from rarec.align.scorer import Scorer
 from rarec.align.stepping import epoch_steps
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material, judge_of
-from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge
+from rarec.alignment.recipe import AlignRecipe, EndpointJudge, LocalJudge, PeopleJudge, RecordedConfig
 from rarec.errors import RarecError
 from rarec.llm.budget import Prices, Spend, most_of
 from rarec.llm.http import HttpLLM
@@ -37,7 +37,7 @@ class AlignPlan:
         learning, validation, report: calls.
         tokens: about, at four bytes a token; `tokens_most` is what a budget must set aside for the longest call seen,
             for all calls.
-        usd, usd_most: None without prices.
+        usd, usd_most: None without prices; 0 for a judge in this process.
         memory_bytes: about, at its peak.
         remarks: what stands in the way of the run, or of a gain.
     """
@@ -97,13 +97,18 @@ def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None
         report=report,
         tokens=calls * about.tokens,
         tokens_most=calls * most.tokens,
-        usd=None if prices_of(recipe) is None else calls * about.usd,
-        usd_most=None if prices_of(recipe) is None else calls * most.usd,
+        usd=None if unpriced(recipe) else calls * about.usd,
+        usd_most=None if unpriced(recipe) else calls * most.usd,
         memory_bytes=_memory(recipe, material),
     )
     if isinstance(recipe.judge, PeopleJudge):
         return found
-    remarks = (_of_judge(recipe, material) if judge is None else "", _of_sets(recipe), over_budget(recipe, calls))
+    remarks = (
+        _of_judge(recipe, material) if judge is None else "",
+        _of_sets(recipe),
+        _of_ranked(recipe),
+        over_budget(recipe, calls),
+    )
     return replace(found, remarks=tuple(filter(None, remarks)))
 
 
@@ -112,6 +117,16 @@ def prices_of(recipe: AlignRecipe) -> Prices | None:
     if not isinstance(recipe.judge, EndpointJudge) or recipe.judge.prices is None:
         return None
     return Prices(recipe.judge.prices.input, recipe.judge.prices.output)
+
+
+def unpriced(recipe: AlignRecipe) -> bool:
+    """Whether the judge may cost money of which the recipe says nothing; one in this process costs none."""
+    return isinstance(recipe.judge, EndpointJudge) and recipe.judge.prices is None
+
+
+def counts_tokens(recipe: AlignRecipe) -> bool:
+    """Whether the judge reads tokens: the local ranker and recorded lists do not; simulated judges count as a model."""
+    return not isinstance(recipe.judge, LocalJudge | RecordedConfig)
 
 
 def _of_judge(recipe: AlignRecipe, material: Material) -> str:
@@ -136,6 +151,13 @@ def _of_sets(recipe: AlignRecipe) -> str:
     )
 
 
+def _of_ranked(recipe: AlignRecipe) -> str:
+    ranked, n = recipe.sets.ranked, recipe.sets.n
+    if ranked <= n or "ranked" not in recipe.sets.model_fields_set:
+        return ""
+    return f"sets.ranked = {ranked} is more than sets.n = {n}: the judge is asked to rank all {n}."
+
+
 def over_budget(recipe: AlignRecipe, calls: int) -> str:
     """A remark where the budget of calls does not suffice; else empty."""
     ceiling = recipe.budget.calls
@@ -152,6 +174,8 @@ def spend_of_a_call(recipe: AlignRecipe, material: Material, turns: Sequence[Tok
     """
     prices, chosen = prices_of(recipe), turns[:: max(1, len(turns) // _SAMPLE)][:_SAMPLE]
     requests = _requests(recipe, material, chosen)
+    if not counts_tokens(recipe):
+        return Spend(calls=1), Spend(calls=1)
     read = sum(len(m.content.encode("utf-8", "surrogatepass")) for r in requests for m in r.messages)
     tokens = round(read / len(requests) / _BYTES_A_TOKEN)
     written = _TOKENS_A_RANK * min(recipe.sets.ranked, recipe.sets.n) + _REPLY_TOKENS

@@ -23,6 +23,11 @@ from rarec.llm.budget import Budget
 from rarec.prompt import PromptTemplate
 
 FORMAT: Final = 1
+_OTHERS: Final = {
+    "train": {"retriever", "pretrain", "pretrain_loop", "finetune", "finetune_loop", "ranker", "ranker_loop", "visits"},
+    "evaluate": {"run", "data_set", "system"},
+}
+"""Commands with recipes of their own -> keys by which these are known."""
 _FILE = ".toml"
 _GO_ON = (
     "raise budget.{ceiling} in the recipe and run the same command again: it goes on from here, and what was answered "
@@ -262,7 +267,7 @@ class AlignRecipe(_Part):
         if self.budget.usd is not None and not (isinstance(self.judge, EndpointJudge) and self.judge.prices):
             wrong.append("budget.usd needs the prices of the judge; give judge.prices, or a ceiling of calls or tokens")
         if wrong:
-            raise ValueError("; ".join(wrong))
+            raise ValueError("\n  ".join(wrong))
         return self
 
     def _wrong_with_single_sets(self) -> list[str]:
@@ -354,6 +359,7 @@ def load_align_recipe(path: str | Path, *, data: Path | None = None, events: Pat
     """
     path = Path(path)
     values = read_recipe_toml(path)
+    _check_kind(values, source=str(path))
     if events is not None:
         values = _with_events(values, events, path)
     recipe = parse_align_recipe(values, source=str(path))
@@ -386,9 +392,46 @@ def _with_events(values: Mapping[str, Any], events: Path, path: Path) -> dict[st
     return {**values, "judge": {**judge, "events": str(events.resolve())}}
 
 
+def _check_kind(values: Mapping[str, Any], *, source: str) -> None:
+    """Refuse a recipe of another command in one sentence, not with all that it has otherwise."""
+    if "judge" in values:
+        return
+    for command, keys in _OTHERS.items():
+        if found := sorted(keys & values.keys()):
+            raise SettingsError(
+                f"the recipe {source!r} has {found[0]!r} and no judge: it looks like a recipe of `rarec {command}`; "
+                "one of `rarec align` is described in docs/align_recipe.md"
+            )
+
+
 def parse_align_recipe(values: Mapping[str, Any], *, source: str) -> AlignRecipe:
     """A recipe from the values of a file; `source` names it in errors. Raises as `load_align_recipe`."""
     return checked(AlignRecipe, values, source=source)
+
+
+def check_files(recipe: AlignRecipe) -> None:
+    """Refuse a recipe whose files are not there, with the keys that name them, before anything long is begun.
+
+    Raises:
+        SettingsError: a folder or file is missing, or there is no such template; all of them are listed.
+    """
+    wrong: list[str] = []
+    judge, folder = recipe.judge, recipe.data.folder
+    if not folder.is_dir():
+        games = "; an invented data set to try it with is made by `rarec data invent games`"
+        own = recipe.data.name not in DATA_SETS
+        wrong.append(f"data.folder: there is no folder {str(folder)!r}{games if own else ''}")
+    for key in ("events", "lists"):
+        if isinstance(path := getattr(judge, key, None), Path) and not path.is_file():
+            wrong.append(f"judge.{key}: there is no file {str(path)!r}")
+    try:
+        recipe.sets.prompt()
+    except RarecError as error:
+        wrong.append(f"sets.template: {error}")
+    if wrong:
+        raise SettingsError(
+            "\n".join([f"the recipe {recipe.name!r} names what is not there:", *(f"  {w}" for w in wrong)])
+        )
 
 
 def _changed(table: str, part: BaseModel, names: tuple[str, ...]) -> list[str]:

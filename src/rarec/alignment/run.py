@@ -23,7 +23,7 @@ from rarec.alignment.cards import card
 from rarec.alignment.comparing import compared, deviation
 from rarec.alignment.material import Material, gather, judge_content, judge_of
 from rarec.alignment.people import People, gather_people, learner_for_people
-from rarec.alignment.plan import AlignPlan, plan_of, prices_of
+from rarec.alignment.plan import AlignPlan, counts_tokens, plan_of, prices_of
 from rarec.alignment.reading import FIGURES, seed_folder
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, PeopleJudge, identity
 from rarec.alignment.replaying import MADE_WITH, Finished, finished_run, made_with
@@ -184,7 +184,9 @@ def _metered(recipe: AlignRecipe, material: Material, out: Path, resources: Reso
     llm = resources.judge or judge_of(recipe, material)
     # The ledger keeps every answer; a file beside it serves other seeds, and costs more time than a local judge.
     answers = AnswerFile(out / "answers.jsonl") if isinstance(recipe.judge, EndpointJudge) else None
-    return Metered(llm, answers=answers, budgets=[recipe.budget.of("the run")], prices=prices_of(recipe))
+    budget, prices = recipe.budget.of("the run"), prices_of(recipe)
+    in_tokens = resources.judge is not None or counts_tokens(recipe)
+    return Metered(llm, answers=answers, budgets=[budget], prices=prices, in_tokens=in_tokens)
 
 
 class _Seed:
@@ -253,7 +255,8 @@ class _Seed:
         self._tell(f"seed {self._seed}", at.done, at.iterations, ", ".join(parts))
 
     def _told_of_rollouts(self, asked: str, at: RolloutProgress) -> None:
-        parts = [f"{at.calls:,} calls", f"{at.spend.usd:.4f} USD", f"{at.cached + at.found:,} from disk"]
+        money = [] if prices_of(self._recipe) is None else [f"{at.spend.usd:.4f} USD"]
+        parts = [f"{at.calls:,} calls", *money, f"{at.cached + at.found:,} from disk"]
         if at.mean_reward is not None:
             parts.append(f"reward {at.mean_reward:.4f}")
         self._tell(f"seed {self._seed}: {asked}", at.done, at.total, ", ".join(parts))
@@ -276,6 +279,7 @@ class _Seed:
             "validated": [list(pair) for pair in outcome.validated],
             "calls": loop.ledger.spent.calls,
             "tokens": loop.ledger.spent.tokens,
+            "tokens at most": loop.ledger.bounded_tokens > 0,
             "usd": loop.ledger.spent.usd,
             "held out": held_out,
             "on": f"{len(turns)} turns of {split} "

@@ -75,7 +75,7 @@ def align(
 
     --replay ends with exit code 8 if the weights differ, and says at which iteration that began.
 
-    Example: rarec align recipes/align_inspired.toml --dry-run, then the same without --dry-run
+    Example: rarec align recipes/align_inspired.toml --dry-run
     Example: rarec align mine.toml --from-service my-store --out runs/november
     """
     from rarec.errors import InputError, ReplayDiffers
@@ -87,6 +87,7 @@ def align(
 
         from rarec.alignment import Resources, load_align_recipe
         from rarec.alignment import align as run_alignment
+        from rarec.alignment.recipe import check_files
         from rarec.alignment.run import plan
         from rarec.assembly import default_bundle
     from_events = None if from_service is None else (out_folder or RUNS / recipe.stem) / EVENTS
@@ -95,6 +96,7 @@ def align(
     if report:
         out().print(f"Wrote {_page_of(folder)}.")
         return
+    check_files(settings)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -122,6 +124,7 @@ def align(
     out().print(f"Wrote {', '.join(map(str, result.bundles))}.")
     if not replay:
         _write_page(folder)
+        out().print("Whether one of them may take the place of a store's live bundle: rarec promote --help")
 
 
 def _events(place: str, file: Path, dry_run: bool) -> list[FeedbackEvent] | None:

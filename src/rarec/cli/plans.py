@@ -21,9 +21,13 @@ def cost_rows(plan: AlignPlan | PromotionPlan) -> Rows:
     return [
         ("tokens, about", f"{plan.tokens:,}"),
         ("tokens, at most", f"{plan.tokens_most:,}"),
-        ("money, about", "no prices" if plan.usd is None else f"{plan.usd:,.2f} USD"),
-        ("money, at most", "no prices" if plan.usd_most is None else f"{plan.usd_most:,.2f} USD"),
+        ("money, about", _money(plan.usd)),
+        ("money, at most", _money(plan.usd_most)),
     ]
+
+
+def _money(usd: float | None) -> str:
+    return "no prices" if usd is None else f"{usd:,.2f} USD" if usd else "nothing"
 
 
 def two_columns(title: str, rows: Rows) -> Table:

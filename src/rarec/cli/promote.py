@@ -86,7 +86,9 @@ def promote(
     Decisions are written to promotion/decisions.jsonl in the store, and answers of the judge beside them, so that
     nothing is asked twice. Before an endpoint is asked anything, what that may cost is shown on stderr.
 
-    Example: rarec promote runs/mine/seed-0/bundle --store my-store --recipe mine.toml, then with --rollback to undo it
+    --rollback undoes it.
+
+    Example: rarec promote runs/mine/seed-0/bundle --store my-store --recipe mine.toml
     """
     from rarec.errors import InputError
 
@@ -142,6 +144,8 @@ def _question(
     from rarec.settings import read_settings
 
     alone = False
+    if split is not None and split.startswith("test"):
+        raise InputError(f"--split {split}: nothing is decided on a test split; name another")
     if recipe is not None:
         if data_set is not None:
             raise InputError("--recipe and --data-set do not go together: the recipe names the data set")
@@ -156,10 +160,13 @@ def _question(
 def _recipe_with_split(path: Path, data: Path | None, split: str | None) -> AlignRecipe:
     from rarec.alignment import load_align_recipe
     from rarec.alignment.recipe import parse_align_recipe
+    from rarec.errors import InputError
 
     found = load_align_recipe(path, data=data)
     if split is None:
         return found
+    if split == found.data.training:
+        raise InputError(f"--split {split}: the recipe {str(path)!r} learns from that split; name another")
     values = found.model_dump(mode="json")
     data_of_split = {**values["data"], "tuning": split}
     if split == found.data.report:

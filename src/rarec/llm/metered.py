@@ -32,6 +32,7 @@ class Metered:
         answers: None keeps none.
         budgets: a call must fit into all of them.
         prices: None where they are not known or nothing is paid.
+        in_tokens: False for a model in this process that reads no tokens: of its calls only the number is booked.
     Raises:
         SettingsError: a budget has a ceiling in dollars, but there are no prices.
     """
@@ -43,13 +44,14 @@ class Metered:
         answers: AnswerFile | None = None,
         budgets: Sequence[Budget] = (),
         prices: Prices | None = None,
+        in_tokens: bool = True,
     ) -> None:
         if prices is None and (limited := [budget.name for budget in budgets if budget.limits_money]):
             raise SettingsError(
                 f"the budget of {limited[0]} is in dollars, but the prices of {llm.name!r} are not known; "
                 "give the prices for a million tokens, or a ceiling of calls or tokens"
             )
-        self._llm, self._budgets, self._prices = llm, tuple(budgets), prices
+        self._llm, self._budgets, self._prices, self._in_tokens = llm, tuple(budgets), prices, in_tokens
         self._cache = None if answers is None else CachedLLM(llm, answers)
 
     @property
@@ -65,7 +67,7 @@ class Metered:
             BudgetExceeded: the call could pass a ceiling; it was not made.
             Whatever the model raises that is no LLMError.
         """
-        call = _Call(self._llm, request, self._budgets, self._prices)
+        call = _Call(self._llm, request, self._budgets, self._prices, in_tokens=self._in_tokens)
         started = time.perf_counter()
         try:
             if self._cache is None:
@@ -92,12 +94,21 @@ class Metered:
 class _Call:
     """One call that is paid for; `spend` says what was booked."""
 
-    def __init__(self, llm: LLM, request: CompletionRequest, budgets: Sequence[Budget], prices: Prices | None) -> None:
+    def __init__(
+        self,
+        llm: LLM,
+        request: CompletionRequest,
+        budgets: Sequence[Budget],
+        prices: Prices | None,
+        *,
+        in_tokens: bool,
+    ) -> None:
         self._llm, self._request, self._budgets, self._prices = llm, request, budgets, prices
+        self._most = most_of(request, prices) if in_tokens else Spend(calls=1)
         self.spend = Spend()
 
     async def make(self) -> Completion:
-        most = most_of(self._request, self._prices)
+        most = self._most
         reservation = await self._reserved(most)
         self.spend = most
         try:

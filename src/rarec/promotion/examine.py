@@ -12,7 +12,7 @@ from rarec.align.rollout import RolloutProgress
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material, judge_of
-from rarec.alignment.plan import prices_of
+from rarec.alignment.plan import counts_tokens, prices_of
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, identity
 from rarec.llm.budget import Budget
 from rarec.llm.cached import AnswerFile
@@ -89,7 +89,8 @@ class Examination:
     def _llm(self, bundle: Bundle) -> Metered:
         llm = self.judge or judge_of(self.recipe, replace(self.material, bundle=bundle.folder))
         kept = AnswerFile(self.folder / "answers.jsonl") if isinstance(self.recipe.judge, EndpointJudge) else None
-        return Metered(llm, answers=kept, budgets=[self.budget], prices=prices_of(self.recipe))
+        in_tokens = self.judge is not None or counts_tokens(self.recipe)
+        return Metered(llm, answers=kept, budgets=[self.budget], prices=prices_of(self.recipe), in_tokens=in_tokens)
 
     def _identity(self, bundle: Bundle) -> str:
         """A hash of all that decides what is asked and answered."""

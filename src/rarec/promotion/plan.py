@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rarec.alignment.plan import prices_of, spend_of_a_call
+from rarec.alignment.plan import spend_of_a_call, unpriced
 from rarec.llm.budget import Spend
 from rarec.promotion.examine import Examination
 from rarec.promotion.models import Bundle
@@ -19,7 +19,7 @@ class PromotionPlan:
         live, new: calls of the judge about each bundle that no ledger has yet; 0 where none is asked.
         tokens: about, at four bytes a token; `tokens_most` is what a budget must set aside for the longest call seen,
             for all calls.
-        usd, usd_most: None without prices.
+        usd, usd_most: None without prices; 0 for a judge in this process.
     """
 
     turns: int
@@ -49,7 +49,7 @@ def plan_of(examination: Examination, live: Bundle, new: Bundle) -> PromotionPla
     asked = [examination.unanswered(bundle) for bundle in (live, new)]
     calls = sum(asked)
     about, most = spend_of_a_call(recipe, material, turns) if calls else (Spend(), Spend())
-    priced = prices_of(recipe) is not None
+    priced = not unpriced(recipe)
     return PromotionPlan(
         turns=len(turns),
         dialogues=len({turn.turn.dialogue for turn in turns}),

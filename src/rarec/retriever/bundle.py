@@ -159,6 +159,13 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
+        if not path.parent.is_dir():
+            raise BundleError(f"there is no folder {str(path.parent)!r}; name that of a bundle") from error
+        if path.suffix == ".json" and not any(path.parent.glob("*.safetensors")):
+            raise BundleError(
+                f"the folder {str(path.parent)!r} has no {path.name!r}: it is no bundle, or one that is not finished; "
+                "name another, or let the run that writes it end"
+            ) from error
         raise BundleError(f"the bundle {str(path.parent)!r} has no file {path.name!r}; {_REMEDY}") from error
     except OSError as error:
         raise BundleError(f"cannot read {str(path)!r}: {error.strerror}; {_REMEDY}") from error

@@ -37,7 +37,7 @@ class Feedback:
             raise InputError(f"feedback on {sorted(foreign)[0]!r}, which was not shown; add it to `shown` or drop it")
         both = self.liked & self.refused
         if both:
-            raise InputError(f"{sorted(both)[0]!r} is both liked and refused; keep the later event")
+            raise InputError(f"{sorted(both)[0]!r} is both liked and refused; keep what was said last")
 
     def grade(self, item: ItemId) -> float:
         """1 liked, 0.5 clicked, 0 shown only, -1 refused; a verdict outweighs a click."""

@@ -63,7 +63,13 @@ def _compared_cells(seeds: Sequence[SeedRun], figures: Sequence[Figure]) -> list
 
 def effort_sheet(run: AlignedRun) -> Sheet:
     """What each seed did and took, and their sum where there are several."""
-    priced = bool((run.recipe.get("judge") or {}).get("prices"))
+    judge = run.recipe.get("judge") or {}
+    free, priced = judge.get("kind") != "endpoint", bool(judge.get("prices"))
+
+    def spent(tokens: int, usd: float, *, at_most: bool) -> tuple[str, str]:
+        told = f"at most {quantity(tokens)}" if at_most else quantity(tokens)
+        return told if tokens else DASH, "nothing" if free else money(usd) if priced else DASH
+
     heads = ("iterations run", "weights kept", "calls", "tokens", "US dollars", "ended because")
     rows = [
         Row(
@@ -72,8 +78,7 @@ def effort_sheet(run: AlignedRun) -> Sheet:
                 Cell(quantity(own["iterations"])),
                 Cell("the start's" if own["best"] == 0 else f"of iteration {quantity(own['best'])}"),
                 Cell(quantity(own["calls"])),
-                Cell(quantity(own["tokens"])),
-                Cell(money(own["usd"]) if priced else DASH),
+                *map(Cell, spent(own["tokens"], own["usd"], at_most=own.get("tokens at most", False))),
                 Cell(str(own["stopped"])),
             ],
         )
@@ -82,7 +87,8 @@ def effort_sheet(run: AlignedRun) -> Sheet:
     ]
     if len(run.seeds) > 1:
         calls, tokens, usd = (sum(seed.figures[name] for seed in run.seeds) for name in ("calls", "tokens", "usd"))
-        known = (quantity(calls), quantity(tokens), money(usd) if priced else DASH)
+        at_most = any(seed.figures.get("tokens at most", False) for seed in run.seeds)
+        known = (quantity(calls), *spent(tokens, usd, at_most=at_most))
         rows.append(Row("all seeds", [Cell(text) for text in ("", "", *known, "")]))
     return Sheet("effort", [Column(head) for head in heads], rows)
 
