@@ -7,6 +7,7 @@ import json
 import random
 import re
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -233,7 +234,8 @@ def test_other_pages_may_call_only_if_they_are_listed(recommender: Recommender) 
 
 
 def test_the_event_loop_goes_on_while_turns_and_writes_work(recommender: Recommender) -> None:
-    """A scan that takes long, and one that holds SQLite: the loop's largest pause is a small part of them."""
+    """A scan that takes long, one that holds SQLite, and a database that somebody else writes: the loop's largest pause
+    is a small part of them."""
     hold_s = 1.5
     propose, page = recommender._propose, recommender.engine.catalogue.page
     recommender._propose = lambda *args: (time.sleep(hold_s), propose(*args))[1]  # type: ignore[method-assign]
@@ -256,9 +258,15 @@ def test_the_event_loop_goes_on_while_turns_and_writes_work(recommender: Recomme
         return {}
 
     with running(app) as served:
+        assert served.ask("POST", "/v1/sessions").status == 201
         served.ask("GET", "/begin")
+        writer = sqlite3.connect(
+            recommender.engine.catalogue.path.with_name("service.sqlite"), isolation_level=None, check_same_thread=False
+        )
+        writer.execute("BEGIN IMMEDIATE")
+        threading.Timer(hold_s, writer.close).start()
         started = time.perf_counter()
-        asked = [("POST", "/v1/recommend", {"n": 1}), ("GET", "/v1/items", None)]
+        asked = [("POST", "/v1/recommend", {"n": 1}), ("GET", "/v1/items", None), ("POST", "/v1/sessions", None)]
         threads = [threading.Thread(target=served.ask, args=one) for one in asked]
         for thread in threads:
             thread.start()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarec.errors import BudgetExceeded, LLMRefused, LLMTimeout, LLMUnavailable
@@ -84,6 +84,7 @@ def test_a_refusal_and_a_success_begin_the_count_anew() -> None:
     assert not breaker.open
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30))
 def test_without_a_number_it_never_opens(failures: int) -> None:
     breaker = CircuitBreaker(0, 10)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rarec.catalogue.title_search import TitleSearch
 from rarec.constraints import Vocabulary
-from rarec.errors import RarecError
+from rarec.errors import BundleError
 from rarec.pipeline import Recommender
 from rarec.service.turns import Turns
 from rarec.settings import StorePaths
@@ -45,11 +45,13 @@ class Opened:
     def follow(self, store: StorePaths) -> bool:
         """See `Parts.follow`."""
         live, folder = store.bundle, self.recommender.engine.folder
-        if folder is None or live.resolve() == folder.resolve() or live == self._refused:
+        if self.vocabulary is None or folder is None:  # the first is still being made ready, or comes from no bundle
+            return False
+        if live.resolve() == folder.resolve() or live == self._refused:
             return False
         try:
             recommender = self.recommender.with_bundle(live)
-        except RarecError:
+        except BundleError:
             self._refused = live
             raise
         vocabulary = recommender.engine.vocabulary

@@ -62,8 +62,6 @@ class Parts:
         self._failure = ""
         self._limiter: anyio.CapacityLimiter | None = None
         self._ending = threading.Event()
-        self._following = asyncio.Lock()
-        self._woken = asyncio.Event()
 
     def start(self) -> None:
         """Begin in the running event loop."""
@@ -74,6 +72,7 @@ class Parts:
             timeout_s=self.settings.queue_timeout_s,
             changed=self.metrics.running.set,
         )
+        self._following, self._woken = asyncio.Lock(), asyncio.Event()
         self.database.later(lambda _: None)
         if isinstance(self._source, Recommender):
             self._open = self._opened_with(self._source)
