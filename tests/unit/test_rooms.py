@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "background": set(),
     "pages": set(),
     "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},
-    # On top: nothing but the command line imports it.
+    # On top: nothing but the command line and the tools for agents, which are one more way in, imports it.
     "service": {
         "background",
         "catalogue",
@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "settings",
         "state",
     },
+    "mcp": {"documents", "pipeline", "service", "settings", "state"},
     "evaluate": {
         "background",
         "catalogue",

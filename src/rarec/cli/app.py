@@ -20,6 +20,7 @@ from rarec.cli.evaluate import evaluate
 from rarec.cli.import_file import import_file
 from rarec.cli.init import init
 from rarec.cli.keys import keys
+from rarec.cli.mcp import mcp
 from rarec.cli.promote import promote
 from rarec.cli.recommend import recommend
 from rarec.cli.replay import replay
@@ -70,6 +71,7 @@ app.command("promote")(promote)
 app.command("chat")(chat)
 app.command("recommend")(recommend)
 app.command("serve")(serve)
+app.command("mcp")(mcp)
 app.command("evaluate")(evaluate)
 app.command("compare")(compare)
 app.command("replay")(replay)

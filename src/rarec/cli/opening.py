@@ -12,6 +12,7 @@ from rarec.cli.progress import counting
 if TYPE_CHECKING:
     from rarec.constraints import Constraints
     from rarec.pipeline import Recommender
+    from rarec.settings import ServeSettings
     from rarec.types import Conversation, Filters
 
 
@@ -64,3 +65,17 @@ def service_database(place: str) -> str | Path:
     if "://" in place or Path(place).is_file():
         return place
     return StorePaths(Path(place)).database(read_settings(Path(place)).serve)
+
+
+def has_service_keys(store: Path, flags: Mapping[str, Any]) -> bool:
+    """Whether the service's database has a key; it is made if it is missing, and what is wrong with it is said now."""
+    from rarec.settings import StorePaths, read_settings
+    from rarec.state import StateDatabase, has_keys
+
+    with StateDatabase.open(StorePaths(store).database(read_settings(store, flags).serve)) as opened:
+        return has_keys(opened)
+
+
+def reached_by(limits: ServeSettings, host: str) -> ServeSettings:
+    """The limits of a service that is asked for by the name that it was told to listen on."""
+    return limits if host in limits.hosts else limits.model_copy(update={"hosts": (*limits.hosts, host)})

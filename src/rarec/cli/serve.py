@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -40,32 +38,21 @@ def serve(
 
     Example: rarec serve --store shop --port 8000
     """
-    from rarec.cli.opening import opened
+    from rarec.cli.opening import has_service_keys, opened, reached_by
     from rarec.service.app import create_app
     from rarec.service.running import check_binding, listen, run, run_workers, url_of
 
     flags = {**llm_flags(llm, model, base_url), "serve.database": database}
-    check_binding(host, keys=_has_keys(store, flags))
+    check_binding(host, keys=has_service_keys(store, flags))
     with listen(host, port) as sock:
 
         def tell() -> None:
             err().print(f"rarec serves {url_of(sock)} (OpenAI clients: {url_of(sock)}/v1, help: {url_of(sock)}/docs)")
 
         with opened(store, flags=flags) as recommender:
-            limits = recommender.settings.serve
-            if host not in limits.hosts:  # asked for by the name that it was told to have
-                limits = limits.model_copy(update={"hosts": (*limits.hosts, host)})
+            limits = reached_by(recommender.settings.serve, host)
             if workers == 1:
                 run(create_app(recommender, limits), limits, sock, started=tell)
         if workers > 1:  # everything has an embedding by now, and what is wrong has been said
             tell()
             run_workers(store, limits, sock, workers=workers, flags={**flags, "serve.hosts": limits.hosts})
-
-
-def _has_keys(store: Path, flags: Mapping[str, Any]) -> bool:
-    """Whether the service's database has a key; it is made if it is missing, and what is wrong with it is said now."""
-    from rarec.settings import StorePaths, read_settings
-    from rarec.state import StateDatabase, has_keys
-
-    with StateDatabase.open(StorePaths(store).database(read_settings(store, flags).serve)) as opened:
-        return has_keys(opened)

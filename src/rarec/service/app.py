@@ -112,7 +112,7 @@ def create_app(
     for module in (chat, recommend, sessions, feedback, items, front, admin, probes):
         app.include_router(module.router)
     _pages(app)
-    _errors(app)
+    answer_errors(app)
     app.add_middleware(Guarding, settings=limits)
     app.add_middleware(Watching, metrics=parts.metrics)
     if limits.cors_origins:
@@ -138,7 +138,7 @@ def _pages(app: FastAPI) -> None:
     app.include_router(site())
 
 
-def _errors(app: FastAPI) -> None:
+def answer_errors(app: FastAPI) -> None:
     """Whatever ends a request becomes a problem document."""
 
     @app.exception_handler(RarecError)

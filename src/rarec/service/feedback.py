@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 
-from rarec.service.parts import admitted, caller_of, parts_of
+from rarec.service.parts import Parts, admitted, caller_of, parts_of
 from rarec.service.problems import Wrong, invalid
 from rarec.service.session_documents import FeedbackIn, FeedbackOut
 from rarec.state import Event, add_events
@@ -21,12 +21,21 @@ async def give_feedback(request: Request, body: FeedbackIn) -> FeedbackOut:
     session; what was liked and refused speaks for and against others. An event with the id of another one and other
     content is refused with 409.
     """
-    parts, key = parts_of(request), caller_of(request).key
+    return await store_feedback(parts_of(request), caller_of(request).key, body)
+
+
+async def store_feedback(parts: Parts, key: str, given: FeedbackIn) -> FeedbackOut:
+    """Write the events of a key.
+
+    Raises:
+        Problem: 422, more than are taken at once.
+        UnknownSession, InputError, Conflict, StoreError: as `add_events`.
+    """
     most = parts.settings.max_batch
-    if len(body.events) > most:
+    if len(given.events) > most:
         raise invalid(
-            Wrong("events", f"has {len(body.events)} entries, at most {most} are taken; send several requests")
+            Wrong("events", f"has {len(given.events)} entries, at most {most} are taken; send several requests")
         )
-    new = [Event(e.id, e.session, e.turn, e.kind, ItemId(e.item), e.at) for e in body.events]
+    new = [Event(e.id, e.session, e.turn, e.kind, ItemId(e.item), e.at) for e in given.events]
     stored = await parts.database.run(lambda database: add_events(database, key, new))
     return FeedbackOut(stored=stored, repeated=len(new) - stored)

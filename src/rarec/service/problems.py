@@ -161,14 +161,13 @@ def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None
     )
 
 
-def response(problem: Problem, *, request_id: str, path: str) -> Response:
-    """The document as it is sent. Under the paths of OpenAI's API it also has the ``error`` that their clients read."""
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """What is told of a problem, whoever asked."""
     document: dict[str, Any] = {
         "type": TYPE_PREFIX + problem.name,
         "title": problem.title,
         "status": problem.status,
         "detail": _short(problem.detail),
-        "request_id": request_id,
         **problem.more,
     }
     if problem.errors:
@@ -176,6 +175,12 @@ def response(problem: Problem, *, request_id: str, path: str) -> Response:
         document["errors"] = [{"where": _short(w.where), "detail": _short(w.detail)} for w in shown]
         if len(problem.errors) > len(shown):
             document["more_errors"] = len(problem.errors) - len(shown)
+    return document
+
+
+def response(problem: Problem, *, request_id: str, path: str) -> Response:
+    """The document as it is sent. Under the paths of OpenAI's API it also has the ``error`` that their clients read."""
+    document = problem_document(problem) | {"request_id": request_id}
     if path.startswith(("/v1/chat", "/v1/models")):
         document["error"] = {
             "message": document["detail"],
