@@ -109,7 +109,7 @@ def test_a_recipe_brings_data_and_judge(store: Path, tmp_path: Path) -> None:
     wrong = rarec("promote", tmp_path / "one", *given, "--split", "test", code=2)
     assert "test split" in wrong.stderr
     same = rarec("promote", tmp_path / "one", *given, "--split", "train", code=2)
-    assert "the same split" in same.stderr
+    assert "learns from that split" in same.stderr
     recipe = (tmp_path / "teas.toml").read_text()
     (tmp_path / "teas.toml").write_text(
         recipe.replace('"data"\n', '"data"\ntuning = "dev"\nreport = "valid"\n').replace("n = 5", "n = 4")
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_said(store: Path, tmp_path: Path) -> None:
     assert "do not go together" in rarec("promote", one, "--store", store, *both, code=2).stderr
     given = ("--store", store, "--data", tmp_path / "data", "--data-set", "teas")
     assert "same weights" in rarec("promote", store / "bundle", *given, code=2).stderr
-    assert "retriever.json" in rarec("promote", tmp_path / "nothing", *given, code=3).stderr
+    assert "there is no folder" in rarec("promote", tmp_path / "nothing", *given, code=3).stderr
     assert "margin" in rarec("promote", one, *given, "--margin", "-1", code=2).stderr
     assert "no store" in rarec("promote", one, "--data-set", "teas", "--store", tmp_path / "no", code=3).stderr
 
