@@ -111,12 +111,13 @@ def test_what_it_refuses(make_store: MakeStore, tmp_path: Path) -> None:
     code, said = refused("--store", str(tmp_path / "none"), "--port", "0")
     assert code == 3
     assert "rarec init" in said
-    code, said = refused("--store", str(tmp_path / "none"), "--host", "0.0.0.0")
+    store = str(make_store("shop"))
+    code, said = refused("--store", store, "--host", "0.0.0.0")
     assert code == 2
     assert "no keys" in said
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = refused("--store", str(tmp_path / "none"), "--port", str(port))
+        code, said = refused("--store", store, "--port", str(port))
     assert code == 2
     assert "another --port" in said
 

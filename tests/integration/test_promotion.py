@@ -311,7 +311,7 @@ def test_other_recorded_lists_are_asked_anew(folder: Path, store: Path, tmp_path
 def test_what_cannot_be_promoted_is_refused_before_anything_is_measured(folder: Path, store: Path) -> None:
     with pytest.raises(InputError, match="same weights"):
         asked(folder, store, "poor")
-    with pytest.raises(BundleError, match=r"no file 'retriever\.json'"):
+    with pytest.raises(BundleError, match="there is no folder"):
         asked(folder, store, "none")
     other = store / "other"
     save_retriever(other, Retriever(SHAPE, seed=9), embedder="somebody-elses", training={})
@@ -355,7 +355,7 @@ def test_the_plan_counts_the_calls_that_are_made(folder: Path, store: Path, doma
     assert broken.asked == 0
     assert before.live == before.new == before.turns
     assert before.tokens_most > before.tokens > 0
-    assert before.usd is None
+    assert before.usd == 0, "a judge in process costs nothing"
     with pytest.raises(RuntimeError, match="plug"):
         asked(folder, store, judge=broken)
     rest, judge = planned(broken), Counting(judge_of(domain))
