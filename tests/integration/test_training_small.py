@@ -48,8 +48,8 @@ RECIPE = TrainingRecipe.model_validate(
 )
 NORMS = {
     "retriever": {
-        "tokens.message.0.bias": 0.051359, "blocks.0.lru.into.bias": 0.058593, "tower.bend.bias": 0.091976,
-        "query.bias": 0.055673, "tower.hidden.weight": 5.685,
+        "tokens.message.0.bias": 0.049094, "blocks.0.lru.into.bias": 0.057558, "tower.bend.bias": 0.088596,
+        "query.bias": 0.053689, "tower.hidden.weight": 5.685,
     },
     "ranker": {"out.weight": 0.04156, "line.weight": 1.0029},
 }  # fmt: skip

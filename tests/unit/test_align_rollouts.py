@@ -154,7 +154,7 @@ def test_replay_gives_equal_rollouts_with_the_model_unplugged(tmp_path: Path) ->
 
 def test_a_replay_names_the_first_rollout_that_is_missing(tmp_path: Path) -> None:
     run(Ranker(), tmp_path / "l", tasks=TASKS[:2])
-    with pytest.raises(StoreError, match=r"no rollout of turn 't2', group 0, iteration 0.*no model to ask"):
+    with pytest.raises(StoreError, match=r"no rollout of turn 't2', group 0, iteration 0.*a replay asks no model"):
         run(None, tmp_path / "l")
     with pytest.raises(StoreError, match="turn 't0', group 0, iteration 1"):
         run(None, tmp_path / "l", iteration=1)

@@ -92,7 +92,7 @@ class TrainingRecipe(BaseModel):
     pretrain_loop: TrainerConfig = TrainerConfig(epochs=12, learning_rate=2e-3, weight_decay=0.01)
     finetune: FinetuneConfig = FinetuneConfig()
     finetune_loop: TrainerConfig = TrainerConfig(epochs=10, learning_rate=1.5e-3, patience=3)
-    finetune_average: float = Field(default=0.0, ge=0, lt=1)
+    finetune_average: float = Field(default=0.995, ge=0, lt=1)
     visits: dict[str, int] = Field(default_factory=lambda: {"inspired": 3})
     user_weight: float = Field(default=0.3, ge=0)
     held_back: float = Field(default=0.0, ge=0, lt=1)
