@@ -114,22 +114,26 @@ def test_plan_run_and_replay(folder: Path) -> None:
 
 
 def test_a_replay_that_differs_says_where_it_began(folder: Path) -> None:
+    # Of this seed the weights of the second iteration are kept, so that they can differ.
+    text, recipe = (folder / "teas.toml").read_text(), folder / "other.toml"
+    assert "seeds = [4]" in text
+    recipe.write_text(text.replace("seeds = [4]", "seeds = [6]"))
     out = folder / "run"
-    rarec("align", folder / "teas.toml", "--out", out, "--threads", "1")
-    ledger = out / "seed-4" / "ledger.jsonl"
+    rarec("align", recipe, "--out", out, "--threads", "1")
+    ledger = out / "seed-6" / "ledger.jsonl"
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
     for record in lines:
         if record.get("iteration") == 1 and record["group"] == 1 and not record["turn"].startswith(("valid", "before")):
             record["reward"] = 1 - record["reward"]
     ledger.write_text("".join(json.dumps(record) + "\n" for record in lines))
-    differs = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1", code=8).stderr
+    differs = rarec("align", recipe, "--out", out, "--replay", "--threads", "1", code=8).stderr
     told = " ".join(differs.split())
-    assert "seed 4 departs from its run at iteration 1: reward is " in told
+    assert "seed 6 departs from its run at iteration 1: reward is " in told
     assert "another processor or another build of torch" in told
     figures = json.loads((out / "figures.json").read_text())
     figures["made with"]["torch"] = "1.0"
     (out / "figures.json").write_text(json.dumps(figures))
-    told = rarec("align", folder / "teas.toml", "--out", out, "--replay", "--threads", "1", code=8).stderr
+    told = rarec("align", recipe, "--out", out, "--replay", "--threads", "1", code=8).stderr
     assert "torch 1.0 then, " in " ".join(told.split())
 
 

@@ -409,9 +409,11 @@ def parse_align_recipe(values: Mapping[str, Any], *, source: str) -> AlignRecipe
     return checked(AlignRecipe, values, source=source)
 
 
-def check_files(recipe: AlignRecipe) -> None:
+def check_files(recipe: AlignRecipe, *, events: bool = True) -> None:
     """Refuse a recipe whose files are not there, with the keys that name them, before anything long is begun.
 
+    Args:
+        events: whether a file of feedback must be there already.
     Raises:
         SettingsError: a folder or file is missing, or there is no such template; all of them are listed.
     """
@@ -421,7 +423,7 @@ def check_files(recipe: AlignRecipe) -> None:
         games = "; an invented data set to try it with is made by `rarec data invent games`"
         own = recipe.data.name not in DATA_SETS
         wrong.append(f"data.folder: there is no folder {str(folder)!r}{games if own else ''}")
-    for key in ("events", "lists"):
+    for key in ("events", "lists") if events else ("lists",):
         if isinstance(path := getattr(judge, key, None), Path) and not path.is_file():
             wrong.append(f"judge.{key}: there is no file {str(path)!r}")
     try:

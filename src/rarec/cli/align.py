@@ -96,7 +96,7 @@ def align(
     if report:
         out().print(f"Wrote {_page_of(folder)}.")
         return
-    check_files(settings)
+    check_files(settings, events=from_service is None)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
