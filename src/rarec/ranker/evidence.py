@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rarec.retriever.sequence import message_text
+from rarec.retriever.sequence import felt_about, message_text
 from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
 
 _WORD = re.compile(r"[^\W_]+")
@@ -38,10 +38,7 @@ class Evidence:
     def of(conversation: Conversation, items: Mapping[ItemId, Item]) -> Evidence:
         """Gather it from a linked conversation; `items` are the mentioned ones that are known."""
         said = [t for t in conversation.turns if t.role == "user"][-_MESSAGES:]
-        sentiments: dict[ItemId, Sentiment] = {}
-        for mention in conversation.mentions():
-            if mention.sentiment != "mentioned" or mention.item not in sentiments:
-                sentiments[mention.item] = mention.sentiment
+        sentiments = felt_about(conversation)
         words = frozenset[str]().union(*(ngrams(message_text(t)) for t in said))
         own = {m.item for t in conversation.turns if t.role == "user" for m in t.mentions or ()}
         return Evidence(words, sentiments, tuple(items[i] for i in sentiments if i in items), frozenset(own))

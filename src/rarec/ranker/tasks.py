@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from rarec.ranker.train import Example
 from rarec.retriever.associations import AssociationScores
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.model import Retriever
+from rarec.retriever.sequence import recommending_turns
 from rarec.types import Candidate, Conversation, Item, ItemId, RankingTask
 
 Progress = Callable[[int, int], None]
@@ -79,17 +80,3 @@ class RankingTasks:
 
     def _known(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
         return {i: self._vectors[self._rows[i]] for i in ids if i in self._rows}
-
-
-def recommending_turns(
-    conversations: Sequence[Conversation],
-) -> Iterator[tuple[Conversation, tuple[ItemId, ...]]]:
-    """What was said before each assistant's turn with new items, and those items."""
-    for conversation in conversations:
-        seen: set[ItemId] = set()
-        for at, turn in enumerate(conversation.turns):
-            mentioned = dict.fromkeys(m.item for m in turn.mentions or ())
-            new = tuple(i for i in mentioned if i not in seen)
-            if new and turn.role == "assistant":
-                yield Conversation(conversation.turns[:at], id=conversation.id), new
-            seen |= mentioned.keys()

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from rarec.retriever.sequence import message_text
-from rarec.types import Conversation, Item, ItemId, Sentiment
+from rarec.retriever.sequence import felt_about, message_text
+from rarec.types import Conversation, Item, ItemId
 
 Identity = Literal["id", "title"]
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -77,11 +77,7 @@ class Context:
     @staticmethod
     def of(conversation: Conversation) -> Context:
         """Of a linked conversation. Titles that were linked are no words."""
-        felt: dict[ItemId, Sentiment] = {}
-        for mention in conversation.mentions():
-            if mention.sentiment != "mentioned" or mention.item not in felt:
-                felt[mention.item] = mention.sentiment
-        liked = tuple(item for item, sentiment in felt.items() if sentiment != "disliked")
+        liked = tuple(item for item, sentiment in felt_about(conversation).items() if sentiment != "disliked")
         said = (message_text(turn) for turn in conversation.turns if turn.role == "user")
         return Context(liked, words_of(said))
 
@@ -194,6 +190,14 @@ class Associations:
         """Of neighbours and words; 0 where there are none."""
         neighbours, words = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
         return neighbours, words
+
+    def with_weights(self, neighbours: float, words: float) -> Associations:
+        """The same counts with other weights; counts without a weight are left out."""
+        return replace(
+            self,
+            neighbours=self.neighbours.with_weight(neighbours) if self.neighbours and neighbours else None,
+            words=self.words.with_weight(words) if self.words and words else None,
+        )
 
     def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Counts, Collection[str]]]:
         """Each kind of counts with what calls for it."""

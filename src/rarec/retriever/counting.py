@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rarec.retriever.associations import Counts, CountsConfig, WordsConfig, words_of
-from rarec.retriever.sequence import message_text
-from rarec.types import Conversation, ItemId, Turn
+from rarec.retriever.associations import Context, Counts, CountsConfig, WordsConfig
+from rarec.retriever.sequence import recommending_turns
+from rarec.types import Conversation, ItemId
 
 MOST_ITEMS = 200
 """Items of one conversation that are counted; a longer one says little about any pair."""
@@ -47,7 +47,12 @@ def count_words(conversations: Iterable[Conversation], config: WordsConfig, name
 
     No recommendations give no counts.
     """
-    recommended = [(words, known) for words, item in _recommended(conversations) if (known := name(item)) is not None]
+    recommended = [
+        (words, known)
+        for words, new in ((Context.of(before).words, new) for before, new in recommending_turns(conversations))
+        for item in new
+        if (known := name(item)) is not None
+    ]
     met = Counter(word for words, _ in recommended for word in words)
     most = config.share * len(recommended)
     rows = {word: row for row, word in enumerate(w for w, n in met.items() if config.least <= n <= most)}
@@ -63,28 +68,9 @@ def count_words(conversations: Iterable[Conversation], config: WordsConfig, name
     )  # fmt: skip
 
 
-def _recommended(conversations: Iterable[Conversation]) -> Iterator[tuple[tuple[str, ...], ItemId]]:
-    """Each item that an assistant mentions first, with the words of the user before it."""
-    for conversation in conversations:
-        said: list[str] = []
-        seen: set[ItemId] = set()
-        for turn in conversation.turns:
-            new = [item for item in dict.fromkeys(_items(turn)) if item not in seen]
-            seen.update(new)
-            if turn.role == "user":
-                said.append(message_text(turn))
-            elif new:
-                words = words_of(said)
-                yield from ((words, item) for item in new)
-
-
 def _named(conversation: Conversation, name: Names) -> dict[str, None]:
     names = (name(mention.item) for mention in conversation.mentions())
     return dict.fromkeys(known for known in names if known is not None)
-
-
-def _items(turn: Turn) -> Iterator[ItemId]:
-    return (mention.item for mention in turn.mentions or ())
 
 
 class _Pairs:

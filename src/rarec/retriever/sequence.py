@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rarec.types import Conversation, ItemId, Role, Sentiment, Turn
@@ -50,6 +51,29 @@ def turn_events(turn: Turn) -> list[Event]:
     text = message_text(turn)
     events = [Event(MESSAGE, role, text=text)] if text else []
     return events + [Event(ITEM, role, SENTIMENT_CODE[m.sentiment], m.item) for m in turn.mentions or ()]
+
+
+def felt_about(conversation: Conversation) -> dict[ItemId, Sentiment]:
+    """Each mentioned item, in order of first mention, with what was last felt about it; "mentioned" if nothing was."""
+    felt: dict[ItemId, Sentiment] = {}
+    for mention in conversation.mentions():
+        if mention.sentiment != "mentioned" or mention.item not in felt:
+            felt[mention.item] = mention.sentiment
+    return felt
+
+
+def recommending_turns(
+    conversations: Iterable[Conversation],
+) -> Iterator[tuple[Conversation, tuple[ItemId, ...]]]:
+    """What was said before each assistant's turn with new items, and those items."""
+    for conversation in conversations:
+        seen: set[ItemId] = set()
+        for at, turn in enumerate(conversation.turns):
+            mentioned = dict.fromkeys(m.item for m in turn.mentions or ())
+            new = tuple(i for i in mentioned if i not in seen)
+            if new and turn.role == "assistant":
+                yield Conversation(conversation.turns[:at], id=conversation.id), new
+            seen |= mentioned.keys()
 
 
 def conversation_events(conversation: Conversation) -> list[Event]:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from rarec.embed.protocol import Embedder
 from rarec.progress import OnProgress
-from rarec.ranker.tasks import recommending_turns
 from rarec.retriever.associations import Associations, Identity, name_of
 from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ConversationData, conversation_data
 from rarec.retriever.model import Retriever
+from rarec.retriever.sequence import recommending_turns
 from rarec.retriever.tasks import NextMention, ndcg_at_10, ranks_by_weight, validation_ranks
 from rarec.retriever.trainer import Task
 from rarec.training.figures import retriever_figures
@@ -68,11 +68,7 @@ class Finetuning:
         names = {item.id: name_of(item, by) for item in self._material.items}
         neighbours = count_neighbours(talks, recipe.neighbours, names.get) if weights[0] else None
         words = count_words(talks, recipe.words, names.get) if weights[1] else None
-        return Associations(
-            neighbours.with_weight(weights[0]) if neighbours else None,
-            words.with_weight(weights[1]) if words else None,
-            by,
-        )
+        return Associations(neighbours, words, by).with_weights(*weights)
 
     def _counted(self) -> Associations:
         """In the training conversations, under the weights that the recipe starts from."""
@@ -90,7 +86,7 @@ class Finetuning:
         at = counted.weights
         factors = [tuple(w / now if now else 0.0 for w, now in zip(pair, at, strict=True)) for pair in tried]
         scores = self._scores(model, valid, counted, [(a, b) for a, b in factors])
-        return self.associations(self._talks.training, tried[int(scores.argmax())])
+        return counted.with_weights(*tried[int(scores.argmax())])
 
     def _scores(
         self,

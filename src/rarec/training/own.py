@@ -19,8 +19,8 @@ from rarec.conversations.data_set import DataSetInfo
 from rarec.embed.cache import CachedEmbedder
 from rarec.errors import InputError
 from rarec.progress import OnProgress
-from rarec.ranker.tasks import recommending_turns
 from rarec.retriever.data import ItemTable
+from rarec.retriever.sequence import recommending_turns
 from rarec.settings import StorePaths
 from rarec.training.card import Story
 from rarec.training.material import Material, Talks, sequence_of
