@@ -320,6 +320,31 @@ def test_an_interrupt_with_an_average_costs_nothing(tmp_path: Path, at: int) -> 
         run(make_model(), path)
 
 
+class Judging(Interrupter):
+    """The same among the lines that put the average in its place, and take the verdict."""
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> "Judging | None":
+        if frame.f_code.co_name not in ("_judge", "_averaged", "_verdict"):
+            return self if frame.f_code.co_filename == trainer.__file__ else None
+        super().__call__(frame, event, arg)
+        return self
+
+
+def test_an_interrupt_at_any_line_of_a_verdict_on_the_average_costs_nothing(tmp_path: Path) -> None:
+    whole = make_model()
+    expected = run(whole, average=0.9)
+    counter = Judging(-1)
+    traced(counter, partial(run, make_model(), config=SELDOM, average=0.9))
+    assert -1 - counter.left > 60
+    for line in range(1, -counter.left):
+        path, model = tmp_path / str(line), make_model()
+        with pytest.raises(KeyboardInterrupt):
+            traced(Judging(line), partial(run, model, path, config=SELDOM, average=0.9))
+        other = make_model(99) if path.exists() else make_model()
+        assert run(other, path, config=SELDOM, average=0.9) == expected
+        assert same(weights(other), weights(whole))
+
+
 def test_without_validation_the_last_weights_stay() -> None:
     model, last = make_model(), []
     report = train(model, Parabola(model), CONFIG, on_step=lambda _: last.append(weights(model)))

@@ -204,7 +204,7 @@ def _judge(
     """Validate the epoch that just ended and keep its weights, or their average, if they are the best so far."""
     with _averaged(run, model, moving) as weights:
         score = validate() if validate else None
-        return _verdict(run, weights, best, score)
+    return _verdict(run, weights, best, score)
 
 
 @contextmanager
