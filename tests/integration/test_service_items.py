@@ -196,6 +196,8 @@ def test_a_store_that_is_being_opened_or_cannot_be_says_so(store: Path) -> None:
 
 def test_readiness_sees_an_embedder_that_is_gone(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = served.app.state.parts.recommender.engine
+    # Vocabulary and database are made ready while others are answered already.
+    until(lambda: all(check["ready"] for check in served.ask("GET", "/readyz").json["checks"].values()))
 
     def down(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret inside")
