@@ -106,10 +106,10 @@ class Asked:
         """How many values of the item the user names, in the singular or the plural."""
         said, words, count = reading.said, reading.words, 0
         for name in item.attributes if self.attributes is None else self.attributes:
-            for starts, one, many in _forms(tuple(item.attributes.get(name, ()))):
-                # Most values begin with a word that nobody said: the text is searched for the others only.
-                if not words.isdisjoint(starts) and (one in said or many in said):
-                    count += 1
+            forms, starts = _forms(tuple(item.attributes.get(name, ())))
+            # Most values begin with a word that nobody said: the text is searched for the others only.
+            if not starts.isdisjoint(words):
+                count += sum(one in said or many in said for begins, one, many in forms if not words.isdisjoint(begins))
         return count
 
 
@@ -206,7 +206,11 @@ def _values(item: Item, attributes: tuple[str, ...] | None) -> list[tuple[str, s
 
 
 @lru_cache(maxsize=65536)
-def _forms(values: tuple[str, ...]) -> tuple[tuple[tuple[str, str], str, str], ...]:
-    """Of each value that has words: how its first word may begin in what was said, and its singular and plural."""
-    forms = [words for value in values if (words := folded_words(value))]
-    return tuple(((w[0], w[0] + "s"), f" {' '.join(w)} ", f" {' '.join(w)}s ") for w in forms)
+def _forms(values: tuple[str, ...]) -> tuple[tuple[tuple[tuple[str, str], str, str], ...], frozenset[str]]:
+    """Of each value that has words: how its first word may begin in what was said, and its singular and plural.
+
+    And all of these beginnings.
+    """
+    spelt = [words for value in values if (words := folded_words(value))]
+    forms = tuple(((w[0], w[0] + "s"), f" {' '.join(w)} ", f" {' '.join(w)}s ") for w in spelt)
+    return forms, frozenset(begin for begins, _, _ in forms for begin in begins)
