@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "live": {"files"},
     "catalogue": {"files"},
     "conversations": {"catalogue", "files"},
+    "corpus": {"catalogue", "complaints", "files", "pages", "progress"},
     "embed": {"files"},
     "retriever": {"embed", "files"},
     "index": set(),
