@@ -21,17 +21,19 @@ from rarec.ranker.tasks import RankingTasks
 from rarec.retriever.associations import (
     Associations,
     AssociationScores,
+    AssociationWeights,
     Context,
     CountsConfig,
     WordsConfig,
     name_of,
 )
+from rarec.retriever.attributes import AttributeValues, ValuesConfig
 from rarec.retriever.bundle import load_retriever, save_retriever
 from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.model import Retriever, RetrieverConfig
-from rarec.retriever.tasks import ranks_by_weight, validation_ranks
+from rarec.retriever.tasks import AS_THEY_ARE, ranks_by_weight, validation_ranks
 from rarec.settings import Settings
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Sentiment, Turn
@@ -39,7 +41,13 @@ from rarec.types import Conversation, Item, ItemId, Mention, Sentiment, Turn
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 EMBEDDER = HashEmbedder(16)
-ITEMS = tuple(Item(ItemId(f"i{k}"), f"Title {k}", f"text of number {k}", popularity=40.0 - k) for k in range(40))
+ITEMS = tuple(
+    Item(
+        ItemId(f"i{k}"), f"Title {k}", f"text of number {k}", popularity=40.0 - k,
+        attributes={"makers": (f"Maker {k % 9}",), "places": ("Longer Bay",) if k in (5, 31) else ()},
+    )
+    for k in range(40)
+)  # fmt: skip
 BY_ID = {item.id: item for item in ITEMS}
 TEXTS = EMBEDDER.embed([load_layout("generic").render(item) for item in ITEMS])
 TABLE = ItemTable.of(ITEMS, TEXTS)
@@ -60,7 +68,7 @@ COUNTED = [
 ]
 ASKED = [
     Conversation((says(0, text="something calm"),), id="one"),
-    Conversation((says(1, 9), says(text="and longer?")), id="two"),
+    Conversation((says(1, 9), says(text="at longer bay?")), id="two"),
     Conversation((says(2), says(3, sentiment="disliked")), id="three"),
     Conversation((says(text="nothing known"),), id="four"),
 ]
@@ -71,7 +79,10 @@ def model() -> Retriever:
     made = Retriever(RetrieverConfig(text_dimension=16, width=8, item_hidden=8), seed=2).eval()
     names = {item.id: name_of(item, "title") for item in ITEMS}
     words = count_words(COUNTED, WordsConfig(weight=2.0, least=1, share=1.0), names.get)
-    made.associations = Associations(count_neighbours(COUNTED, CountsConfig(weight=3.0), names.get), words, "title")
+    made.associations = Associations(
+        count_neighbours(COUNTED, CountsConfig(weight=3.0), names.get), words, "title",
+        shared=ValuesConfig(weight=1.5), asked=ValuesConfig(weight=2.5),
+    )  # fmt: skip
     return made
 
 
@@ -84,8 +95,12 @@ def wanted(model: Retriever) -> np.ndarray:
     for row, conversation in zip(scores, ASKED, strict=True):
         context = Context.of(conversation)
         bonuses = model.associations.bonuses([name_of(BY_ID[i], "title") for i in context.items], context.words)
+        values = AttributeValues()
+        values.put(ITEMS)
+        shared = values.shared(context.items, ValuesConfig(weight=1.5))
+        asked = values.asked(context.said, ValuesConfig(weight=2.5))
         for k, item in enumerate(ITEMS):
-            row[k] += bonuses.get(name_of(item, "title"), 0.0)
+            row[k] += bonuses.get(name_of(item, "title"), 0.0) + shared.get(item.id, 0.0) + asked.get(item.id, 0.0)
     return scores
 
 
@@ -141,22 +156,27 @@ def test_training_figures_count_them(model: Retriever) -> None:
     data = conversation_data(talks, TABLE, EMBEDDER, user_weight=0.0)
     everything = np.arange(len(ITEMS))
     own = validation_ranks(model, TABLE, data, everything)
-    factors = [(0.0, 0.0), (1.0, 1.0), (300.0, 0.0), (0.0, 300.0)]
+    nothing = AssociationWeights()
+    kinds = AssociationWeights._fields
+    factors = [nothing, AS_THEY_ARE, *(nothing._replace(**{kind: 300.0}) for kind in kinds)]
     found = ranks_by_weight(model, TABLE, data, everything, model.associations, factors)
-    assert found.shape == (4, 4)
+    assert found.shape == (6, 4)
     assert found[1].tolist() == own.tolist()
     assert found[0].tolist() == ranks_by_weight(model, TABLE, data, everything, Associations(), factors)[3].tolist()
-    for line, kind in ((2, "neighbours"), (3, "words")):
-        only = AssociationScores(Associations(**{kind: getattr(model.associations, kind)}, by="title"), ITEMS)
-        named = [only.of(Context.of(c))[25] > 0 for c in ASKED]
-        assert any(named)
-        assert all(rank <= 20 for rank, favoured in zip(found[line].tolist(), named, strict=True) if favoured)
+    favoured = {
+        kind: [AssociationScores(model.associations.only(kind), ITEMS).of(Context.of(c))[25] > 0 for c in ASKED]
+        for kind in kinds
+    }
+    for line, kind in enumerate(kinds, start=2):
+        pairs = zip(found[line].tolist(), found[0].tolist(), favoured[kind], strict=True)
+        assert all(rank <= 20 if named else rank >= plain for rank, plain, named in pairs), kind
+    assert [any(favoured[kind]) for kind in ("neighbours", "words")] == [True, True]
 
 
 def test_a_bundle_keeps_them_to_the_bit(tmp_path: Path, model: Retriever) -> None:
     save_retriever(tmp_path, model, embedder=EMBEDDER.name, training={})
     read = load_retriever(tmp_path, embedder=EMBEDDER.name).associations
-    assert read.by == "title"
+    assert (read.by, read.shared, read.asked) == ("title", model.associations.shared, model.associations.asked)
     for kind in ("neighbours", "words"):
         kept, was = getattr(read, kind), getattr(model.associations, kind)
         assert (kept.config, kept.keys, kept.items) == (was.config, was.keys, was.items)

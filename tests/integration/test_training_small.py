@@ -173,13 +173,11 @@ def test_associations_are_counted_in_the_training_conversations(
     talks = [c for c, _ in film_talks(data, visits={}, hold_back=0.0).training]
     names = {item.id: name_of(item, "title") for item in corpus_items(data / "corpus" / "movies.parquet")}
     again = count_neighbours(talks, RECIPE.neighbours, names.get), count_words(talks, RECIPE.words, names.get)
-    for own, counted, weights in zip(
-        (kept.neighbours, kept.words), again, (RECIPE.neighbour_weights, RECIPE.word_weights), strict=True
-    ):
+    for own, counted in zip((kept.neighbours, kept.words), again, strict=True):
         if own is not None:
             assert own.keys == counted.keys
             assert own.values.tobytes() == counted.values.tobytes()
-            assert own.config.weight in weights
+    assert set(kept.weights) <= {0, *RECIPE.association_weights}
     assert "redial valid retriever N@10 without associations" in whole[2]
 
 
@@ -188,9 +186,9 @@ def test_checkpoints_know_the_film_recipe_by_the_same_words_as_ever(whole: tuple
     known = RECIPE.model_dump(mode="json", exclude={"data"})
     assert (whole[1] / "ranker.recipe.json").read_text() == json.dumps(known, sort_keys=True, indent=1)
     assert sorted(known) == [
-        "candidates", "finetune", "finetune_average", "finetune_loop", "fold_epochs", "folds", "held_back",
-        "neighbour_weights", "neighbours", "pretrain", "pretrain_loop", "ranker", "ranker_loop", "retriever", "seed",
-        "user_weight", "visits", "word_weights", "words",
+        "asked", "association_weights", "candidates", "finetune", "finetune_average", "finetune_loop", "fold_epochs",
+        "folds", "held_back", "neighbours", "pretrain", "pretrain_loop", "ranker", "ranker_loop", "retriever", "seed",
+        "shared", "user_weight", "visits", "words",
     ]  # fmt: skip
     pretrained = json.loads((whole[1] / "pretrain.recipe.json").read_text())
     assert sorted(pretrained) == ["pretrain", "pretrain_loop", "retriever", "seed"]

@@ -80,22 +80,48 @@ class Scorer:
             parts = [self._queries(turns[at : at + _BATCH]) for at in range(0, len(turns), _BATCH)]
         return torch.cat(parts) if parts else torch.empty(0, self.model.config.width + 1)
 
-    def scores(self, turns: Sequence[TokenisedTurn], vectors: Tensor, *, queries: Tensor | None = None) -> Tensor:
+    def bonuses(self, turns: Sequence[TokenisedTurn]) -> Tensor:
+        """What is associated to turns: a constant beside the scores of the table's rows, shape (B, rows).
+
+        It hangs on no weights, so one call serves all scorers of a model and its copies.
+        """
+        added = np.zeros((len(turns), len(self.stock.table)), dtype=np.float32)
+        self._associated.add_to(added[:, : len(self.stock)], [turn.turn.conversation for turn in turns])
+        return torch.from_numpy(added)
+
+    def scores(
+        self,
+        turns: Sequence[TokenisedTurn],
+        vectors: Tensor,
+        *,
+        queries: Tensor | None = None,
+        bonuses: Tensor | None = None,
+    ) -> Tensor:
         """Of the catalogue's items, shape (B, items), no gradient.
 
         Args:
             vectors: of the items, as from `project`.
-            queries: of the turns, where they are there already.
+            queries, bonuses: of the turns, where they are there already.
         """
-        queries = self.queries(turns) if queries is None else queries
-        return self._with_associated(queries @ vectors.T, turns, torch.arange(len(vectors)))
+        products = (self.queries(turns) if queries is None else queries) @ vectors.T
+        if not self.model.associations:
+            return products
+        return products + (self.bonuses(turns) if bonuses is None else bonuses)[:, : len(vectors)]
 
-    def forward(self, turns: Sequence[TokenisedTurn], rows: Tensor, *, hiding: torch.Generator | None = None) -> Scored:
+    def forward(
+        self,
+        turns: Sequence[TokenisedTurn],
+        rows: Tensor,
+        *,
+        hiding: torch.Generator | None = None,
+        bonuses: Tensor | None = None,
+    ) -> Scored:
         """Scores with gradient.
 
         Args:
             rows: of the table, that are scored, any shape.
             hiding: train as fine-tuning does, with dropout and hidden tokens and features drawn from it.
+            bonuses: of the turns, where they are there already.
         """
         codes = pad([turn.tokens for turn in turns])
         used = torch.unique(torch.cat([rows.flatten(), codes[3][codes[0] == ITEM]]))
@@ -111,15 +137,9 @@ class Scorer:
         last = torch.tensor([turn.tokens.codes.shape[1] - 1 for turn in turns])
         self.model.eval()
         scores = queries[last, torch.arange(len(turns))] @ vectors.T
-        return Scored(self._with_associated(scores, turns, used), place)
-
-    def _with_associated(self, scores: Tensor, turns: Sequence[TokenisedTurn], rows: Tensor) -> Tensor:
-        """Scores of some rows of the table, ascending, with what is associated to the turns, in the catalogue."""
-        if not self.model.associations:
-            return scores
-        bonuses = np.zeros((len(turns), len(self.stock.table)), dtype=np.float32)
-        self._associated.add_to(bonuses[:, : len(self.stock)], [turn.turn.conversation for turn in turns])
-        return scores + torch.from_numpy(bonuses[:, rows.numpy()])
+        if self.model.associations:
+            scores = scores + (self.bonuses(turns) if bonuses is None else bonuses)[:, used]
+        return Scored(scores, place)
 
     def _queries(self, turns: Sequence[TokenisedTurn]) -> Tensor:
         codes = pad([turn.tokens for turn in turns])

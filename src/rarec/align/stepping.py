@@ -63,6 +63,7 @@ class _Round:
         scored: of the weights that draw, of the proposals at least; with gradient if the first step learns from them.
         reference: scores of the proposals by the frozen reference, shape (B, M).
         others: rows beside the catalogue that are negatives of the NLL.
+        bonuses: what is associated to the turns, see `Scorer.bonuses`.
         facts: what the log says of it so far.
     """
 
@@ -71,6 +72,7 @@ class _Round:
     scored: Scored
     reference: Tensor
     others: Tensor
+    bonuses: Tensor
     facts: dict[str, float]
 
 
@@ -112,10 +114,10 @@ class Stepper:
     def _round(self, state: RunState) -> _Round:
         settings, rollouts = self._lesson.loop, self._lesson.rollouts
         turns = batch_of(self._lesson.learn, state.done, settings.batch, settings.seed)
-        queries = self._scorer.queries(turns)
+        queries, bonuses = self._scorer.queries(turns), self._scorer.bonuses(turns)
         facts = self._refresh(state, queries, turns)
         assert state.vectors is not None
-        scores = self._scorer.scores(turns, state.vectors, queries=queries)
+        scores = self._scorer.scores(turns, state.vectors, queries=queries, bonuses=bonuses)
         found = proposed(
             scores,
             turns,
@@ -131,16 +133,17 @@ class Stepper:
             scored = Scored(scores, torch.arange(scores.shape[1]))
         else:
             with torch.set_grad_enabled(not self._hides):
-                scored = self._scorer.forward(turns, found.rows if self._hides else self._in_play(found.rows, others))
+                in_play = found.rows if self._hides else self._in_play(found.rows, others)
+                scored = self._scorer.forward(turns, in_play, bonuses=bonuses)
         rows = best_first(found.rows, scored.of(found.rows))
         with torch.no_grad():
-            whole = self._reference.scores(turns, self._reference_vectors)
+            whole = self._reference.scores(turns, self._reference_vectors, bonuses=bonuses)
             reference = whole.gather(1, rows).double()
             kl = first_draw_kl(scored.of(rows).double(), reference, temperature=rollouts.temperature)
         inside = (truth_mask(turns, len(self._lesson.stock)).gather(1, rows)).any(-1)
         facts |= {"kl": float(kl.mean()), "proposal": float(rows.shape[1]), "proposal mass": float(found.mass.mean())}
         facts["truth in proposal"] = float(inside.double().mean())
-        return _Round(turns, rows, scored, reference, others, facts)
+        return _Round(turns, rows, scored, reference, others, bonuses, facts)
 
     def _refresh(self, state: RunState, queries: Tensor, turns: Sequence[TokenisedTurn]) -> dict[str, float]:
         """New item vectors where it is time, and how far the old ones were off on this batch."""
@@ -197,7 +200,8 @@ class Stepper:
                 # A ratio to the first step's log-probabilities is of the weights only if the same parts are hidden.
                 drawn = 1 + (inner if old is None else 0)
                 hiding = _generator(settings.seed, at, drawn) if self._hides else None
-                scored = self._scorer.forward(this.turns, self._in_play(this.rows, this.others), hiding=hiding)
+                in_play = self._in_play(this.rows, this.others)
+                scored = self._scorer.forward(this.turns, in_play, hiding=hiding, bonuses=this.bonuses)
             nll = self._nll(this, scored) if learner.needs_nll() else None
             judged = JudgedBatch(
                 scored.of(this.rows).double(),

@@ -1,8 +1,9 @@
-"""Counts that stand beside the vectors: which items come up together, and after which words they are recommended.
+"""What stands beside the vectors and is added to the scores: counts of training conversations, and attributes.
 
 Vectors of texts know what an item is about; they do not know that two items of different kinds are asked for by the
-same people, or what people mean by a word. The counts do, for items that were talked about, and say nothing of others:
-these are scored by text alone.
+same people, or what people mean by a word. Counts do, for items that were talked about: which items come up together,
+and after which words they are recommended. Nor do short vectors hold every name: that two items have a value in common,
+or that the user names one, is looked up (`rarec.retriever.attributes`), for any item.
 
 Source: item-item neighbourhoods by cosine with shrinkage, Sarwar et al. 2001, "Item-based collaborative filtering", and
 Deshpande and Karypis 2004. That words are counted in the same way, and the logarithm, are ours: a sum of counts has a
@@ -12,22 +13,21 @@ long tail, and the model's scores are logits.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from rarec.retriever.attributes import AttributeValues, ValuesConfig, folded, values_of
 from rarec.retriever.sequence import felt_about, message_text
 from rarec.types import Conversation, Item, ItemId
 
 Identity = Literal["id", "title"]
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 class CountsConfig(BaseModel):
@@ -69,17 +69,23 @@ class Context:
     Attributes:
         items: mentioned ones, each once; not those last said to be disliked.
         words: digests of the words and pairs of words of the user's messages, each once.
+        said: these messages, folded, as `rarec.retriever.attributes` reads them.
     """
 
     items: tuple[ItemId, ...] = ()
     words: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     @staticmethod
     def of(conversation: Conversation) -> Context:
         """Of a linked conversation. Titles that were linked are no words."""
         liked = tuple(item for item, sentiment in felt_about(conversation).items() if sentiment != "disliked")
-        said = (message_text(turn) for turn in conversation.turns if turn.role == "user")
-        return Context(liked, words_of(said))
+        return Context.said_by([message_text(turn) for turn in conversation.turns if turn.role == "user"], liked)
+
+    @staticmethod
+    def said_by(messages: Sequence[str], items: tuple[ItemId, ...]) -> Context:
+        """Of messages of the user, without titles, and mentioned items."""
+        return Context(items, words_of(messages), tuple(map(folded, messages)))
 
 
 def words_of(messages: Iterable[str]) -> tuple[str, ...]:
@@ -89,7 +95,7 @@ def words_of(messages: Iterable[str]) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for message in messages:
-        words = _WORD.findall(message.casefold())
+        words = folded(message).split()
         found.update(dict.fromkeys([*words, *map(" ".join, pairwise(words))]))
     return tuple(map(_digest, found))
 
@@ -165,9 +171,18 @@ class Counts:
         return found, gained.astype(np.float32)
 
 
+class AssociationWeights(NamedTuple):
+    """Of each kind of association, or factors of them."""
+
+    neighbours: float = 0.0
+    words: float = 0.0
+    shared: float = 0.0
+    asked: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Associations:
-    """All counts of a retriever. Their items, and the keys of the neighbours, are names as `name_of` gives them.
+    """All that a retriever adds. Items of counts, and the keys of the neighbours, are names as `name_of` gives them.
 
     Attributes:
         neighbours: items by items. n_i is the number of conversations that mention an item, n_ij of those that mention
@@ -175,29 +190,42 @@ class Associations:
         words: digests of words by items. n_i is the number of recommendations that came after a word of the user, n_j
             of those of an item, n_ij of those that are both.
         by: what an item is known by.
+        shared, asked: by attributes, see `rarec.retriever.attributes`.
     """
 
     neighbours: Counts | None = None
     words: Counts | None = None
     by: Identity = "id"
+    shared: ValuesConfig | None = None
+    asked: ValuesConfig | None = None
 
     def __len__(self) -> int:
-        """How many items and words have something associated."""
+        """How many items and words have something counted."""
         return sum(map(len, filter(None, (self.neighbours, self.words))))
 
-    @property
-    def weights(self) -> tuple[float, float]:
-        """Of neighbours and words; 0 where there are none."""
-        neighbours, words = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
-        return neighbours, words
+    def __bool__(self) -> bool:
+        """Whether anything may be added."""
+        return len(self) > 0 or any((self.weights.shared, self.weights.asked))
 
-    def with_weights(self, neighbours: float, words: float) -> Associations:
-        """The same counts with other weights; counts without a weight are left out."""
-        return replace(
-            self,
-            neighbours=self.neighbours.with_weight(neighbours) if self.neighbours and neighbours else None,
-            words=self.words.with_weight(words) if self.words and words else None,
+    @property
+    def weights(self) -> AssociationWeights:
+        """Of each kind; 0 where there is none."""
+        counted = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
+        return AssociationWeights(*counted, *(c.weight if c else 0.0 for c in (self.shared, self.asked)))
+
+    def with_weights(self, weights: AssociationWeights) -> Associations:
+        """The same with other weights; kinds without a weight are left out."""
+        return Associations(
+            self.neighbours.with_weight(weights.neighbours) if self.neighbours and weights.neighbours else None,
+            self.words.with_weight(weights.words) if self.words and weights.words else None,
+            self.by,
+            _weighed(self.shared, weights.shared),
+            _weighed(self.asked, weights.asked),
         )
+
+    def only(self, kind: str) -> Associations:
+        """One kind alone, by its name in `AssociationWeights`."""
+        return self.with_weights(AssociationWeights()._replace(**{kind: getattr(self.weights, kind)}))
 
     def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Counts, Collection[str]]]:
         """Each kind of counts with what calls for it."""
@@ -216,6 +244,10 @@ class Associations:
         return found
 
 
+def _weighed(config: ValuesConfig | None, weight: float) -> ValuesConfig | None:
+    return config.model_copy(update={"weight": weight}) if config and weight else None
+
+
 def name_of(item: Item, by: Identity) -> str:
     """What counts know an item by: a digest of its id, or of title and year.
 
@@ -224,7 +256,7 @@ def name_of(item: Item, by: Identity) -> str:
     """
     if by == "id":
         return _hashed(f"id {item.id}")
-    return _hashed(f"title {' '.join(_WORD.findall(item.title.casefold()))} {item.year}")
+    return _hashed(f"title {folded(item.title)} {item.year}")
 
 
 class AssociationScores:
@@ -240,13 +272,22 @@ class AssociationScores:
         if not associations:
             return
         names = [name_of(item, associations.by) for item in columns]
-        self._names = {item.id: name_of(item, associations.by) for item in mentioned}
+        others = {item.id: item for item in mentioned}
+        self._names = {item.id: name_of(item, associations.by) for item in others.values()}
         self._names.update((item.id, name) for item, name in zip(columns, names, strict=True))
         self._places = []
         for counts, _ in associations.parts((), ()):
             place = {name: place for place, name in enumerate(counts.items)}
             # The place after the last is that of nobody.
             self._places.append(np.array([place.get(name, len(place)) for name in names], dtype=np.int64))
+        self._values = AttributeValues()
+        if associations.shared or associations.asked:
+            self._values.put(columns)
+        here = {item.id: column for column, item in enumerate(columns)}
+        self._columns = here
+        self._others = (
+            {i: values_of(item) for i, item in others.items() if i not in here} if associations.shared else {}
+        )
 
     def of(self, context: Context) -> NDArray[np.float32]:
         """What each column gets, at least 0, shape (columns,)."""
@@ -260,6 +301,9 @@ class AssociationScores:
                 each = np.zeros(len(counts.items) + 1, dtype=np.float32)
                 each[found] = gained
                 total += each[places]
+        for bonuses in by_values(self._associations, self._values, context, self._others):
+            columns = [self._columns[item] for item in bonuses]
+            total[columns] += np.fromiter(bonuses.values(), np.float32, len(columns))
         return total
 
     def add_to(self, scores: NDArray[np.float32], conversations: Sequence[Conversation]) -> None:
@@ -267,6 +311,19 @@ class AssociationScores:
         if self._associations:
             for row, conversation in zip(scores, conversations, strict=True):
                 row += self.of(Context.of(conversation))
+
+
+def by_values(
+    associations: Associations,
+    values: AttributeValues,
+    context: Context,
+    others: Mapping[ItemId, tuple[str, ...]] | None = None,
+) -> Iterator[dict[ItemId, float]]:
+    """What each kind by attributes adds to the items of `values`; see `AttributeValues` for `others`."""
+    if associations.shared is not None:
+        yield values.shared(context.items, associations.shared, others=others)
+    if associations.asked is not None:
+        yield values.asked(context.said, associations.asked)
 
 
 class LiveAssociations:
@@ -279,11 +336,15 @@ class LiveAssociations:
         self._known.update(associations.neighbours.keys if associations.neighbours else ())
         self._names: dict[ItemId, str] = {}
         self._items: dict[str, tuple[ItemId, ...]] = {}
+        self._values = AttributeValues()
+        self._reads_values = bool(associations.shared or associations.asked)
 
     def put(self, items: Iterable[Item]) -> None:
         """Add or replace items."""
         for item in items:
             self.remove([item.id])
+            if self._reads_values:
+                self._values.put([item])
             if self._known and (name := name_of(item, self._associations.by)) in self._known:
                 self._names[item.id] = name
                 self._items[name] = (*self._items.get(name, ()), item.id)
@@ -291,11 +352,16 @@ class LiveAssociations:
     def remove(self, ids: Iterable[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
         for id in ids:
+            self._values.remove([id])
             if (name := self._names.pop(id, None)) is not None:
                 self._items[name] = tuple(other for other in self._items[name] if other != id)
 
     def bonuses(self, context: Context) -> dict[ItemId, float]:
         """What is added to the scores of items that are there, above 0."""
         named = [name for item in context.items if (name := self._names.get(item)) is not None]
-        found = self._associations.bonuses(named, context.words)
-        return {item: gained for name, gained in found.items() for item in self._items.get(name, ())}
+        counted = self._associations.bonuses(named, context.words)
+        found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
+        for bonuses in by_values(self._associations, self._values, context):
+            for item, gained in bonuses.items():
+                found[item] = found.get(item, 0.0) + gained
+        return found

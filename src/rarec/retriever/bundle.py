@@ -21,12 +21,15 @@ from torch import Tensor, nn
 from rarec.errors import BundleError, StoreError
 from rarec.files import atomic_write, write_text
 from rarec.retriever.associations import Associations, Counts, CountsConfig, Identity, WordsConfig
+from rarec.retriever.attributes import ValuesConfig
 from rarec.retriever.model import Retriever, RetrieverConfig
 
 FORMAT = 1
 CARD = "CARD.md"
 _KINDS: Mapping[str, type[CountsConfig]] = {"neighbours": CountsConfig, "words": WordsConfig}
 """Fields of `Associations`; tensors of theirs have the same prefix."""
+_VALUES = ("shared", "asked")
+"""Other fields of it, which have no tensors."""
 _BY = "associations_by"
 _IDENTITY: TypeAdapter[Identity] = TypeAdapter(Identity)
 _TEXTS, _ARRAYS = ("keys", "items"), ("starts", "columns", "values")
@@ -206,6 +209,9 @@ def save_retriever(folder: Path, model: Retriever, *, embedder: str, training: M
             tensors |= {f"{kind}.{name}": tensor for name, tensor in _tensors(counts).items()}
             config[kind] = counts.config.model_dump()
             config[_BY] = model.associations.by
+    for kind in _VALUES:
+        if (values := getattr(model.associations, kind)) is not None:
+            config[kind] = values.model_dump()
     _save(folder, "retriever", tensors, config, embedder, training)
 
 
@@ -220,8 +226,9 @@ def load_retriever(folder: Path, *, embedder: str) -> Retriever:
             for kind in _KINDS
             if kind in config
         }
+        shared, asked = (ValuesConfig.model_validate(config.pop(k)) if k in config else None for k in _VALUES)
         model = Retriever(RetrieverConfig.model_validate(config))
-        model.associations = Associations(**counts, by=by)
+        model.associations = Associations(counts.get("neighbours"), counts.get("words"), by, shared, asked)
     except (ValueError, TypeError, KeyError) as error:  # of a field, or of several together
         raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
     fill(model, saved, folder)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rarec.embed.protocol import Embedder, Progress
-from rarec.retriever.associations import Context, words_of
+from rarec.retriever.associations import Context
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.sequence import ITEM, MESSAGE, OPENING, ROLE_CODE, SENTIMENT_CODE, Event, turn_events
 from rarec.types import Conversation, Item, ItemId
@@ -101,7 +101,7 @@ class ConversationData:
             elif kind == MESSAGE and role == ROLE_CODE["user"]:
                 said.append(self.texts[row])
         liked = [ids[row] for row, sentiment in felt.items() if sentiment != SENTIMENT_CODE["disliked"]]
-        return Context(tuple(liked), words_of(said))
+        return Context.said_by(said, tuple(liked))
 
 
 @dataclass(slots=True)

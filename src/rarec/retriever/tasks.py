@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rarec.errors import InputError
-from rarec.retriever.associations import Associations, AssociationScores
+from rarec.retriever.associations import Associations, AssociationScores, AssociationWeights
 from rarec.retriever.data import ConversationData, Interactions, ItemTable, TokenSequence
 from rarec.retriever.fused import mean_sampled_softmax_loss
 from rarec.retriever.losses import softmax_loss
@@ -62,6 +61,7 @@ class FinetuneConfig(BaseModel):
 
 
 HIDE_FEATURE = 0.1
+AS_THEY_ARE = AssociationWeights(1.0, 1.0, 1.0, 1.0)
 
 
 def hide_features(features: Tensor, generator: torch.Generator) -> Tensor:
@@ -268,7 +268,7 @@ def validation_ranks(
         len(candidates) + 1.
     """
     ranks: NDArray[np.int64] = ranks_by_weight(
-        model, items, data, candidates, model.associations, [(1.0, 1.0)], batch=batch
+        model, items, data, candidates, model.associations, [AS_THEY_ARE], batch=batch
     )[0]
     return ranks
 
@@ -279,14 +279,14 @@ def ranks_by_weight(
     data: ConversationData,
     candidates: NDArray[np.int64],
     associations: Associations,
-    factors: Sequence[tuple[float, float]],
+    factors: Sequence[AssociationWeights],
     *,
     batch: int = 64,
 ) -> NDArray[np.int64]:
     """As `validation_ranks`, with other associations than the model's own.
 
     Args:
-        factors: of the neighbours' and the words' weights.
+        factors: of the weights of the associations.
     Returns:
         shape (factors, targets).
     """
@@ -298,8 +298,8 @@ def ranks_by_weight(
     ids = list(items.rows)
     columns = [items.items[row] for row in candidates] if associations else []
     kinds = [
-        AssociationScores(part, columns, mentioned=items.items)
-        for part in (replace(associations, words=None), replace(associations, neighbours=None))
+        AssociationScores(associations.only(kind), columns, mentioned=items.items)
+        for kind in AssociationWeights._fields
     ]
     identity, ranks = torch.arange(len(items)), []
     for start in range(0, len(data.sequences), batch):
@@ -317,8 +317,8 @@ def ranks_by_weight(
                 totals = [scores] * len(factors)
                 if associations:
                     context = data.context(sequence, target.position, ids)
-                    near, said = (kind.of(context) for kind in kinds)
-                    totals = [scores + np.float32(a) * near + np.float32(b) * said for a, b in factors]
+                    parts = np.stack([kind.of(context) for kind in kinds])
+                    totals = list(scores + np.asarray(factors, dtype=np.float32) @ parts)
                 ranks.append([int((total >= total[own]).sum()) for total in totals])
     return np.array(ranks, dtype=np.int64).reshape(len(ranks), len(factors)).T
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rarec.embed.protocol import Embedder
 from rarec.progress import OnProgress
-from rarec.retriever.associations import Associations, Identity, name_of
+from rarec.retriever.associations import Associations, AssociationWeights, Identity, name_of
 from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ConversationData, conversation_data
 from rarec.retriever.model import Retriever
 from rarec.retriever.sequence import recommending_turns
-from rarec.retriever.tasks import NextMention, ndcg_at_10, ranks_by_weight, validation_ranks
+from rarec.retriever.tasks import AS_THEY_ARE, NextMention, ndcg_at_10, ranks_by_weight, validation_ranks
 from rarec.retriever.trainer import Task
 from rarec.training.figures import retriever_figures
 from rarec.training.material import Material, Talks
 from rarec.training.recipe import TrainingRecipe
 from rarec.training.stages import Stages
 from rarec.types import Conversation
+
+_ROUNDS = 2
 
 
 class Finetuning:
@@ -41,7 +43,7 @@ class Finetuning:
         counted = self._counted()
 
         def score() -> float:
-            return float(self._scores(model, valid, counted, [(1.0, 1.0)])[0])
+            return float(self._scores(model, valid, counted, [AS_THEY_ARE])[0])
 
         task = self.task(model, self._talks.training)
         average = self._recipe.finetune_average
@@ -59,51 +61,52 @@ class Finetuning:
         return figures
 
     def associations(
-        self, conversations: Sequence[tuple[Conversation, int]], weights: tuple[float, float]
+        self, conversations: Sequence[tuple[Conversation, int]], weights: AssociationWeights
     ) -> Associations:
-        """Counted in conversations, each once; counts without a weight are left out."""
+        """Counted in conversations, each once, and by attributes; kinds without a weight are left out."""
         recipe, talks = self._recipe, [c for c, _ in conversations]
         # Films are the same ones elsewhere under other ids; what an own item is, its id says best.
         by: Identity = "title" if recipe.data is None else "id"
         names = {item.id: name_of(item, by) for item in self._material.items}
-        neighbours = count_neighbours(talks, recipe.neighbours, names.get) if weights[0] else None
-        words = count_words(talks, recipe.words, names.get) if weights[1] else None
-        return Associations(neighbours, words, by).with_weights(*weights)
+        neighbours = count_neighbours(talks, recipe.neighbours, names.get) if weights.neighbours else None
+        words = count_words(talks, recipe.words, names.get) if weights.words else None
+        return Associations(neighbours, words, by, recipe.shared, recipe.asked).with_weights(weights)
 
     def _counted(self) -> Associations:
         """In the training conversations, under the weights that the recipe starts from."""
-        recipe = self._recipe
-        weights = (
-            recipe.neighbours.weight if any(recipe.neighbour_weights) else 0.0,
-            recipe.words.weight if any(recipe.word_weights) else 0.0,
-        )
-        return self.associations(self._talks.training, weights)
+        kinds = (getattr(self._recipe, kind) for kind in AssociationWeights._fields)
+        return self.associations(self._talks.training, AssociationWeights(*(config.weight for config in kinds)))
 
     def _weighed(self, model: Retriever, valid: Mapping[str, ConversationData], counted: Associations) -> Associations:
-        """The same under the best weights of the recipe."""
-        recipe = self._recipe
-        tried = list(product(recipe.neighbour_weights, recipe.word_weights))
-        at = counted.weights
-        factors = [tuple(w / now if now else 0.0 for w, now in zip(pair, at, strict=True)) for pair in tried]
-        scores = self._scores(model, valid, counted, [(a, b) for a, b in factors])
-        return counted.with_weights(*tried[int(scores.argmax())])
+        """The same under the best weights that are found by changing one after the other."""
+        best = start = counted.weights
+        for _ in range(_ROUNDS):
+            for kind, now in start._asdict().items():
+                if now and (tried := self._recipe.association_weights):
+                    asked = [best._replace(**{kind: weight}) for weight in tried]
+                    scores = self._scores(model, valid, counted, [_factors(weights, start) for weights in asked])
+                    best = asked[int(scores.argmax())]
+        return counted.with_weights(best)
 
     def _scores(
         self,
         model: Retriever,
         valid: Mapping[str, ConversationData],
         counted: Associations,
-        factors: Sequence[tuple[float, float]],
+        factors: Sequence[AssociationWeights],
     ) -> NDArray[np.float64]:
-        """NDCG@10 on the validation conversations, the mean over the data sets, for each pair of factors."""
-        sums = np.zeros(len(factors))
+        """NDCG@10 on the validation conversations for each of the factors, data sets by the roots of their targets."""
+        sums, total = np.zeros(len(factors)), 0.0
         for name, data in valid.items():
             if len(factors) > 1:
                 self._tell(f"weigh associations on {name} valid", 0, 1, "")
             rows = self._material.catalogues[name]
             ranks = ranks_by_weight(model, self._material.table, data, rows, counted, factors)
-            sums += [ndcg_at_10(own) for own in ranks]
-        return sums / len(valid)
+            # More targets say more, but the largest set must not be the only one that counts.
+            share = math.sqrt(ranks.shape[1])
+            sums += [share * ndcg_at_10(own) for own in ranks]
+            total += share
+        return sums / total if total else sums
 
     def task(self, model: Retriever, conversations: Sequence[tuple[Conversation, int]]) -> Task:
         """What `model` learns from conversations, each with how often an epoch visits it."""
@@ -124,3 +127,8 @@ class Finetuning:
 
     def _ranks(self, model: Retriever, data: ConversationData, name: str) -> NDArray[np.int64]:
         return validation_ranks(model, self._material.table, data, self._material.catalogues[name])
+
+
+def _factors(weights: AssociationWeights, start: AssociationWeights) -> AssociationWeights:
+    """What makes one of the other; 0 where there is nothing to multiply."""
+    return AssociationWeights(*(own / was if was else 0.0 for own, was in zip(weights, start, strict=True)))

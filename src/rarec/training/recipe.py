@@ -12,12 +12,13 @@ from rarec.conversations.movielens import DISLIKED_TO, LIKED_FROM
 from rarec.files import read_recipe_toml
 from rarec.ranker.train import RankerTrainingConfig
 from rarec.retriever.associations import CountsConfig, WordsConfig
+from rarec.retriever.attributes import ValuesConfig
 from rarec.retriever.model import RetrieverConfig
 from rarec.retriever.tasks import FinetuneConfig, PretrainConfig
 from rarec.retriever.trainer import TrainerConfig
 
 _LAYOUT_FILE = ".toml"
-Weights = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+Weights = tuple[Annotated[float, Field(ge=0)], ...]
 
 
 class OwnData(BaseModel):
@@ -74,10 +75,12 @@ class TrainingRecipe(BaseModel):
         held_back: share of the training conversations that neither the retriever nor the ranker sees, so that
             alignment can learn from turns that they do not know by heart; see `rarec.conversations.held_back`.
         neighbours, words: how it is counted, in the training conversations, which items come up together and after
-            which words they are recommended; see `rarec.retriever.associations`. Under their weights the best epoch of
-            fine-tuning is chosen.
-        neighbour_weights, word_weights: what is tried then, each with each; the best by NDCG@10 on the validation
-            conversations, the mean over the data sets, are in the bundle. 0 alone leaves these counts out.
+            which words they are recommended; see `rarec.retriever.associations`.
+        shared, asked: what attributes add, see `rarec.retriever.attributes`. Under these four weights the best epoch of
+            fine-tuning is chosen; 0 leaves a kind out.
+        association_weights: what is tried then instead of each weight that is not 0, one kind after the other, twice;
+            the best by NDCG@10 on the validation conversations are in the bundle. Data sets count by the square roots
+            of their targets. Empty keeps the weights as they are.
         folds: retrievers trained for the ranker's candidates, each on all conversations but its fold.
         fold_epochs: epochs of each of them.
         candidates: how many items the ranker learns to choose among.
@@ -97,9 +100,10 @@ class TrainingRecipe(BaseModel):
     user_weight: float = Field(default=0.3, ge=0)
     held_back: float = Field(default=0.0, ge=0, lt=1)
     neighbours: CountsConfig = CountsConfig(weight=2.0)
-    neighbour_weights: Weights = (0, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
     words: WordsConfig = WordsConfig()
-    word_weights: Weights = (0, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
+    shared: ValuesConfig = ValuesConfig(weight=0.7)
+    asked: ValuesConfig = ValuesConfig()
+    association_weights: Weights = (0, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
     folds: int = Field(default=2, ge=2)
     fold_epochs: int = Field(default=6, gt=0)
     candidates: int = Field(default=50, gt=1)
