@@ -41,7 +41,7 @@ class ValuesConfig(BaseModel):
     weight: float = Field(default=1.0, ge=0)
     gain: float = Field(default=6.0, gt=0)
     share: float = Field(default=0.02, gt=0, le=1)
-    most: int = Field(default=1000, gt=0)
+    most: int = Field(default=300, gt=0)
 
 
 def folded(text: str) -> str:
