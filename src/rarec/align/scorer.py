@@ -80,11 +80,14 @@ class Scorer:
             parts = [self._queries(turns[at : at + _BATCH]) for at in range(0, len(turns), _BATCH)]
         return torch.cat(parts) if parts else torch.empty(0, self.model.config.width + 1)
 
-    def bonuses(self, turns: Sequence[TokenisedTurn]) -> Tensor:
+    def bonuses(self, turns: Sequence[TokenisedTurn]) -> Tensor | None:
         """What is associated to turns: a constant beside the scores of the table's rows, shape (B, rows).
 
-        It hangs on no weights, so one call serves all scorers of a model and its copies.
+        It hangs on no weights, so one call serves all scorers of a model and its copies. None if the model has no
+        associations.
         """
+        if not self.model.associations:
+            return None
         added = np.zeros((len(turns), len(self.stock.table)), dtype=np.float32)
         self._associated.add_to(added[:, : len(self.stock)], [turn.turn.conversation for turn in turns])
         return torch.from_numpy(added)
@@ -104,9 +107,8 @@ class Scorer:
             queries, bonuses: of the turns, where they are there already.
         """
         products = (self.queries(turns) if queries is None else queries) @ vectors.T
-        if not self.model.associations:
-            return products
-        return products + (self.bonuses(turns) if bonuses is None else bonuses)[:, : len(vectors)]
+        added = self.bonuses(turns) if bonuses is None else bonuses
+        return products if added is None else products + added[:, : len(vectors)]
 
     def forward(
         self,
@@ -137,9 +139,8 @@ class Scorer:
         last = torch.tensor([turn.tokens.codes.shape[1] - 1 for turn in turns])
         self.model.eval()
         scores = queries[last, torch.arange(len(turns))] @ vectors.T
-        if self.model.associations:
-            scores = scores + (self.bonuses(turns) if bonuses is None else bonuses)[:, used]
-        return Scored(scores, place)
+        added = self.bonuses(turns) if bonuses is None else bonuses
+        return Scored(scores if added is None else scores + added[:, used], place)
 
     def _queries(self, turns: Sequence[TokenisedTurn]) -> Tensor:
         codes = pad([turn.tokens for turn in turns])

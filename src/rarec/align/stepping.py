@@ -72,7 +72,7 @@ class _Round:
     scored: Scored
     reference: Tensor
     others: Tensor
-    bonuses: Tensor
+    bonuses: Tensor | None
     facts: dict[str, float]
 
 
@@ -115,7 +115,7 @@ class Stepper:
         settings, rollouts = self._lesson.loop, self._lesson.rollouts
         turns = batch_of(self._lesson.learn, state.done, settings.batch, settings.seed)
         queries, bonuses = self._scorer.queries(turns), self._scorer.bonuses(turns)
-        facts = self._refresh(state, queries, turns)
+        facts = self._refresh(state, queries, turns, bonuses)
         assert state.vectors is not None
         scores = self._scorer.scores(turns, state.vectors, queries=queries, bonuses=bonuses)
         found = proposed(
@@ -145,7 +145,9 @@ class Stepper:
         facts["truth in proposal"] = float(inside.double().mean())
         return _Round(turns, rows, scored, reference, others, bonuses, facts)
 
-    def _refresh(self, state: RunState, queries: Tensor, turns: Sequence[TokenisedTurn]) -> dict[str, float]:
+    def _refresh(
+        self, state: RunState, queries: Tensor, turns: Sequence[TokenisedTurn], bonuses: Tensor | None
+    ) -> dict[str, float]:
         """New item vectors where it is time, and how far the old ones were off on this batch."""
         if state.vectors is not None and state.done % self._lesson.loop.refresh_every:
             return {}
@@ -154,7 +156,7 @@ class Stepper:
         if stale is None:
             return {}
         mask = seen_mask(turns, len(fresh))
-        scores = (self._scorer.scores(turns, vectors, queries=queries) for vectors in (stale, fresh))
+        scores = (self._scorer.scores(turns, v, queries=queries, bonuses=bonuses) for v in (stale, fresh))
         old, new = (own.masked_fill(mask, -torch.inf) for own in scores)
         m = min(self._lesson.loop.proposal, len(fresh))
         had = torch.zeros_like(mask).scatter(1, old.topk(m, dim=-1).indices, True)

@@ -271,23 +271,26 @@ class AssociationScores:
         self._associations, self._size = associations, len(columns)
         if not associations:
             return
-        names = [name_of(item, associations.by) for item in columns]
+        counted = [counts for counts, _ in associations.parts((), ())]
+        names = [name_of(item, associations.by) for item in columns] if counted else []
         others = {item.id: item for item in mentioned}
-        self._names = {item.id: name_of(item, associations.by) for item in others.values()}
-        self._names.update((item.id, name) for item, name in zip(columns, names, strict=True))
+        # Only neighbours are called for by names, and digests of many items take their time.
+        self._names: dict[ItemId, str] = {}
+        if associations.neighbours is not None:
+            self._names = {id: name_of(item, associations.by) for id, item in others.items()}
+            self._names.update((item.id, name) for item, name in zip(columns, names, strict=True))
         self._places = []
-        for counts, _ in associations.parts((), ()):
+        for counts in counted:
             place = {name: place for place, name in enumerate(counts.items)}
             # The place after the last is that of nobody.
             self._places.append(np.array([place.get(name, len(place)) for name in names], dtype=np.int64))
         self._values = AttributeValues()
         if associations.shared or associations.asked:
             self._values.put(columns)
-        here = {item.id: column for column, item in enumerate(columns)}
-        self._columns = here
-        self._others = (
-            {i: values_of(item) for i, item in others.items() if i not in here} if associations.shared else {}
-        )
+        self._columns = {item.id: column for column, item in enumerate(columns)}
+        self._others: dict[ItemId, tuple[str, ...]] = {}
+        if associations.shared:
+            self._others = {id: values_of(item) for id, item in others.items() if id not in self._columns}
 
     def of(self, context: Context) -> NDArray[np.float32]:
         """What each column gets, at least 0, shape (columns,)."""
@@ -342,7 +345,7 @@ class LiveAssociations:
     def put(self, items: Iterable[Item]) -> None:
         """Add or replace items."""
         for item in items:
-            self.remove([item.id])
+            self._forget_name(item.id)
             if self._reads_values:
                 self._values.put([item])
             if self._known and (name := name_of(item, self._associations.by)) in self._known:
@@ -353,8 +356,7 @@ class LiveAssociations:
         """Remove items; unknown ids are ignored."""
         for id in ids:
             self._values.remove([id])
-            if (name := self._names.pop(id, None)) is not None:
-                self._items[name] = tuple(other for other in self._items[name] if other != id)
+            self._forget_name(id)
 
     def bonuses(self, context: Context) -> dict[ItemId, float]:
         """What is added to the scores of items that are there, above 0."""
@@ -365,3 +367,7 @@ class LiveAssociations:
             for item, gained in bonuses.items():
                 found[item] = found.get(item, 0.0) + gained
         return found
+
+    def _forget_name(self, id: ItemId) -> None:
+        if (name := self._names.pop(id, None)) is not None:
+            self._items[name] = tuple(other for other in self._items[name] if other != id)

@@ -81,11 +81,14 @@ class Finetuning:
         """The same under the best weights that are found by changing one after the other."""
         best = start = counted.weights
         for _ in range(_ROUNDS):
+            before = best
             for kind, now in start._asdict().items():
                 if now and (tried := self._recipe.association_weights):
                     asked = [best._replace(**{kind: weight}) for weight in tried]
                     scores = self._scores(model, valid, counted, [_factors(weights, start) for weights in asked])
                     best = asked[int(scores.argmax())]
+            if best == before:  # another round would find the same
+                break
         return counted.with_weights(best)
 
     def _scores(
