@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from rarec.retriever.attributes import runs_of_words
 from rarec.retriever.sequence import felt_about, message_text
 from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
 
@@ -68,8 +69,7 @@ def ngrams(text: str, longest: int = _LONGEST_VALUE) -> frozenset[str]:
 
 
 def _ngrams(text: str, longest: int) -> frozenset[str]:
-    words = _WORD.findall(text.casefold())
-    return frozenset(" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1))
+    return frozenset(runs_of_words(_WORD.findall(text.casefold()), longest))
 
 
 _kept_ngrams = lru_cache(maxsize=1024)(_ngrams)  # one conversation is ranked again and again

@@ -13,7 +13,7 @@ import math
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,6 +47,13 @@ class ValuesConfig(BaseModel):
 def folded(text: str) -> str:
     """The words of a text without case, joined by single spaces."""
     return " ".join(_WORD.findall(text.casefold()))
+
+
+def runs_of_words(words: Sequence[str], longest: int) -> Iterator[str]:
+    """All runs of 1 to `longest` words that follow each other, joined by single spaces."""
+    for length in range(1, longest + 1):
+        for start in range(len(words) - length + 1):
+            yield " ".join(words[start : start + length])
 
 
 def values_of(item: Item) -> tuple[str, ...]:
@@ -129,7 +136,9 @@ class AttributeValues:
             of the items with such a value, above 0.
         """
         sums: defaultdict[ItemId, float] = defaultdict(float)
-        for having, rarity in self._rare(dict.fromkeys(g for text in said for g in _phrases(text.split())), config):
+        for having, rarity in self._rare(
+            dict.fromkeys(run for text in said for run in runs_of_words(text.split(), _LONGEST)), config
+        ):
             for item in having:
                 sums[item] += rarity
         return _scored(sums, config)
@@ -159,12 +168,6 @@ def _without(having: tuple[ItemId, ...] | dict[ItemId, None], item: ItemId) -> t
         return tuple(other for other in having if other != item)
     del having[item]
     return having
-
-
-def _phrases(words: Sequence[str]) -> Iterable[str]:
-    for length in range(1, _LONGEST + 1):
-        for start in range(len(words) - length + 1):
-            yield " ".join(words[start : start + length])
 
 
 def _scored(sums: Mapping[ItemId, float], config: ValuesConfig) -> dict[ItemId, float]:
