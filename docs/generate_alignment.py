@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.alignment.figures import ALONE, HELD, JUDGED
-from rarec.alignment.reading import SeedRun, read_run
+from rarec.alignment.reading import SeedRun, read_figures, read_run
 from rarec.evaluate.bootstrap import interval, paired_interval
 from rarec.files import write_text
+from rarec.retriever.bundle import read_manifest
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "alignment.md"
 FIGURES = ROOT / "docs" / "results" / "alignment.json"
 CURVES = ROOT / "docs" / "results" / "alignment-curves.svg"
+STUDY = ROOT / "recipes" / "alignment" / "study.toml"
 START, END = "<!-- results: python docs/generate_alignment.py -->", "<!-- end of results -->"
 CONTROL = "sft-longer"
 ORDER = ("sft", "sft-all", CONTROL, "dpo", "grpo", "mult-dpo", "ca-pg")
@@ -38,6 +41,7 @@ LEARNERS = {
     "mult-dpo": "Mult-DPO",
     "ca-pg": "CA-PG",
 }
+"""Learners by the name that they have in tables; others have the study's own, and come last."""
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +73,9 @@ class Turns:
         }
 
     def over(self, other: Turns) -> dict[str, float]:
-        """The gain over other weights, paired by dialogue."""
+        """The gain over other weights, paired by dialogue. Raises ValueError if these have other turns."""
+        if self.turns != other.turns:
+            raise ValueError("learners of one judge have other turns; run the study again")
         low, high = paired_interval(self.judged, other.judged, self.dialogues, generator=np.random.default_rng(0))
         gain, base = float((self.judged - other.judged).mean()), float(other.judged.mean())
         return {"gain": gain, "low": low, "high": high, "relative": gain / base if base else 0.0}
@@ -93,14 +99,23 @@ def turns_of(runs: Sequence[SeedRun], when: str) -> Turns:
     return Turns(list(turns), list(dialogues), mean(JUDGED), mean(ALONE), mean(HELD), np.mean(held20, axis=0), seeds)
 
 
-def elsewhere(folder: Path, judge: str, names: Sequence[str], like: Turns) -> Turns | None:
-    """What other bundles serve under a judge; None where the study has no such file."""
-    paths = [folder / "served" / judge / f"{name}.json" for name in names]
-    if not all(path.exists() for path in paths):
+def elsewhere(folder: Path, judge: str, bundles: Mapping[str, Path | None], like: Turns) -> Turns | None:
+    """What other bundles serve under a judge; None where the study has no such file.
+
+    Args:
+        bundles: name of a file -> the bundle that it is of, if that lies in the folder.
+    """
+    paths = {name: folder / "served" / judge / f"{name}.json" for name in bundles}
+    if not all(path.exists() for path in paths.values()):
         return None
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    if any(one["turns"] != like.turns for one in found):
-        raise ValueError(f"{paths[0].parent} is of other turns than the runs; delete it, and run the study again")
+    found = []
+    for name, path in paths.items():
+        one, bundle = json.loads(path.read_text(encoding="utf-8")), bundles[name]
+        if one["turns"] != like.turns:
+            raise ValueError(f"{path} is of other turns than the runs; run the study again")
+        if bundle is not None and one.get("weights", "") not in ("", read_manifest(bundle, "retriever").sha256):
+            raise ValueError(f"{path} is of other weights than {bundle}; run the study again")
+        found.append(one)
     judged, alone, held = (np.mean([one[key] for one in found], axis=0) for key in ("judged", "alone", "held"))
     seeds = tuple(float(np.mean(one["judged"])) for one in found)
     return Turns(like.turns, like.dialogues, judged, alone, held, np.full(len(held), np.nan), seeds)
@@ -116,11 +131,22 @@ def runs_in(folder: Path) -> Iterator[tuple[str, str, list[SeedRun], int]]:
                 yield judge.name, learner.name, runs, int(runs[0].figures["calls"])
 
 
+def study_in(folder: Path) -> dict[str, Any]:
+    """What the study was that made a folder; the committed one, where it does not say."""
+    kept = folder / "study.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    return tomllib.loads(STUDY.read_text(encoding="utf-8"))
+
+
 def averaged(folder: Path) -> dict[str, Any]:
-    """The figures of a study."""
+    """The figures of a study. Raises ValueError if it has no finished run, or files that do not belong together."""
+    study = study_in(folder)
     judges: dict[str, Any] = {}
-    first = next((folder / "main").glob("*/*/run-*/figures.json"))
-    about = read_run(first.parent)
+    finished = [path.parent for path in sorted((folder / "main").glob("*/*/run-*/figures.json"))]
+    if not finished:
+        raise ValueError(f"{folder} has no finished run in 'main'; run the study first")
+    about = read_run(finished[0])
     start: dict[str, Turns] = {}
     found: dict[str, dict[str, Turns]] = {}
     for judge, learner, runs, calls in runs_in(folder / "main"):
@@ -134,7 +160,7 @@ def averaged(folder: Path) -> dict[str, Any]:
         own = found[judge]
         own["sft"] = start[judge]
         part["rows"]["sft"] = own["sft"].row() | {"calls": 0}
-        if (everything := elsewhere(folder, judge, ["sft-all"], own["sft"])) is not None:
+        if (everything := elsewhere(folder, judge, {"sft-all": None}, own["sft"])) is not None:
             own["sft-all"] = everything
             part["rows"]["sft-all"] = everything.row() | {"calls": 0, "held20": None}
         for learner, row in part["rows"].items():
@@ -144,18 +170,25 @@ def averaged(folder: Path) -> dict[str, Any]:
         part["transfer"] = {}
         for other in judges:
             if other != judge:
-                names = [f"{other}-{seed}" for seed in range(len(own["ca-pg"].seeds))]
-                if (moved := elsewhere(folder, judge, names, own["sft"])) is not None:
+                bundles = {f"{other}-{seed}": moved_bundle(folder, study, other, seed) for seed in study["seeds"]}
+                if (moved := elsewhere(folder, judge, bundles, own["sft"])) is not None:
                     part["transfer"][other] = moved.row() | {"held20": None, "over": {"sft": moved.over(own["sft"])}}
     return {
-        "date": about.date,
+        "date": max(str(read_figures(path)["date"]) for path in finished),
         "turns": len(about.report.turns),
         "dialogues": len({turn.gold.dialogue for turn in about.report.turns}),
         "sets": about.recipe["sets"],
         "loop": about.recipe["loop"],
+        "moved": study["transfer"],
         "judges": judges,
-        "sizes": sizes(folder, judges, main_size=about.recipe["sets"]["n"]),
+        "sizes": sizes(folder, judges, study["transfer"], main_size=about.recipe["sets"]["n"]),
     }
+
+
+def moved_bundle(folder: Path, study: Mapping[str, Any], judge: str, seed: int) -> Path | None:
+    """The bundle of the learner that is put before other judges; None if it was taken out of the folder."""
+    found = folder / "main" / judge / study["transfer"] / f"run-{seed}" / f"seed-{seed}" / "bundle"
+    return found if found.is_dir() else None
 
 
 def curve(runs: Sequence[SeedRun]) -> list[list[float]]:
@@ -170,7 +203,7 @@ def curve(runs: Sequence[SeedRun]) -> list[list[float]]:
     ]
 
 
-def sizes(folder: Path, judges: Mapping[str, Any], *, main_size: int) -> dict[str, Any]:
+def sizes(folder: Path, judges: Mapping[str, Any], moved: str, *, main_size: int) -> dict[str, Any]:
     """NDCG@10 by the size of a candidate set: judge -> n -> weights; the main part of the study is `main_size`."""
     result: dict[str, Any] = {}
     for part in sorted(path for path in folder.iterdir() if path.name.startswith("n=")):
@@ -180,19 +213,19 @@ def sizes(folder: Path, judges: Mapping[str, Any], *, main_size: int) -> dict[st
             own[learner] = turns_of(runs, "after").row()
     for judge, own in result.items():
         rows = judges[judge]["rows"]
-        own[str(main_size)] = {name: rows[name] for name in ("sft", CONTROL, "ca-pg") if name in rows}
+        own[str(main_size)] = {name: rows[name] for name in ("sft", CONTROL, moved) if name in rows}
     return result
 
 
 def tables(document: Mapping[str, Any]) -> str:
     """Everything between the marks."""
     parts: list[str] = []
-    n = document["sets"]["n"]
+    n, moved = document["sets"]["n"], document.get("moved", "ca-pg")  # older figures do not say
     for judge, part in document["judges"].items():
         parts += [f"### Judge: {judge}", _main_table(part["rows"], n)]
-    parts += ["### Put before another judge", _transfer(document["judges"])]
+    parts += ["### Put before another judge", _transfer(document["judges"], moved)]
     if document["sizes"]:
-        parts += ["### Smaller candidate sets, NDCG@10 after the judge (seeds)", _sizes(document["sizes"])]
+        parts += ["### Smaller candidate sets, NDCG@10 after the judge (seeds)", _sizes(document["sizes"], moved)]
     parts.append(f"{document['turns']:,} turns of {document['dialogues']:,} dialogues. Computed on {document['date']}.")
     return "\n\n".join(parts)
 
@@ -202,11 +235,11 @@ def _main_table(rows: Mapping[str, Any], n: int) -> str:
         f"| weights | NDCG@10 after the judge | over SFT | over SFT longer | alone | R@20 | R@{n} | seeds | calls |",
         "| :-- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
-    for name in (name for name in ORDER if name in rows):
+    for name in _ordered(rows):
         row = rows[name]
         spread = "" if row["between seeds"] is None else f" ±{_number(row['between seeds'])}"
         cells = [
-            LEARNERS[name],
+            _named(name),
             f"{_number(row['judged'])}{spread} [{_number(row['low'])}, {_number(row['high'])}]",
             *(_gain(row["over"].get(base)) for base in ("sft", CONTROL)),
             _number(row["alone"]),
@@ -219,28 +252,37 @@ def _main_table(rows: Mapping[str, Any], n: int) -> str:
     return "\n".join(lines)
 
 
-def _transfer(judges: Mapping[str, Any]) -> str:
+def _transfer(judges: Mapping[str, Any], moved: str) -> str:
     lines = ["| served to | " + " | ".join(f"learned from {name}" for name in judges) + " |"]
     lines.append("| :-- |" + " --: |" * len(judges))
     for judge, part in judges.items():
         cells = [judge]
         for other in judges:
-            row = part["rows"].get("ca-pg") if other == judge else part["transfer"].get(other)
+            row = part["rows"].get(moved) if other == judge else part["transfer"].get(other)
             cells.append("" if row is None else f"{_number(row['judged'])}, {_gain(row['over'].get('sft'))}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _sizes(found: Mapping[str, Any]) -> str:
-    lines = ["| judge | n | SFT, the start | SFT longer | CA-PG |", "| :-- | --: | --: | --: | --: |"]
+def _sizes(found: Mapping[str, Any], moved: str) -> str:
+    shown = ("sft", CONTROL, moved)
+    lines = [f"| judge | n | {' | '.join(map(_named, shown))} |", "| :-- | --: | --: | --: | --: |"]
     for judge, own in found.items():
         for n, rows in sorted(own.items(), key=lambda pair: int(pair[0])):
             cells = [
-                f"{_number(rows[name]['judged'])} ({rows[name]['seeds']})" if name in rows else ""
-                for name in ("sft", CONTROL, "ca-pg")
+                f"{_number(rows[name]['judged'])} ({rows[name]['seeds']})" if name in rows else "" for name in shown
             ]
             lines.append(f"| {judge} | {n} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _ordered(names: Collection[str]) -> list[str]:
+    """Learners as tables and curves have them."""
+    return [name for name in ORDER if name in names] + sorted(set(names).difference(ORDER))
+
+
+def _named(learner: str) -> str:
+    return LEARNERS.get(learner, learner)
 
 
 def _gain(over: Mapping[str, float] | None) -> str:
@@ -260,16 +302,18 @@ def draw(document: Mapping[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     judges, calls = document["judges"], document["loop"]["batch"] * document["sets"]["groups"]
+    others = {name for part in judges.values() for name in part["curves"]}.difference(ORDER)
+    places = {name: place for place, name in enumerate([*ORDER, *sorted(others)])}
     with matplotlib.rc_context({"svg.hashsalt": "alignment", "svg.fonttype": "path", "font.size": 9}):
         figure = Figure(figsize=(4 * len(judges), 3.4), layout="constrained")
         for place, (judge, part) in enumerate(judges.items(), start=1):
             axes = figure.add_subplot(1, len(judges), place)
-            for learner in (name for name in ORDER if name in part["curves"]):
+            for learner in _ordered(part["curves"]):
                 axes.plot(
                     [calls * step for step, _ in part["curves"][learner]],
                     [score for _, score in part["curves"][learner]],
-                    marker="o", markersize=3, linewidth=1.2, label=LEARNERS[learner],
-                    color=f"C{ORDER.index(learner)}",  # the same in every panel
+                    marker="o", markersize=3, linewidth=1.2, label=_named(learner),
+                    color=f"C{places[learner]}",  # the same in every panel
                     linestyle="--" if learner == CONTROL else "-",
                 )  # fmt: skip
             axes.set_title(judge)

@@ -29,14 +29,14 @@ from rarec.align.ledger import Ledger
 from rarec.align.measuring import Examiner, measure_alone
 from rarec.align.scorer import Scorer, reproducible
 from rarec.alignment import AlignRecipe, Material, Resources, align, gather
-from rarec.alignment.material import judge_of
+from rarec.alignment.material import judge_content, judge_of
 from rarec.alignment.reading import FIGURES
 from rarec.alignment.recipe import identity, parse_align_recipe
 from rarec.assembly import default_bundle
 from rarec.errors import SettingsError
 from rarec.files import write_text
 from rarec.llm.metered import Metered
-from rarec.retriever.bundle import load_retriever
+from rarec.retriever.bundle import load_retriever, read_manifest
 from rarec.training import load_recipe, train_bundle
 
 
@@ -111,6 +111,18 @@ def check_same(run: Run, figures: Path) -> None:
         )
 
 
+def check_start(out: Path) -> None:
+    """Raises SettingsError if the study has runs that started from another bundle than lies in its folder now."""
+    note, start = out / "started_from.json", out / "start"
+    weights = {kind: read_manifest(start, kind).sha256 for kind in ("retriever", "ranker")}
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != weights:
+        raise SettingsError(
+            f"the bundle in {str(start)!r} is not the one that the runs beside it started from; bring that back, or "
+            "give the study another --out"
+        )
+    write_text(note, json.dumps(weights) + "\n")
+
+
 def settings_of(recipe: AlignRecipe) -> list[object]:
     """All that decides figures, wherever the data lie."""
     return [recipe.deciding(), recipe.seeds, recipe.loop.iterations, recipe.loop.patience, recipe.data.report_turns]
@@ -132,31 +144,44 @@ def carry_out(run: Run, out: Path, *, slim: bool) -> str:
 
 
 def serve(run: Run, out: Path, name: str, bundle: Path) -> str:
-    """What another bundle would serve under the judge of a run, in a file of figures by turn."""
+    """What another bundle would serve under the judge of a run, in a file of figures by turn.
+
+    A file of other weights, another judge or other turns is made anew.
+    """
     torch.set_num_threads(1)
-    path = out / "served" / run.judge / f"{name}.json"
-    if not path.exists():
-        material = material_for(run, out)
-        turns = material.report[: run.recipe.data.report_turns]
+    path, material = out / "served" / run.judge / f"{name}.json", material_for(run, out)
+    turns = material.report[: run.recipe.data.report_turns]
+    weights, deciding = read_manifest(bundle, "retriever").sha256, run.recipe.deciding()
+    asked = identity(
+        {part: deciding[part] for part in ("judge", "sets", "data")}, run.seed, len(turns), material.content,
+        *judge_content(run.recipe, material.bundle), weights,
+    )  # fmt: skip
+    if asked_of(path) != asked:
         scorer = Scorer(load_retriever(bundle, embedder=material.embedder.name), material.stock, material.data.messages)
-        asked = identity(run.recipe.deciding(), material.content, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        examiner = Examiner(
-            replace(run.recipe.rollouts(run.seed), groups=1), Ledger(path.with_suffix(".jsonl"), recipe=asked)
-        )
+        kept = path.with_name(f"{name}.{asked[:12]}.jsonl")  # of other weights it would be refused
+        examiner = Examiner(replace(run.recipe.rollouts(run.seed), groups=1), Ledger(kept, recipe=asked))
         llm = Metered(judge_of(run.recipe, material))
         with reproducible():
             found = examiner.measure(scorer, turns, llm, at=0, name="served")
             alone = measure_alone(scorer, turns)
         figures = {
+            "asked": asked,
+            "weights": weights,
             "turns": [turn.turn.id for turn in turns],
             "judged": list(found.judged),
             "alone": list(alone),
             "held": list(found.held),
         }
         write_text(path, json.dumps(figures) + "\n")
-        path.with_suffix(".jsonl").unlink()
+        for left in (path.with_suffix(".jsonl"), *path.parent.glob(f"{name}.*.jsonl")):
+            left.unlink(missing_ok=True)
     return f"{run.judge}: {name}"
+
+
+def asked_of(path: Path) -> str:
+    """What names the question that a served file answers; empty if there is none, or it does not say."""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("asked", "")) if path.exists() else ""
 
 
 def others(study: Mapping[str, Any], runs: list[Run], out: Path) -> Iterator[tuple[Run, str, Path]]:
@@ -185,6 +210,7 @@ def main() -> int:
     out: Path = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     runs = runs_of(study, options.data.resolve())
+    write_text(out / "study.json", json.dumps(study, indent=1) + "\n")  # for docs/generate_alignment.py
     if not (out / "start" / "ranker.json").exists():
         train_bundle(
             load_recipe(options.study.parent / study["training"]),
@@ -193,6 +219,7 @@ def main() -> int:
             work=out / "start-work",
             on_progress=lambda stage, done, total, _: print(f"\r{stage}: {done:,} of {total:,}   ", end="", flush=True),
         )
+    check_start(out)
     # Spawned: a fork of a process whose torch has threads can hang.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         for number, name in enumerate(pool.map(partial(carry_out, out=out, slim=options.slim), runs), start=1):

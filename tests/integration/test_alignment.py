@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rarec.align.checkpoint import digest
 from rarec.align.journal import read_log
 from rarec.alignment import AlignRecipe, AlignResult, Material, Resources, align, gather
 from rarec.alignment.recipe import parse_align_recipe
+from rarec.alignment.replaying import first_difference
 from rarec.alignment.report_turns import read_report_turns
 from rarec.alignment.run import plan
 from rarec.catalogue import load_layout
@@ -36,7 +38,7 @@ from rarec.retriever.trainer import TrainerConfig, train
 from rarec.testing import HashEmbedder
 from rarec.testing.judges import Affinity, Era, Memory, SimulatedLLM, Taste, World, era_lover
 from rarec.testing.second_domain import KINDS, PEOPLE, SecondDomain, second_domain
-from rarec.types import Completion, CompletionRequest
+from rarec.types import Completion, CompletionRequest, Conversation, Item, ItemId, Mention, Turn
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -295,6 +297,50 @@ def test_the_plan_counts_the_calls_that_are_made(folder: Path, tmp_path: Path, d
     assert planned.learning > planned.validation > planned.report > 0
 
 
+def test_the_plan_of_a_run_that_was_broken_off_counts_what_is_left(
+    folder: Path, tmp_path: Path, domain: SecondDomain
+) -> None:
+    loop = {"iterations": 2, "patience": None}
+    what, out = recipe(folder, "pg", loop=loop, seeds=[0, 1]), tmp_path / "run"
+    given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER)
+    whole = plan(what, out=out, resources=given)
+    assert (whole.answered, whole.calls) == (0, whole.learning + whole.validation + whole.report)
+    asked = 0
+    for breaks_after in (whole.learning // 4, whole.calls // 2):  # in the first seed, and in the second
+        with pytest.raises(RuntimeError, match="plug"):
+            run(folder, out, what, judge=Counting(judge_of(domain), breaks_after=breaks_after))
+        asked += breaks_after
+        files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        left = plan(what, out=out, resources=given)
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+        assert (left.answered, left.calls) == (asked, whole.calls - asked)
+        assert left.tokens < whole.tokens
+    less = recipe(folder, "pg", loop=loop, seeds=[0, 1], budget={"calls": whole.calls - 1})
+    _, ceiling = plan(less, out=out, resources=given).remarks
+    assert "that were made: it would stop there" in ceiling
+    last = Counting(judge_of(domain))
+    run(folder, out, what, judge=last)
+    assert last.asked == left.calls
+    assert plan(what, out=out, resources=given).calls == 0
+    told = plan(recipe(folder, "dpo", seeds=[0, 1]), out=out, resources=given).remarks[-1]
+    assert told.startswith("The run would be refused: the ledger ")
+    assert 'learner.name is "dpo", and was "pg"' in told
+
+
+@pytest.mark.parametrize("data", [{}, {"tuning": "dev"}])
+def test_a_plan_leaves_no_empty_folder(folder: Path, tmp_path: Path, data: dict[str, Any]) -> None:
+    what = recipe(folder, data={"name": "games", "folder": str(folder / "data"), **data})
+    given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER)
+    with suppress(InputError):
+        plan(what, out=tmp_path / "runs" / "run", resources=given)
+    assert not list(tmp_path.iterdir())
+    with suppress(InputError):
+        plan(what, out=tmp_path / "runs" / "run", resources=replace(given, cache=None))
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(path.name.startswith("embeddings.sqlite") for path in kept)
+    assert (tmp_path / "runs").exists() is bool(kept) is not bool(data)
+
+
 def test_equal_rewards_leave_the_weights_as_they_are(folder: Path, tmp_path: Path) -> None:
     """With a proposal of n items all sets are the same, and so is what they hold of the truth."""
     for learner in ("ca-pg", "dpo", "mult-dpo", "pg", "top1-pg"):
@@ -388,8 +434,11 @@ def test_only_what_was_held_back_is_learned_from_and_figures_may_be_of_a_split_o
     assert {turn.turn.dialogue for turn in given.learn} == kept
     assert {turn.turn.dialogue for turn in given.tune} == {c.id for c in domain.valid[:20]}
     assert {turn.turn.dialogue for turn in given.report} == {c.id for c in domain.test[:15]}
-    with pytest.raises(InputError, match="no split 'dev'"):
-        run(folder, tmp_path / "run", recipe(folder, data={**data, "report": "dev"}))
+    told = (
+        r"^data.tuning = 'vaild': .* no split 'vaild'; data.report = 'dev': .* no split 'dev'; under .*'train', 'valid'"
+    )
+    with pytest.raises(InputError, match=told):
+        run(folder, tmp_path / "run", recipe(folder, data={**data, "tuning": "vaild", "report": "dev"}))
     for report, split in (("test", "test"), ("", "valid")):
         figures = run(folder, tmp_path / split, recipe(folder, data={**data, "report": report})).figures["seeds"]["0"]
         turns = figures["after the judge"]["turns"]
@@ -441,6 +490,9 @@ def test_a_material_of_something_else_is_refused(folder: Path, tmp_path: Path, m
     model = Retriever(RetrieverConfig(text_dimension=32, width=8, item_hidden=8, blocks=1), seed=2)
     save_retriever(tmp_path / "bundle", model, embedder=EMBEDDER.name, training={})
     refused(recipe(folder), "the bundle is .*; the sha256 of its weights is ", bundle=tmp_path / "bundle")
+    layout = tmp_path / "own.toml"
+    layout.write_text('name = "own"\n')
+    refused(recipe(folder, data={**data, "layout": str(layout)}), "data.layout is .*; the layout is ")
     people = parse_align_recipe({"data": data, "judge": {"kind": "people", "events": "e.jsonl"}}, source="test")
     refused(people, "reads its events itself")
     fewer = recipe(folder, data={**data, "report_turns": 2})  # decides what is measured, not what is read
@@ -501,6 +553,88 @@ def test_other_attributes_of_items_are_other_material(folder: Path, tmp_path: Pa
     after = gather(what, tell=lambda *_: None, **run_of)
     assert not torch.equal(before.stock.table.features, after.stock.table.features)
     assert before.content != after.content
+
+
+def test_another_weight_of_counts_or_another_layout_is_another_run(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "bundle", tmp_path / "bundle")
+    layout = tmp_path / "own.toml"
+    layout.write_text('name = "own"\n')
+    what = recipe(folder, data={"layout": str(layout), "report_turns": 6}, loop={"iterations": 1})
+
+    def started() -> None:
+        given = Resources(bundle=tmp_path / "bundle", cache=tmp_path / "cache.sqlite", embedder=EMBEDDER)
+        align(what, out=tmp_path / "run", resources=given)
+
+    started()
+    manifest = json.loads((path := tmp_path / "bundle" / "retriever.json").read_text())
+    manifest["config"]["asked"] = {"weight": 0.5, "gain": 6.0, "share": 0.02, "most": 300}
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="the sha256 of the retriever's config is "):
+        started()
+    shutil.copyfile(folder / "bundle" / "retriever.json", path)
+    started()
+    layout.write_text('name = "own"\nmax_text_chars = 40\n')
+    with pytest.raises(StoreError, match="the layout is "):
+        started()
+
+
+def test_items_that_cannot_be_told_apart_are_measured_by_one_order(folder: Path, tmp_path: Path) -> None:
+    """All scores are equal, and the first ten of eleven are not the first ten of ten."""
+    items = [Item(ItemId(f"i{number}"), "The same", text="As the others.") for number in range(20)]
+    talks = [
+        Conversation((Turn("user", "Hello."), Turn("assistant", "This.", (Mention(item.id),))), f"talk-{item.id}")
+        for item in items
+    ]
+    write_jsonl(tmp_path / "data", items=items, splits={"train": talks[:4], "valid": talks[4:]})
+    loop = {"iterations": 1, "batch": 4, "proposal": 20}
+    what = recipe(tmp_path, data={"report_turns": 8}, sets={"n": 11, "groups": 2, "ranked": 11}, loop=loop)
+    figures = run(folder, tmp_path / "run", what).figures["seeds"]["0"]
+    assert figures["alone"]["before"] > 0
+
+
+def test_a_judge_that_goes_by_attributes_which_no_item_has_is_told_of(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = Resources(bundle=folder / "bundle", cache=folder / "cache.sqlite", embedder=EMBEDDER)
+    films = {"kind": "simulated", "preset": "connoisseur", "kinds": ["genres"], "people": ["directors", "designers"]}
+    told = "no item of the catalogue has 'directors', which the judge 'connoisseur' goes by; name others"
+    for judge, warned in ((films, True), ({**films, "people": ["designers"]}, False)):  # it looks at no kinds
+        caplog.clear()
+        plan(recipe(folder, judge=judge), out=tmp_path, resources=given)
+        assert (told in caplog.text) is warned
+        assert ("'mechanics'" in caplog.text) is warned
+
+
+def test_negatives_of_a_corpus_need_one(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"loop\.negatives = 5 are drawn from a corpus .* 'games' has none; set it to 0"
+    ):
+        run(folder, tmp_path, recipe(folder, loop={**LOOP, "negatives": 5}))
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({"weights": None}, "there is no 'weights'"),
+        ({"validated": [3]}, "is damaged at seed 0"),
+        ({"iterations": "many"}, "'many'"),
+    ],
+)
+def test_damaged_figures_are_no_run_to_replay(folder: Path, tmp_path: Path, own: dict[str, Any], told: str) -> None:
+    whole = {"weights": "x", "validated": [[0, 0.1]], "iterations": 1, "stopped": "all", **own}
+    seeds = {"0": {name: value for name, value in whole.items() if value is not None}}
+    (tmp_path / "figures.json").write_text(json.dumps({"seeds": seeds}))
+    with pytest.raises(StoreError, match=told):
+        run(folder, tmp_path, recipe(folder), replay=True)
+    (tmp_path / "figures.json").write_text(json.dumps({"seeds": [0]}))
+    with pytest.raises(StoreError, match="is damaged at seed 0"):
+        run(folder, tmp_path, recipe(folder), replay=True)
+
+
+def test_a_fact_that_only_one_of_two_logs_has_is_where_they_part(tmp_path: Path) -> None:
+    for name, facts in (("a", {"kl": None}), ("b", {})):
+        (tmp_path / name).write_text(json.dumps({"iteration": 0, "reward": 0.5, **facts}) + "\n")
+    assert first_difference(tmp_path / "a", tmp_path / "b") == "at iteration 0: kl is None and was None"
 
 
 def test_stale_vectors_are_measured_and_make_proposals_only(folder: Path, tmp_path: Path) -> None:

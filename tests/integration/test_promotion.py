@@ -17,7 +17,7 @@ import pytest
 
 from games import ERA_LOVER, games_recipe
 from rarec.alignment import Resources as AlignResources
-from rarec.alignment import align
+from rarec.alignment import align, gather
 from rarec.alignment.recipe import AlignRecipe
 from rarec.assembly import create_store
 from rarec.catalogue import load_layout
@@ -27,6 +27,8 @@ from rarec.feedback import FeedbackEvent
 from rarec.live import LiveBundle, read_live
 from rarec.llm.protocol import LLM, OnText
 from rarec.promotion import Promotion, Question, Resources, decide, promote, roll_back
+from rarec.promotion.examine import turns_digest
+from rarec.promotion.models import check_successor, read_bundle
 from rarec.promotion.plan import PromotionPlan
 from rarec.promotion.run import plan, recipe_of_store
 from rarec.promotion.switch import only_one
@@ -147,8 +149,9 @@ def test_a_better_bundle_goes_live_and_is_taken_back(folder: Path, store: Path) 
     decision, switch = lines(store)
     assert decision["verdict"]["promoted"] is True
     assert decision["verdict"]["low"] == found.verdict.low
-    assert decision["new bundle"] == {"retriever": weights(folder / "good")}
-    assert decision["live bundle"] == {"retriever": weights(folder / "poor")}
+    assert decision["new bundle"] == dict(read_bundle(folder / "good", embedder=EMBEDDER.name).digests)
+    assert decision["new bundle"]["retriever"] == weights(folder / "good")
+    assert decision["live bundle"] == dict(read_bundle(folder / "poor", embedder=EMBEDDER.name).digests)
     assert (switch["event"], switch["from"], switch["to"]) == ("promotion", "bundle", read_live(store).live)
 
     assert roll_back(paths, Settings(), embedder=EMBEDDER.name) == (switch["to"], "bundle")
@@ -222,6 +225,35 @@ def test_turns_that_the_new_bundle_knows_do_not_count(folder: Path, store: Path)
     save_retriever(child, model, embedder=EMBEDDER.name, training={"aligned": training["aligned"]})  # an older one
     older = asked(folder, store, str(child), recipe=what, dry_run=True)
     assert {json.loads(line)["dialogue"] for line in older.figures.read_text().splitlines()} == counted
+    data = {**training["aligned"]["data"], "report": "later"}  # all turns of the tuning split chose then
+    save_retriever(child, model, embedder=EMBEDDER.name, training={"aligned": {**training["aligned"], "data": data}})
+    with pytest.raises(InputError, match="chosen on all dialogues of 'valid'"):
+        asked(folder, store, str(child), recipe=what)
+
+
+def test_other_attributes_of_items_are_other_turns_to_decide_on(folder: Path, tmp_path: Path) -> None:
+    """Also those that are not in the texts which are embedded: judges and prompts have them."""
+    shutil.copytree(folder / "data", tmp_path / "data")
+    what = recipe(tmp_path, data={"layout": "film"})
+    of = {"bundle": folder / "poor", "cache": folder / "cache.sqlite", "embedder": EMBEDDER, "tell": lambda *_: None}
+    before = gather(what, **of)
+    write_jsonl(tmp_path / "data", items=[replace(i, attributes={"x": ("y",)}) for i in before.stock.items], splits={})
+    after = gather(what, **of)
+    assert np.array_equal(before.texts, after.texts)
+    assert turns_digest(before, before.tune) != turns_digest(after, after.tune)
+    assert before.content != after.content
+
+
+def test_another_config_is_another_bundle(folder: Path, tmp_path: Path) -> None:
+    """What counts beside the vectors weigh is in the config alone, which has no other name."""
+    shutil.copytree(folder / "poor", tmp_path / "counted")
+    manifest = json.loads((tmp_path / "counted" / "retriever.json").read_text())
+    manifest["config"]["dropout"] = 0.5  # any other value
+    (tmp_path / "counted" / "retriever.json").write_text(json.dumps(manifest))
+    live, new = (read_bundle(path, embedder=EMBEDDER.name) for path in (folder / "poor", tmp_path / "counted"))
+    check_successor(new, live)
+    with pytest.raises(InputError, match="the same weights"):
+        check_successor(live, live)
 
 
 def test_the_split_that_rarec_train_learned_from_decides_nothing(folder: Path, store: Path) -> None:
@@ -360,6 +392,7 @@ def test_the_plan_counts_the_calls_that_are_made(folder: Path, store: Path, doma
         asked(folder, store, judge=broken)
     rest, judge = planned(broken), Counting(judge_of(domain))
     assert rest.calls == before.calls - 50
+    assert (before.spent, rest.spent) == (0, 50)
     found = asked(folder, store, judge=judge)
     assert judge.asked == rest.calls
     assert (found.verdict.turns, found.verdict.dialogues) == (before.turns, before.dialogues)

@@ -172,6 +172,13 @@ def test_gradients_of_credit_losses() -> None:
     assert gradcheck(lambda s: top1_loss(s, SETS, credits, temperature=0.5), scores)
 
 
+def test_gradients_of_weighted_log_probabilities() -> None:
+    scores, weights = normal(2, 5).requires_grad_(), normal(2, 3, seed=1)
+    assert gradcheck(lambda s: plackett_luce_policy_gradient(ordered_log_prob(s, SETS), weights), scores)
+    truth = one_of(5, 1, 3).expand(2, -1)
+    assert gradcheck(lambda s: reward_weighted_nll(nll_loss(s, truth), weights.abs()), scores)
+
+
 def test_for_sets_of_one_all_policy_gradients_agree() -> None:
     scores, rewards = normal(2, 5).requires_grad_(), normal(2, 3, seed=1)
     single = SETS[..., :1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_a_wrong_name_of_a_learner_hides_no_other_mistake() -> None:
         ({"embedder": {"kind": "minilmm"}}, "embedder.kind = 'minilmm': must be one of minilm, .*mean 'minilm'"),
         ({"name": [{"key": "sk-1"}]}, "name: must be text"),
         ({"format": 2}, "update rarec"),
+        ({"data": {"name": "x", "tuning": ""}}, "data.tuning = '': must be text that is not empty"),
+        ({"data": {"name": "x", "training": ""}}, "data.training = '': must be text that is not empty"),
+        (
+            {"judge": {"kind": "endpoint", "model": "m", "base_url": "localhost:8000"}},
+            "judge.base_url = 'localhost:8000': must be an address up to and with /v1, such as 'http://",
+        ),
+        ({"judge": {"kind": "endpoint", "model": "m", "base_url": "http://[::1/v1"}}, "must be an address"),
+        ({"judge": {**GOOD["judge"], "kinds": []}}, r"judge.kinds = \[\]: must have at least 1 entry"),
+        ({"sets": {"temperature": math.inf}}, "sets.temperature = inf: must be a finite number, more than 0"),
+        ({"loop": {"learning_rate": math.inf}}, "loop.learning_rate = inf: must be a finite number"),
+        ({"learner": {"name": "dpo", "lambda_nll": math.inf}}, "learner.lambda_nll = inf: must be a finite number"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(more: dict[str, Any], told: str) -> None:
@@ -230,13 +242,19 @@ def test_a_recipe_of_another_command_is_told_as_such(tmp_path: Path, text: str, 
 
 def test_files_that_are_not_there_are_told_at_once_by_their_keys(tmp_path: Path) -> None:
     recipe = parse(
-        data={"name": "teas", "folder": str(tmp_path / "no")},
+        data={"name": "teas", "folder": str(tmp_path / "no"), "layout": "flim"},
         judge={"kind": "recorded", "lists": str(tmp_path / "lists.jsonl")},
         sets={"template": "defautl"},
     )
     with pytest.raises(SettingsError) as caught:
         check_files(recipe)
     lines = str(caught.value).splitlines()[1:]
-    assert [line.split(":")[0].strip() for line in lines] == ["data.folder", "judge.lists", "sets.template"]
+    assert [line.split(":")[0].strip() for line in lines] == [
+        "data.folder",
+        "judge.lists",
+        "data.layout",
+        "sets.template",
+    ]
+    assert "no layout 'flim'; use 'generic' or 'film'" in lines[2]
     assert "rarec data invent games" in lines[0]
     check_files(parse(data={"name": "teas", "folder": str(tmp_path)}))

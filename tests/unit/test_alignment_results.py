@@ -14,7 +14,9 @@ from rarec.align.logged import agreement_of, refused_of
 from rarec.alignment.comparing import Comparison, compared, deviation
 from rarec.alignment.example_choice import chosen
 from rarec.alignment.figures import AGREEMENT, ALONE, FIGURES, HELD, JUDGED, REFUSED, figures_named
+from rarec.alignment.reading import AlignedRun
 from rarec.alignment.report.curves import moving_average
+from rarec.alignment.report.views import settings as settings_of
 from rarec.alignment.report_turns import (
     REPORT_TURNS,
     ReportTurn,
@@ -386,3 +388,17 @@ def test_the_weights_that_are_kept_in_words() -> None:
         "weights of iteration 38 (best on tuning turns; 1,040 run)"
     )
     assert chosen_weights({"best": 0, "iterations": 4}).startswith("the weights that were started from (best")
+
+
+def test_the_page_tells_no_address_of_an_account() -> None:
+    recipe = {
+        "judge": {
+            "kind": "endpoint",
+            "model": "m",
+            "base_url": "https://me:word@judge/v1",
+            "api_key_env": "SECRET_KEY",
+        },
+        "embedder": {"kind": "openai", "base_url": "https://me:word@vectors/v1", "api_key_env": "SECRET_KEY"},
+    }
+    run = AlignedRun(Path("run"), {}, recipe, "m", "2026-11-27", ReportTurns((), {}), ())
+    assert dict(settings_of(run)) == {"judge.kind": "endpoint", "judge.model": "m", "embedder.kind": "openai"}

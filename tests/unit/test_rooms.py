@@ -79,6 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     "align": {"background", "candidates", "retriever", "reward", "llm", "prompt", "files", "index"},
     "alignment": {
         "align",
+        "catalogue",
         "complaints",
         "conversations",
         "embed",

@@ -98,7 +98,7 @@ class _Rewarded(BaseLearner):
         lambda_nll: weight of the NLL beside the learner's own loss; 0 leaves it out.
     """
 
-    lambda_nll: float = Field(default=0.3, ge=0)
+    lambda_nll: float = Field(default=0.3, ge=0, allow_inf_nan=False)
 
     def nll_weight(self) -> float:
         return self.lambda_nll
@@ -114,7 +114,7 @@ class DPO(_Rewarded):
     """
 
     name: Literal["dpo"] = "dpo"
-    beta: float = Field(default=0.1, gt=0)
+    beta: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     log_prob: SetLogProb = "ordered"
 
     def loss(self, batch: JudgedBatch) -> LearnerLoss:
@@ -137,7 +137,7 @@ class MultDPO(_Rewarded):
     """
 
     name: Literal["mult-dpo"] = "mult-dpo"
-    beta: float = Field(default=0.1, gt=0)
+    beta: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     pairs: Literal["sets", "credits"] = "sets"
 
     def loss(self, batch: JudgedBatch) -> LearnerLoss:
@@ -178,7 +178,7 @@ class GRPO(_Rewarded):
 
     name: Literal["grpo"] = "grpo"
     clip: float = Field(default=0.2, gt=0)
-    kl_weight: float = Field(default=0.01, ge=0)
+    kl_weight: float = Field(default=0.01, ge=0, allow_inf_nan=False)
     scale: bool = True
     log_prob: SetLogProb = "ordered"
 
@@ -262,7 +262,7 @@ class RewardWeightedNLL(_Rewarded):
 
     supervised: ClassVar[bool] = True
     name: Literal["reward-weighted-nll"] = "reward-weighted-nll"
-    lambda_nll: float = Field(default=0.0, ge=0)
+    lambda_nll: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     def loss(self, batch: JudgedBatch) -> LearnerLoss:
         assert batch.nll is not None

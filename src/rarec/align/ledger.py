@@ -111,7 +111,12 @@ class Ledger:
 
     def __len__(self) -> int:
         """How many rollouts it has; those that must be asked again do not count."""
-        return len(self._places.keys() - self._failed)
+        return len(self.answered)
+
+    @property
+    def answered(self) -> frozenset[Key]:
+        """Keys of the rollouts that need not be asked again."""
+        return frozenset(self._places.keys() - self._failed)
 
     def find(self, key: Key) -> Rollout | None:
         """The rollout of a key; None if there is none, or if it is degraded and was not accepted.

@@ -38,9 +38,9 @@ class LoopSettings(BaseModel):
     batch: int = Field(default=64, ge=1)
     proposal: int = Field(default=200, ge=1)
     inner_steps: int = Field(default=1, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0, allow_inf_nan=False)
     warmup: int = Field(default=10, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     clip: float = Field(default=1.0, gt=0)
     dropout: bool = False
     average: float = Field(default=0.0, ge=0, lt=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rarec.alignment.recipe import (
     identity,
 )
 from rarec.alignment.recorded import RecordedJudge, RecordedLists, read_recorded, sha256_of
+from rarec.catalogue import Layout, load_layout
 from rarec.conversations import Example, as_served, held_back
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
@@ -138,6 +139,7 @@ def gather(
     )
     opened = OpenedData.of(config, recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell)
     context, name = opened.context, opened.embedder.name
+    _check_splits(recipe, context)
     catalogue = context.catalogue("data-set")
     stock = stock_of(recipe, context)
     share = recipe.data.held_back
@@ -164,7 +166,7 @@ def gather(
     tune, report = (in_fair_order(chosen_on), in_fair_order(rest)) if rest else halves(chosen_on)
     splits = {recipe.data.training: learn, recipe.data.tuning: tuning, recipe.data.report: others}
     recorded = _recorded(recipe, context, splits)
-    content = content_of(data, stock, name, bundle)
+    content = content_of(data, stock, name, bundle, context.layout)
     return Material(
         bundle, opened.embedder, stock, data, data.turns[: len(learn)], tune, report, catalogue.vectors,
         lost + lost_too + unused, content if recorded is None else identity(content, recorded.sha256),
@@ -263,7 +265,9 @@ def _in_process(config: LocalJudge | SimulatedJudge, material: Material) -> LLM:
 
         items = material.stock.items
         world = World.of(items, kinds=config.kinds, people=config.people, vectors=material.texts)
-        return PRESETS[config.preset](world, seed=config.seed, latency_s=config.latency_s)
+        judge = PRESETS[config.preset](world, seed=config.seed, latency_s=config.latency_s)
+        _warn_of_attributes(config, judge.taste.attributes, material.stock.items)
+        return judge
     from rarec.ranker.local import LocalRanker
 
     rows = {item.id: row for row, item in enumerate(material.stock.items)}
@@ -272,6 +276,15 @@ def _in_process(config: LocalJudge | SimulatedJudge, material: Material) -> LLM:
         return material.texts[[rows[item.id] for item in asked]]
 
     return LocalRanker.load(material.bundle, material.embedder, texts)
+
+
+def _warn_of_attributes(config: SimulatedJudge, read: Collection[str], items: Sequence[Item]) -> None:
+    known = sorted({name for item in items for name, values in item.attributes.items() if values})
+    if missing := sorted(set(read).difference(known)):
+        log.warning(
+            "no item of the catalogue has %s, which the judge %r goes by; name others in judge.kinds or judge.people: "
+            "%s", ", ".join(map(repr, missing)), config.preset, ", ".join(map(repr, known)) or "the items have none",
+        )  # fmt: skip
 
 
 def _recorded(
@@ -301,8 +314,29 @@ def _recorded(
     )
 
 
+def _check_splits(recipe: AlignRecipe, context: DataContext) -> None:
+    """Before anything long: raises InputError if there is no split to tune on or for figures, all at once."""
+    known = context.source.splits()
+    wrong = [
+        f"data.{key} = {split!r}: {context.source.name!r} has no split {split!r}"
+        for key in ("tuning", "report")
+        if (split := getattr(recipe.data, key)) and split not in known
+    ]
+    if wrong:
+        raise InputError(f"{'; '.join(wrong)}; under {str(recipe.data.folder)!r} are {', '.join(map(repr, known))}")
+
+
 def stock_of(recipe: AlignRecipe, context: DataContext) -> Stock:
-    """The catalogue, and items of the corpus behind it if negatives are drawn there."""
+    """The catalogue, and items of the corpus behind it if negatives are drawn there.
+
+    Raises:
+        InputError: they are, and the data set belongs to no corpus.
+    """
+    if recipe.loop.negatives and not context.has_corpus:
+        raise InputError(
+            f"loop.negatives = {recipe.loop.negatives} are drawn from a corpus around the data set, and "
+            f"{recipe.data.name!r} has none; set it to 0, all other items of the catalogue are negatives anyway"
+        )
     items = context.catalogue("data-set").items
     vectors = context.catalogue("data-set").vectors
     scale = PopularityScale(context.popularity)
@@ -366,6 +400,7 @@ def origin_of(recipe: AlignRecipe, bundle: Path, embedder: str) -> dict[str, obj
     Raises:
         BundleError: the bundle cannot be read.
         InputError: a file of recorded lists cannot be read.
+        SettingsError: there is no such layout.
     """
     data, judge = recipe.data.model_dump(mode="json", exclude={"report_turns"}), recipe.judge
     return {
@@ -373,15 +408,18 @@ def origin_of(recipe: AlignRecipe, bundle: Path, embedder: str) -> dict[str, obj
         "whether loop.negatives are drawn": recipe.loop.negatives > 0,
         "the embedder": embedder,
         "the bundle": str(bundle.resolve()),
-        "the sha256 of its weights": _weights_of(bundle),
+        "the sha256 of its weights": _sha256_in(bundle, "retriever.safetensors"),
+        "the sha256 of its config": _sha256_in(bundle, "retriever.json"),
+        "the layout": load_layout(data["layout"]).model_dump(mode="json") if data["layout"] else None,
         "the sha256 of judge.lists": sha256_of(judge.lists) if isinstance(judge, RecordedConfig) else None,
     }
 
 
-def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str:
-    """A hash of turns, items, embedder and weights.
+def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path, layout: Layout) -> str:
+    """A hash of turns, items, embedder, layout and retriever.
 
-    Of items everything counts: layouts write attributes into the text that is embedded, and judges read them.
+    Of items everything counts: layouts write attributes into the text that is embedded, and judges read them. Of the
+    retriever its config as well: two with the same tensors may weigh counts and attributes differently.
     """
     turns = [
         [
@@ -396,11 +434,13 @@ def content_of(data: TurnData, stock: Stock, embedder: str, bundle: Path) -> str
         [i.id, i.title, i.text, i.year, i.popularity, {name: list(values) for name, values in i.attributes.items()}]
         for i in stock.items
     ]
-    return identity(turns, items, list(stock.table.rows)[len(stock) :], embedder, _weights_of(bundle))
+    others = list(stock.table.rows)[len(stock) :]
+    retriever = [_sha256_in(bundle, name) for name in ("retriever.safetensors", "retriever.json")]
+    return identity(turns, items, others, embedder, layout.model_dump(mode="json"), retriever)
 
 
-def _weights_of(bundle: Path) -> str:
-    path = bundle / "retriever.safetensors"
+def _sha256_in(bundle: Path, name: str) -> str:
+    path = bundle / name
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

@@ -82,7 +82,7 @@ def gather_people(
     material = Material(
         bundle, opened.embedder, stock, data, data.turns[: len(learn)], tune, report,
         context.catalogue("data-set").vectors, sum(left_out.values()),
-        identity(content_of(data, stock, name, bundle), collected.digest),
+        identity(content_of(data, stock, name, bundle, context.layout), collected.digest),
         _mentioned([turn for turn, _ in learn]), origin_of(recipe, bundle, name),
     )  # fmt: skip
     return material, People(

@@ -10,6 +10,7 @@ from rarec.align.measuring import best_lists
 from rarec.align.scorer import Scorer
 from rarec.align.stepping import epoch_steps
 from rarec.align.turns import TokenisedTurn
+from rarec.alignment.answered import Answered
 from rarec.alignment.material import Material, judge_of
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, LocalJudge, PeopleJudge, RecordedConfig
 from rarec.errors import RarecError
@@ -24,19 +25,21 @@ _BYTES_A_TOKEN = 4.0
 _TOKENS_A_RANK = 4
 _REPLY_TOKENS = 60
 _PROCESS_BYTES = 500 << 20
+_NOTHING = Answered()
 
 
 @dataclass(frozen=True, slots=True)
 class AlignPlan:
-    """Of all seeds of a recipe, if none stops early and nothing is on disk.
+    """Of all seeds of a recipe, if none stops early.
 
     Feedback of people asks nothing: all calls are 0.
 
     Attributes:
         turns: that are learned from; `left_out` recommend nothing new.
-        learning, validation, report: calls.
-        tokens: about, at four bytes a token; `tokens_most` is what a budget must set aside for the longest call seen,
-            for all calls.
+        learning, validation, report: calls of the whole run.
+        answered: of these, those that its ledgers answer.
+        tokens: of the others, about, at four bytes a token; `tokens_most` is what a budget must set aside for the
+            longest call seen, for all of them.
         usd, usd_most: None without prices; 0 for a judge in this process.
         memory_bytes: about, at its peak.
         remarks: what stands in the way of the run, or of a gain.
@@ -56,19 +59,23 @@ class AlignPlan:
     usd: float | None
     usd_most: float | None
     memory_bytes: int
+    answered: int = 0
     remarks: tuple[str, ...] = ()
 
     @property
     def calls(self) -> int:
-        """In all."""
-        return self.learning + self.validation + self.report
+        """That are still to be made."""
+        return self.learning + self.validation + self.report - self.answered
 
 
-def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None) -> AlignPlan:
+def plan_of(
+    recipe: AlignRecipe, material: Material, *, judge: LLM | None = None, known: Answered = _NOTHING
+) -> AlignPlan:
     """Count calls exactly, and estimate tokens from the prompts of a few turns.
 
     Args:
         judge: instead of the one that the recipe names.
+        known: what the run's ledgers have.
     Raises:
         InputError: the catalogue has fewer items than a set.
     """
@@ -83,7 +90,7 @@ def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None
     report = seeds * 2 * min(recipe.data.report_turns, len(material.report))
     if isinstance(recipe.judge, PeopleJudge):
         learning = validation = report = 0
-    calls = learning + validation + report
+    calls = learning + validation + report - known.calls
     about, most = spend_of_a_call(recipe, material, material.learn) if calls else (Spend(), Spend())
     found = AlignPlan(
         turns=turns,
@@ -100,6 +107,7 @@ def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None
         usd=None if unpriced(recipe) else calls * about.usd,
         usd_most=None if unpriced(recipe) else calls * most.usd,
         memory_bytes=_memory(recipe, material),
+        answered=known.calls,
     )
     if isinstance(recipe.judge, PeopleJudge):
         return found
@@ -107,7 +115,8 @@ def plan_of(recipe: AlignRecipe, material: Material, *, judge: LLM | None = None
         _of_judge(recipe, material) if judge is None else "",
         _of_sets(recipe),
         _of_ranked(recipe),
-        over_budget(recipe, calls),
+        over_budget(recipe, calls, spent=known.spent.calls),
+        *known.remarks,
     )
     return replace(found, remarks=tuple(filter(None, remarks)))
 
@@ -158,12 +167,17 @@ def _of_ranked(recipe: AlignRecipe) -> str:
     return f"sets.ranked = {ranked} is more than sets.n = {n}: the judge is asked to rank all {n}."
 
 
-def over_budget(recipe: AlignRecipe, calls: int) -> str:
-    """A remark where the budget of calls does not suffice; else empty."""
+def over_budget(recipe: AlignRecipe, calls: int, *, spent: int = 0) -> str:
+    """A remark where the budget of calls does not suffice; else empty.
+
+    Args:
+        spent: calls of earlier commands, which count against it.
+    """
     ceiling = recipe.budget.calls
-    if ceiling is None or ceiling >= calls:
+    if ceiling is None or ceiling >= calls + spent:
         return ""
-    return f"budget.calls = {ceiling:,} is less than these calls: it would stop there, and go on with more."
+    made = f" and the {spent:,} that were made" if spent else ""
+    return f"budget.calls = {ceiling:,} is less than these calls{made}: it would stop there, and go on with more."
 
 
 def spend_of_a_call(recipe: AlignRecipe, material: Material, turns: Sequence[TokenisedTurn]) -> tuple[Spend, Spend]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from rarec.align.learners import CreditAssigned, Learner
 from rarec.align.rollout import RolloutReward, RolloutSettings
 from rarec.align.settings import LoopSettings
+from rarec.catalogue import load_layout
 from rarec.complaints import checked
 from rarec.conversations.data_sets import DATA_SETS
 from rarec.embed.factory import EmbedderSettings
@@ -59,8 +60,8 @@ class DataConfig(_Part):
 
     name: str = Field(min_length=1)
     folder: Path = Path()
-    training: str = "train"
-    tuning: str = "valid"
+    training: str = Field(default="train", min_length=1)
+    tuning: str = Field(default="valid", min_length=1)
     report: str = ""
     held_back: float | None = Field(default=None, gt=0, le=1)
     training_turns: int | None = Field(default=None, ge=1)
@@ -107,9 +108,9 @@ class SimulatedJudge(_Part):
     kind: Literal["simulated"] = "simulated"
     preset: str
     seed: int = 0
-    kinds: tuple[str, ...] = ("genres",)
-    people: tuple[str, ...] = ("directors", "cast")
-    latency_s: float = Field(default=0.0, ge=0)
+    kinds: tuple[str, ...] = Field(default=("genres",), min_length=1)
+    people: tuple[str, ...] = Field(default=("directors", "cast"), min_length=1)
+    latency_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
     @field_validator("preset")
     @classmethod
@@ -184,7 +185,7 @@ class SetsConfig(_Part):
     n: int = Field(default=50, ge=1)
     groups: int = Field(default=2, ge=1)
     ranked: int = Field(default=10, ge=1)
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     template: str = "default"
     max_degraded: float = Field(default=0.1, ge=0, le=1)
 
@@ -415,7 +416,7 @@ def check_files(recipe: AlignRecipe, *, events: bool = True) -> None:
     Args:
         events: whether a file of feedback must be there already.
     Raises:
-        SettingsError: a folder or file is missing, or there is no such template; all of them are listed.
+        SettingsError: a folder or file is missing, or there is no such layout or template; all of them are listed.
     """
     wrong: list[str] = []
     judge, folder = recipe.judge, recipe.data.folder
@@ -426,6 +427,11 @@ def check_files(recipe: AlignRecipe, *, events: bool = True) -> None:
     for key in ("events", "lists") if events else ("lists",):
         if isinstance(path := getattr(judge, key, None), Path) and not path.is_file():
             wrong.append(f"judge.{key}: there is no file {str(path)!r}")
+    if recipe.data.layout:
+        try:
+            load_layout(recipe.data.layout)
+        except RarecError as error:
+            wrong.append(f"data.layout: {error}")
     try:
         recipe.sets.prompt()
     except RarecError as error:

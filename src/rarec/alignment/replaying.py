@@ -17,6 +17,7 @@ from rarec.align.journal import LOG, read_log
 from rarec.align.loop import CHECKPOINT, Course
 from rarec.alignment.reading import FIGURES, read_figures, seed_folder
 from rarec.alignment.recipe import AlignRecipe
+from rarec.alignment.records import AGAIN
 from rarec.errors import StoreError
 
 MADE_WITH = "made with"
@@ -61,16 +62,14 @@ def finished_run(recipe: AlignRecipe, out: Path) -> Finished:
         BundleError: a checkpoint is damaged.
     """
     figures = read_figures(out) if (out / FIGURES).exists() else {}
-    seeds = figures.get("seeds", {})
     found: dict[int, Course] = {}
     stands: dict[int, int | None] = {}
     for seed in recipe.seeds:
-        done, own = iterations_of(seed_folder(out, seed) / CHECKPOINT), seeds.get(str(seed))
-        stands[seed] = own["iterations"] if done is None and own is not None else done
+        done, course = iterations_of(seed_folder(out, seed) / CHECKPOINT), _course(out, figures, seed)
+        stands[seed] = course.iterations if done is None and course is not None else done
         # A run that goes on has a later checkpoint than its figures; one that is finished may have lost it.
-        if own is not None and stands[seed] == own["iterations"]:
-            validated = frozenset(int(at) for at, _ in own["validated"])
-            found[seed] = Course(int(own["iterations"]), validated, str(own["stopped"]))
+        if course is not None and stands[seed] == course.iterations:
+            found[seed] = course
     if len(found) < len(stands):
         whole = recipe.loop.iterations
         told = ", ".join(f"seed {seed} has done {done or 0:,} of {whole:,} iterations" for seed, done in stands.items())
@@ -79,6 +78,20 @@ def finished_run(recipe: AlignRecipe, out: Path) -> Finished:
             "without --replay first, it goes on where it was"
         )
     return Finished(out, figures, found)
+
+
+def _course(out: Path, figures: Mapping[str, Any], seed: int) -> Course | None:
+    """What the figures say that a seed did; None if they do not have it. Raises StoreError if they are damaged."""
+    try:
+        own = figures.get("seeds", {}).get(str(seed))
+        if own is None:
+            return None
+        str(own["weights"])  # by which a replay is found to be equal
+        validated = frozenset(int(at) for at, _ in own["validated"])
+        return Course(int(own["iterations"]), validated, str(own["stopped"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise StoreError(f"{str(out / FIGURES)!r} is damaged at seed {seed}: {what}; {AGAIN}") from error
 
 
 def made_with() -> dict[str, str]:
@@ -148,5 +161,6 @@ def _equal(old: object, new: object) -> bool:
 def _told(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
     if old is None or new is None:
         return f"only {'the replay' if old is None else 'the run'} has it"
-    names = [name for name in {**old, **new} if not _equal(old.get(name), new.get(name))]
+    other = old.keys() ^ new.keys()
+    names = [name for name in {**old, **new} if name in other or not _equal(old.get(name), new.get(name))]
     return f"{names[0]} is {new.get(names[0])!r} and was {old.get(names[0])!r}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 
 from rarec.align.checkpoint import digest
 from rarec.align.ledger import Ledger
+from rarec.align.logged import FIRST
 from rarec.align.loop import AlignmentLoop, Course, Lesson, LoopProgress, Outcome
 from rarec.align.measuring import MEASURE, Measured, measure_alone
 from rarec.align.parts import Parts, flat
 from rarec.align.rollout import RolloutProgress, RolloutReward
 from rarec.align.scorer import Scorer, reproducible
 from rarec.align.turns import TokenisedTurn
+from rarec.alignment.answered import LEDGER, Answered, answered
 from rarec.alignment.cards import card
 from rarec.alignment.comparing import compared, deviation
 from rarec.alignment.material import Material, gather, judge_content, judge_of
@@ -46,8 +49,8 @@ from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
 from rarec.progress import OnProgress, stage
 from rarec.retriever.bundle import CARD, read_manifest, save_retriever
+from rarec.reward import ndcg
 
-LEDGER = "ledger.jsonl"
 BUNDLE = "bundle"
 LOCK = ".lock"
 REPLAY = "replay"
@@ -97,8 +100,18 @@ class AlignResult:
 
 
 def plan(recipe: AlignRecipe, *, out: Path, resources: Resources) -> AlignPlan:
-    """What `align` would ask. Only embeddings are made and kept. Raises as `align` does."""
-    return plan_of(recipe, _gathered(recipe, out, resources)[0], judge=resources.judge)
+    """What `align` would still ask; what an earlier call for the folder asked is in its ledgers.
+
+    Only embeddings are made and kept, in a folder that is made for them alone. Raises as `align` does, but for a ledger
+    of another run, which is a remark of the plan.
+    """
+    with _not_left_empty(out):
+        material, people = _gathered(recipe, out, resources)
+    known = Answered()
+    if people is None:
+        with stage(resources.progress or (lambda *_: None), "read the ledgers"):
+            known = answered(recipe, material, out, {seed: _named(recipe, material, seed) for seed in recipe.seeds})
+    return plan_of(recipe, material, judge=resources.judge, known=known)
 
 
 def align(recipe: AlignRecipe, *, out: Path, resources: Resources, replay: bool = False) -> AlignResult:
@@ -163,7 +176,8 @@ def _replayed(run: _Seed, seed: int, finished: Finished) -> dict[str, Any]:
 
 
 def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> tuple[Material, People | None]:
-    _make(out)
+    if resources.cache is None and resources.material is None:
+        _make(out)
     bundle, cache = recipe.bundle or resources.bundle, resources.cache or out / "embeddings.sqlite"
     embedder, tell = resources.embedder, resources.progress or (lambda *_: None)
     if isinstance(recipe.judge, PeopleJudge):
@@ -206,9 +220,7 @@ class _Seed:
         self.folder = folder
         self.results: tuple[TurnResult, ...] = ()
         """Of the report turns, after a run."""
-        ranker = judge_content(recipe, material.bundle)
-        self._identity = identity(recipe.deciding(), material.content, seed, *ranker)
-        self._parts = _parts(recipe, material, seed, ranker)
+        self._identity, self._parts = _named(recipe, material, seed)
 
     def run(self, llm: Metered | None, course: Course | None = None) -> dict[str, Any]:
         """Train, measure, and write the turns' results and the bundle; the figures.
@@ -300,7 +312,11 @@ class _Seed:
         best = 0 if name == "before" else loop.best
         told = partial(self._told_of_rollouts, f"figures {name}")
         found = loop.examiner.measure(scorer, turns, llm, at=best, name=name, progress=told)
-        return replace(found, alone=measure_alone(scorer, turns))
+        if self._recipe.sets.n < FIRST:
+            return replace(found, alone=measure_alone(scorer, turns))
+        # Of the same list: items of equal score may come in another order in a shorter one.
+        alone = tuple(ndcg(own, turn.turn.truth) for own, turn in zip(found.offered, turns, strict=True))
+        return replace(found, alone=alone)
 
     def _write_bundle(self, loop: AlignmentLoop, figures: dict[str, Any]) -> None:
         folder = self.folder / BUNDLE
@@ -321,13 +337,16 @@ def _of_people(people: People, loop: AlignmentLoop, turns: Sequence[TokenisedTur
     return turn_results(turns, before, after, [tuple(one.feedback for one in people.sets.of(turn)) for turn in turns])
 
 
-def _parts(recipe: AlignRecipe, material: Material, seed: int, ranker: Sequence[str]) -> Parts:
-    """What names the run of a seed, to read; what the files of the data hold is not in it."""
-    return {
+def _named(recipe: AlignRecipe, material: Material, seed: int) -> tuple[str, Parts]:
+    """What names the run of a seed, as a hash and to read; what the files of the data hold is in the hash alone."""
+    ranker = judge_content(recipe, material.bundle)
+    return identity(recipe.deciding(), material.content, seed, *ranker), {
         **flat(recipe.deciding()),
         "the seed": seed,
         "the embedder": material.origin["the embedder"],
         "the sha256 of the bundle's retriever": material.origin["the sha256 of its weights"],
+        "the sha256 of the retriever's config": material.origin["the sha256 of its config"],
+        "the layout": material.origin["the layout"],
         "the sha256 of the bundle's ranker": ranker[0] if ranker else None,
         "the sha256 of judge.lists": material.origin["the sha256 of judge.lists"],
     }
@@ -357,6 +376,18 @@ def _mean_of(seeds: Sequence[Sequence[TurnResult]]) -> dict[str, dict[str, Any]]
         }
         for name in (figure.name for figure in figures_of(seeds[0]))
     }
+
+
+@contextmanager
+def _not_left_empty(folder: Path) -> Iterator[None]:
+    """Folders that the block makes on the way to this one are removed again if nothing came into them."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield
+    finally:
+        for one in made:
+            with suppress(OSError):  # it holds something, or was never made
+                one.rmdir()
 
 
 def _make(folder: Path) -> None:

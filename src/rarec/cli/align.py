@@ -172,6 +172,7 @@ def _show_plan(plan: AlignPlan, recipe: AlignRecipe) -> None:
     held_out = "held-out turns" if people else "other turns" if recipe.data.report else "tuning turns"
     split = f" of {recipe.data.report!r}" if recipe.data.report else ""
     calls = f"{plan.calls:,} = {plan.learning:,} to learn + {plan.validation:,} to validate + {plan.report:,} to report"
+    calls += f" - {plan.answered:,} that are answered" if plan.answered else ""
     rows = [
         ("turns to learn from", f"{plan.turns:,} ({plan.left_out:,} {left_out})"),
         (held_out, f"{plan.tuning:,} to choose weights, {plan.reporting:,}{split} for figures"),

@@ -216,7 +216,7 @@ def _show_plan(plan: PromotionPlan, question: Question, *, as_json: bool) -> Non
     from rarec.alignment.plan import over_budget
 
     out().print(_two_columns(plan, question))
-    if remark := over_budget(question.recipe, plan.calls):
+    if remark := over_budget(question.recipe, plan.calls, spent=plan.spent):
         out().print(remark)
 
 

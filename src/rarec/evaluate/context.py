@@ -107,6 +107,11 @@ class DataContext:
             raise InputError(f"{self.config.name!r} has no corpus beside its own items; leave '/corpus' protocols out")
         return self._corpus
 
+    @property
+    def has_corpus(self) -> bool:
+        """Whether the data set belongs to a larger corpus; that is read to find out."""
+        return self._corpus is not None
+
     @cached_property
     def _corpus(self) -> list[Item] | None:
         return self.source.corpus(progress=lambda done, total: self.tell("corpus", done, total))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from rarec.evaluate.protocols import Scope
+from rarec.llm.http import is_address
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
 
@@ -197,6 +198,13 @@ class LLMConfig(_Part):
     deadline_s: float = Field(default=60.0, gt=0)
     max_tokens: int = Field(default=800, ge=16)
     temperature: float = Field(default=0.0, ge=0, le=2)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if url and not is_address(url):
+            raise ValueError("must be an address up to and with /v1, such as 'http://127.0.0.1:8000/v1'")
+        return url
 
 
 def _which(value: object) -> str:

@@ -325,9 +325,17 @@ def _complaint(error: APIError) -> str:
     return f"{error.param or ''} {error.message}"
 
 
+def is_address(url: str) -> bool:
+    """Whether an endpoint can be there: an absolute address of HTTP."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # e.g. a bracket without its other
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _checked_url(url: str) -> str:
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_address(url):
         raise SettingsError(f"base_url is not an http address: {url!r}; it looks like 'http://127.0.0.1:8000/v1'")
     return url.strip().rstrip("/")
 

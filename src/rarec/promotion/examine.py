@@ -14,7 +14,7 @@ from rarec.align.turns import TokenisedTurn
 from rarec.alignment.material import Material, judge_of
 from rarec.alignment.plan import counts_tokens, prices_of
 from rarec.alignment.recipe import AlignRecipe, EndpointJudge, identity
-from rarec.llm.budget import Budget
+from rarec.llm.budget import Budget, Spend
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
@@ -71,17 +71,19 @@ class Examination:
             found = examiner.measure(scorer, self.turns, self._llm(bundle), at=0, name=_OCCASION, progress=told)
             return found.judged
 
-    def unanswered(self, bundle: Bundle) -> int:
-        """About how many turns the judge must still be asked under a bundle; nothing is written.
+    def unanswered(self, bundle: Bundle) -> tuple[int, Spend]:
+        """About how many turns the judge must still be asked under a bundle, and what was spent on the others.
+
+        Nothing is written.
 
         Raises:
             StoreError: the ledger cannot be read.
         """
-        if self.alone:
-            return 0
         path = self._path(bundle)
-        known = len(Ledger(path, recipe=self._identity(bundle))) if path.exists() else 0
-        return len(self.turns) - known
+        if self.alone or not path.exists():
+            return (0 if self.alone else len(self.turns)), Spend()
+        ledger = Ledger(path, recipe=self._identity(bundle))
+        return len(self.turns) - len(ledger), ledger.spent
 
     def _path(self, bundle: Bundle) -> Path:
         return self.folder / f"ledger-{self._identity(bundle)[:16]}.jsonl"
@@ -112,6 +114,10 @@ def turns_digest(material: Material, turns: tuple[TokenisedTurn, ...]) -> str:
         ]
         for turn in turns
     ]
-    items = [[i.id, i.title, i.text, i.year, i.popularity] for i in material.stock.items]
+    # Of items all that a judge may read; a layout need not write every attribute into the text that is embedded.
+    items = [
+        [i.id, i.title, i.text, i.year, i.popularity, {name: list(values) for name, values in i.attributes.items()}]
+        for i in material.stock.items
+    ]
     texts = hashlib.sha256(material.texts.tobytes()).hexdigest()
     return identity(said, items, texts, material.embedder.name)

@@ -27,6 +27,7 @@ class _Lesson:
         training: the split that was learned from; empty where events of people taught.
         tuning: the split of which some dialogues chose the weights; empty if it is not known.
         chosen_on: these dialogues; None where the record does not list them.
+        report: the split that figures were measured on; empty where it was the other half of `tuning`.
         people: dialogues of people that taught or chose, which may be of any split.
     """
 
@@ -35,6 +36,7 @@ class _Lesson:
     training: str
     tuning: str = ""
     chosen_on: frozenset[str] | None = None
+    report: str = ""
     people: frozenset[str] = frozenset()
 
     def is_of(self, data: DataConfig) -> bool:
@@ -69,8 +71,8 @@ def held_out(material: Material, data: DataConfig, new: Bundle) -> tuple[Tokenis
         if lesson.tuning == data.tuning:
             chosen = lesson.chosen_on
             if chosen is None:
-                # An older bundle does not list them; they are the half that alignment would choose on now.
-                chosen = frozenset(turn.turn.dialogue for turn in halves(whole)[0])
+                # An older bundle does not list them; they are the half that alignment would choose on now, or all.
+                chosen = frozenset(turn.turn.dialogue for turn in (whole if lesson.report else halves(whole)[0]))
             turns = tuple(turn for turn in turns if turn.turn.dialogue not in chosen)
         turns = tuple(turn for turn in turns if turn.turn.dialogue not in lesson.people)
     if not turns:
@@ -90,7 +92,7 @@ def _lessons(training: Mapping[str, Any]) -> Iterator[_Lesson]:
         learned_from = _names(training, "learned_from")
         if learned_from is None:
             splits = (str(data.get("training", "train")), str(data.get("tuning", "valid")))
-            yield _Lesson(name, folder, *splits, chosen_on=chosen)
+            yield _Lesson(name, folder, *splits, chosen_on=chosen, report=str(data.get("report") or ""))
         else:
             yield _Lesson(name, folder, training="", people=learned_from | (chosen or frozenset()))
     elif "recipe" in training:

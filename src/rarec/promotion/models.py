@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from rarec.retriever.bundle import load_model, load_retriever, read_manifest
 
 RETRIEVER = "retriever"
 RANKER = "ranker"
+CONFIG = "config of the retriever"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,8 @@ class Bundle:
     """A bundle that was read and found whole.
 
     Attributes:
-        digests: model -> sha256 of its weights.
+        digests: model -> sha256 of its weights; and of the retriever's config, which decides scores where counts stand
+            beside its vectors.
         training: what the retriever's manifest says of how it came about.
     """
 
@@ -36,7 +40,8 @@ def read_bundle(folder: Path, *, embedder: str) -> Bundle:
     """
     load_retriever(folder, embedder=embedder)
     manifest = read_manifest(folder, RETRIEVER)
-    digests = {RETRIEVER: manifest.sha256}
+    config = json.dumps(manifest.config, sort_keys=True, ensure_ascii=True)
+    digests = {RETRIEVER: manifest.sha256, CONFIG: hashlib.sha256(config.encode("ascii")).hexdigest()}
     if (folder / f"{RANKER}.json").exists():
         digests[RANKER] = load_model(folder, RANKER, embedder=embedder).manifest.sha256
     return Bundle(folder, digests, manifest.training)

@@ -17,6 +17,7 @@ class PromotionPlan:
     Attributes:
         turns, dialogues: held-out ones, that decide.
         live, new: calls of the judge about each bundle that no ledger has yet; 0 where none is asked.
+        spent: calls that the ledgers have; they count against a budget.
         tokens: about, at four bytes a token; `tokens_most` is what a budget must set aside for the longest call seen,
             for all calls.
         usd, usd_most: None without prices; 0 for a judge in this process.
@@ -27,6 +28,7 @@ class PromotionPlan:
     items: int
     live: int
     new: int
+    spent: int
     tokens: int
     tokens_most: int
     usd: float | None
@@ -46,16 +48,17 @@ def plan_of(examination: Examination, live: Bundle, new: Bundle) -> PromotionPla
         StoreError: a ledger cannot be read.
     """
     turns, recipe, material = examination.turns, examination.recipe, examination.material
-    asked = [examination.unanswered(bundle) for bundle in (live, new)]
-    calls = sum(asked)
+    of_live, of_new = (examination.unanswered(bundle) for bundle in (live, new))
+    calls = of_live[0] + of_new[0]
     about, most = spend_of_a_call(recipe, material, turns) if calls else (Spend(), Spend())
     priced = not unpriced(recipe)
     return PromotionPlan(
         turns=len(turns),
         dialogues=len({turn.turn.dialogue for turn in turns}),
         items=len(material.stock),
-        live=asked[0],
-        new=asked[1],
+        live=of_live[0],
+        new=of_new[0],
+        spent=(of_live[1] + of_new[1]).calls,
         tokens=calls * about.tokens,
         tokens_most=calls * most.tokens,
         usd=calls * about.usd if priced else None,

@@ -187,9 +187,12 @@ def protocol_of(run: AlignedRun) -> str:
 def settings(run: AlignedRun) -> list[tuple[str, str]]:
     """The recipe and the weights as (dotted name, value); of paths the last name, and nothing of an account."""
     recipe = {name: value for name, value in run.recipe.items() if name != "bundle"}
-    judge = {name: value for name, value in (recipe.get("judge") or {}).items() if name not in _SECRET}
+    asked = {
+        part: {name: value for name, value in (recipe.get(part) or {}).items() if name not in _SECRET}
+        for part in ("judge", "embedder")
+    }
     weights = {f"seed {seed.seed}": f"sha256 {seed.figures['weights']}" for seed in run.seeds}
-    known = flattened(_without_nothing({**recipe, "judge": judge, "weights": weights}))
+    known = flattened(_without_nothing({**recipe, **asked, "weights": weights}))
     return [(name, PurePath(text).name if PurePath(text).is_absolute() else text) for name, text in known if text]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rarec.errors import InputError
 from rarec.testing.judges.memory import UNKNOWN, Floats
-from rarec.testing.judges.parts import Part
+from rarec.testing.judges.parts import Favourites, Part
 from rarec.testing.judges.reading import Reading
 from rarec.types import Conversation
 
@@ -68,6 +68,12 @@ class Taste:
         for part in self.parts:
             if not math.isfinite(part.weight):
                 raise InputError(f"the weight of {part!r} must be finite; 0 switches it off")
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Of items, that its parts look at by name; some look at all."""
+        found = {name for part in self.parts for name in getattr(part, "attributes", None) or ()}
+        return frozenset(found | {part.attribute for part in self.parts if isinstance(part, Favourites)})
 
     def scores(self, reading: Reading, *, seed: int, request: str) -> Floats:
         """A score of each candidate in the order in which they are shown, shape (m,); higher is better.
