@@ -216,9 +216,9 @@ class HttpLLM:
         if wait_s is None:
             wait_s = backoff_s(repeats, first_s=self._options.backoff_s, rng=self._rng)
         left_s = call.deadline - anyio.current_time()
-        if wait_s >= left_s:
+        if wait_s >= left_s > 0:  # at 0 the time was over while the server was asked, and the sleep is cancelled
             raise LLMUnavailable(
-                f"{error.failure}; the next try is in {wait_s:.1f} s, but the deadline leaves {max(left_s, 0):.1f} s"
+                f"{error.failure}; the next try is in {wait_s:.1f} s, but the deadline leaves {left_s:.1f} s"
             ) from None
         log.info("%s at %s: %s; again in %.1f s", self._model, self._where, error.failure, wait_s)
         await anyio.sleep(wait_s)
