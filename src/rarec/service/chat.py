@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from rarec.documents import rounded
 from rarec.service.access import Caller
+from rarec.service.admission import admitted, caller_of, parts_of
 from rarec.service.asking import chat_asked
 from rarec.service.chat_documents import ChatIn, ChatOut, ModelOut, ModelsOut
 from rarec.service.logs import log_error
-from rarec.service.parts import Parts, admitted, caller_of, parts_of
+from rarec.service.parts import Parts
 from rarec.service.problems import Problem, as_json, problem_of
 from rarec.service.streaming import EventStream
 from rarec.service.talking import Question, begin, keep
