@@ -80,7 +80,7 @@ async def _answer(
 ) -> tuple[Recommendation, dict[str, Any]]:
     """The whole answer and what stands in its `rarec`; the turn is kept."""
     ready = await begin(parts, caller, question)
-    told = await parts.turns.answer(ready.asked, ready.payer(caller))
+    told = await parts.turns.answer(ready.asked, ready.model)
     return told.answer, _facts(told.answer, ignored) | await keep(parts, caller, ready, told)
 
 
@@ -89,7 +89,7 @@ async def _told(
 ) -> AsyncGenerator[str | tuple[Recommendation, dict[str, Any]], None]:
     """The same in pieces: those of the reply, then all."""
     ready = await begin(parts, caller, question)
-    turn = parts.turns.stream(ready.asked, ready.payer(caller))
+    turn = parts.turns.stream(ready.asked, ready.model)
     try:
         async for piece in turn:
             if isinstance(piece, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -95,3 +95,4 @@ class HeldOut(BaseModel):
     given: FiltersOut
     read: list[ReadOut]
     unknown: list[UnknownOut]
+    read_by: Literal["rules", "model"] = Field(description="Who read the words; serve.words says who is to.")

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from rarec.catalogue.title_search import TitleSearch
 from rarec.constraints import Vocabulary
+from rarec.errors import SettingsError
 from rarec.pipeline import Recommender
 from rarec.service.access import Access, KeyAccess
 from rarec.service.database import Database
@@ -20,7 +21,7 @@ from rarec.service.limits import Places
 from rarec.service.metrics import Metrics
 from rarec.service.money import Books
 from rarec.service.opening import Opening
-from rarec.service.turns import Turns
+from rarec.service.turns import Turns, reads
 from rarec.settings import Settings
 from rarec.types import Item
 
@@ -36,6 +37,8 @@ class Parts:
         source: a recommender that its maker closes, or the folder of a store, which is opened beside the event loop
             once the service runs, and closed with it.
         flags: settings that override the store's, for a folder.
+    Raises:
+        SettingsError: a ceiling that cannot be read, or a model is to read words that reads none.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Parts:
         *,
         flags: Mapping[str, Any] | None,
     ) -> None:
+        _check_words(settings, source)
         self.settings, self.metrics = settings.serve, Metrics()
         self._opening = Opening(source, flags=flags)
         self.store = self._opening.store
@@ -65,7 +69,7 @@ class Parts:
         )
         self._woken = asyncio.Event()
         self.database.later(lambda _: None)
-        self._opening.start(lambda recommender: Turns(recommender, self._places, self.metrics, self.books))
+        self._opening.start(lambda recommender: Turns(recommender, self._places, self.metrics))
 
     async def open(self) -> None:
         """Open the store, and learn what can be asked for in words; a failure is kept for `/readyz`."""
@@ -143,3 +147,12 @@ class Parts:
         folder = self.recommender.engine.folder
         root = self.store.root.resolve()
         return folder.resolve().relative_to(root).as_posix() if folder and folder.resolve().is_relative_to(root) else ""
+
+
+def _check_words(settings: Settings, source: Recommender | Path) -> None:
+    there = reads(source.llm) if isinstance(source, Recommender) else settings.llm.kind == "http"
+    if settings.serve.words == "llm" and not there:
+        raise SettingsError(
+            f"serve.words is 'llm', but llm.kind is {settings.llm.kind!r}, which reads no words; set it to 'http' and "
+            "name llm.model, or set serve.words = 'rules'"
+        )

@@ -44,5 +44,5 @@ async def recommend(request: Request, asked: RecommendIn) -> Response:
 
 async def _answer(parts: Parts, caller: Caller, question: Question) -> dict[str, Any]:
     ready = await begin(parts, caller, question)
-    told = await parts.turns.answer(ready.asked, ready.payer(caller))
+    told = await parts.turns.answer(ready.asked, ready.model)
     return {**answer_document(told.answer), "filters": ready.filters()}

@@ -87,7 +87,9 @@ class RecommendOut(BaseModel):
     reply: str
     mentions: list[MentionOut]
     usage: UsageOut
-    timings_ms: dict[str, float] = Field(description="Stage -> milliseconds: link, embed, retrieve, llm, total.")
+    timings_ms: dict[str, float] = Field(
+        description="Stage -> milliseconds: words (where a model read them), link, embed, retrieve, llm, total."
+    )
     report: ReportOut
     degraded: bool = Field(description="No language model took part; the order is the retriever's.")
     reason: str = Field(description="Why it is degraded, else empty.")
