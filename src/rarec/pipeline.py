@@ -34,6 +34,7 @@ from rarec.prompt import (
 from rarec.ranker.evidence import Evidence, rarity, whys
 from rarec.ranker.local import LocalRanker, write_reply
 from rarec.settings import Settings
+from rarec.telemetry import span
 from rarec.types import (
     Candidate,
     CompletionRequest,
@@ -208,11 +209,13 @@ class Recommender:
         filters: Filters | None = None,
         on_text: OnText | None = None,
         llm: LLM | None = None,
+        deadline_s: float | None = None,
     ) -> Recommendation:
         """The same as `reply`, for an event loop; work on the processor runs in threads.
 
         Args:
             llm: is asked in place of the recommender's own.
+            deadline_s: for the whole turn, in place of ``recommend.deadline_s``.
         """
         limits = self.settings.recommend
         check_conversation(conversation, limits.max_characters, limits.max_turns)
@@ -231,7 +234,8 @@ class Recommender:
         task = RankingTask(
             proposal.conversation, proposal.mentioned, proposal.candidates, min(n, len(proposal.candidates))
         )
-        left = limits.deadline_s - (time.perf_counter() - clock.started) - RESERVE_S
+        whole_s = limits.deadline_s if deadline_s is None else deadline_s
+        left = whole_s - (time.perf_counter() - clock.started) - RESERVE_S
         choice = await self._choose(llm or self.llm, task, left, on_text)
         clock.lap("llm")
         answer = _answer(task, choice, clock)
@@ -264,20 +268,23 @@ class Recommender:
         self, conversation: Conversation, n: int, filters: Filters, clock: _Clock, version: int
     ) -> _Proposal:
         engine = self.engine
-        linked = engine.link(conversation)
-        ids = dict.fromkeys(m.item for m in linked.mentions())
-        mentioned = {i.id: i for i in engine.catalogue.get_many(ids, missing="skip")}
+        with span("link"):
+            linked = engine.link(conversation)
+            ids = dict.fromkeys(m.item for m in linked.mentions())
+            mentioned = {i.id: i for i in engine.catalogue.get_many(ids, missing="skip")}
         clock.lap("link")
-        query = engine.query(linked)
+        with span("embed"):
+            query = engine.query(linked)
         clock.lap("embed")
         asked = replace(filters, exclude=filters.exclude | ids.keys())
         opening = not any(t.text.strip() or t.mentions for t in linked.turns)
         wanted = OPENING_POOL * n if opening else max(n, self.settings.recommend.candidates)
-        hits = engine.index.search(query[None], n=wanted, filters=asked, bonuses=[engine.bonuses(linked)])[0]
-        scores = dict(zip(hits.ids, map(float, hits.scores), strict=True))
-        chosen = self._diverse(scores, n) if opening else list(scores)
-        items = engine.catalogue.get_many(chosen, missing="skip")
-        candidates = tuple(Candidate(item, scores[item.id]) for item in items)
+        with span("retrieve"):
+            hits = engine.index.search(query[None], n=wanted, filters=asked, bonuses=[engine.bonuses(linked)])[0]
+            scores = dict(zip(hits.ids, map(float, hits.scores), strict=True))
+            chosen = self._diverse(scores, n) if opening else list(scores)
+            items = engine.catalogue.get_many(chosen, missing="skip")
+            candidates = tuple(Candidate(item, scores[item.id]) for item in items)
         clock.lap("retrieve")
         return _Proposal(linked, mentioned, candidates, len(engine.index) == 0, asked, version)
 
@@ -306,9 +313,10 @@ class Recommender:
                 deadline_s=left_s,
                 task=task,
             )
-            with anyio.fail_after(left_s):
+            with span("llm"), anyio.fail_after(left_s):
                 completion = await llm.complete(request, on_text=shown.feed if on_text else None)
-            answer = parse(completion.text, offered=len(task.candidates), n=task.n)
+            with span("parse"):
+                answer = parse(completion.text, offered=len(task.candidates), n=task.n)
         except (Exception, asyncio.CancelledError) as error:
             # A model may be anybody's code, and a turn is answered all the same, unless its caller gave it up.
             shown.over = True

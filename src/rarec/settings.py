@@ -105,6 +105,10 @@ class ServeSettings(BaseModel):
         forget_days: sessions that nobody used for so many days are forgotten; 0 keeps them.
         example_messages: what a page offers to begin with; made from the catalogue if there are none.
         watch_s: seconds between two looks at whether another bundle is live.
+        words: who reads what the words ask for: ``rules``, or ``llm``, the remote model that answers, within the same
+            ceilings and deadline; whatever goes wrong with it, the rules read.
+        words_s: seconds that the model may take for it; at most half of ``recommend.deadline_s`` is used.
+        telemetry: send spans of turns with OpenTelemetry, where its own variables (OTEL_*) say.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -134,6 +138,9 @@ class ServeSettings(BaseModel):
     forget_days: float = Field(default=0.0, ge=0)
     example_messages: tuple[str, ...] = ()
     watch_s: float = Field(default=5.0, gt=0)
+    words: Literal["rules", "llm"] = "rules"
+    words_s: float = Field(default=5.0, gt=0)
+    telemetry: bool = False
 
 
 class Settings(BaseModel):
@@ -280,4 +287,5 @@ TEMPLATE = """\
 # database = ""              # of sessions and keys, a postgresql URL; empty means service.sqlite beside this file
 # ceilings = []              # of what models may take, for example ["day.usd=20", "request.calls=2"]
 # forget_days = 0            # sessions unused for so long are forgotten; 0 keeps them
+# words = "rules"            # who reads "from the 90s, not horror"; "llm" asks the remote model, then the rules
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from rarec.errors import SettingsError
-from rarec.service.running import check_binding
+from rarec.service.running import check_binding, listen
 from rarec.testing import FakeOpenAIServer, Reply
 from serving import until
 
@@ -126,6 +127,27 @@ def test_what_it_refuses(make_store: MakeStore, tmp_path: Path) -> None:
 def test_only_loopback_without_keys(host: str) -> None:
     with pytest.raises(SettingsError, match="no keys"):
         check_binding(host, keys=False)
+
+
+def test_answers_are_sent_at_once() -> None:
+    """Without TCP_NODELAY the second packet of an answer waits until the first is acknowledged, 40 ms."""
+
+    async def go() -> int:
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listen("127.0.0.1", 0) as sock:
+            async with await asyncio.start_server(accepted, sock=sock):
+                _, writer = await asyncio.open_connection(*sock.getsockname())
+                found = await told
+                writer.close()
+                await writer.wait_closed()
+        return found
+
+    assert asyncio.run(go()) != 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])

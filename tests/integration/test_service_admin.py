@@ -192,7 +192,7 @@ def test_a_switch_by_another_process_is_followed_and_a_damaged_bundle_is_not(
     refused = served.ask("POST", "/v1/admin/promote", {"bundle": "bundles/0002-damaged"}).problem(422)
     assert refused["type"].endswith("bundle-refused")
     write_live(store, LiveBundle(live="bundles/0002-damaged", before=("bundle",)))
-    until(lambda: served.app.state.parts._open._refused is not None)
+    until(lambda: served.app.state.parts._opening.opened._refused is not None)
     assert served.ask("GET", "/v1/admin/bundles").json["serving"] == "bundle"
     assert served.ask("POST", "/v1/recommend", {"n": 5}).status == 200
     write_live(store, LiveBundle(live=other, before=("bundle",)))

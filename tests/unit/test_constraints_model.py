@@ -104,6 +104,33 @@ def test_nothing_said_asks_no_model() -> None:
     assert not llm.requests
 
 
+@pytest.mark.parametrize(("quote", "hard"), [("NO DICE", True), (" no dice ", True), ("no cards", False), ("", False)])
+def test_only_what_the_user_says_is_enforced(quote: str, hard: bool) -> None:
+    """An assistant's words and a model's inventions are shown at most."""
+    found = ask(ScriptedLLM([answer(entry("kind", ("Dice",), negated=True, quote=quote))]))
+    assert [part.hard for part in found.parts] == [hard]
+    assert not ask(ScriptedLLM([answer(entry("kind", ("Dice",), quote="Sure."))])).hard
+
+
+def test_what_was_taken_back_stays_so_until_it_is_said_again() -> None:
+    def read(quote: str) -> Constraints:
+        return ask(ScriptedLLM([answer(entry("kind", ("Dice",), negated=True, quote=quote))]))
+
+    taken_back = [read("no dice").parts[0].id]
+    assert read("dice").without(taken_back).parts == ()
+    assert read("late").without(taken_back).parts, "a later turn says it anew"
+    assert read("dice").without(["0:0:kind:not", "x", ":", "9" * 5000 + ":0:kind:not Dice"]).parts
+
+
+def test_a_long_conversation_is_asked_about_by_its_newest_turns() -> None:
+    llm = ScriptedLLM([answer()])
+    turns = [Turn("user", f"number {k} " + "word " * 4000) for k in range(9)]
+    assert ask(llm, Conversation(tuple(turns))).source == "model"
+    prompt = llm.requests[0].messages[1].content
+    assert "number 8" in prompt
+    assert "number 0" not in prompt
+
+
 def test_over_http_with_structured_output() -> None:
     with FakeOpenAIServer([answer(entry("kind", ("Auction",), quote="no dice"))]) as server:
         llm = HttpLLM("any", base_url=server.url, api_key="key")

@@ -15,6 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "progress": set(),
     "live": {"files"},
+    "telemetry": set(),
     "catalogue": {"files"},
     "conversations": {"catalogue", "files"},
     "corpus": {"catalogue", "complaints", "files", "pages", "progress"},
@@ -23,14 +24,14 @@ ALLOWED: dict[str, set[str]] = {
     "index": set(),
     "candidates": {"index"},
     "prompt": set(),
-    "llm": {"files"},
+    "llm": {"files", "telemetry"},
     "ranker": {"embed", "retriever", "llm", "files", "prompt"},
     "constraints": {"catalogue", "llm"},
     "assembly": {"settings", "catalogue", "constraints", "embed", "retriever", "index", "llm", "ranker", "files"},
     "backup": {"files", "settings"},
     "background": set(),
     "pages": set(),
-    "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker"},
+    "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker", "telemetry"},
     # On top: nothing but the command line and the tools for agents, which are one more way in, imports it.
     "service": {
         "background",
@@ -44,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
         "prompt",
         "settings",
         "state",
+        "telemetry",
     },
     "mcp": {"documents", "pipeline", "service", "settings", "state"},
     "evaluate": {

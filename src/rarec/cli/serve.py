@@ -41,6 +41,7 @@ def serve(
     from rarec.cli.opening import has_service_keys, opened, reached_by
     from rarec.service.app import create_app
     from rarec.service.running import check_binding, listen, run, run_workers, url_of
+    from rarec.telemetry import check as check_telemetry
 
     flags = {**llm_flags(llm, model, base_url), "serve.database": database}
     check_binding(host, keys=has_service_keys(store, flags))
@@ -51,6 +52,8 @@ def serve(
 
         with opened(store, flags=flags) as recommender:
             limits = reached_by(recommender.settings.serve, host)
+            if limits.telemetry:  # workers would find out one by one
+                check_telemetry()
             if workers == 1:
                 run(create_app(recommender, limits), limits, sock, started=tell)
         if workers > 1:  # everything has an embedding by now, and what is wrong has been said

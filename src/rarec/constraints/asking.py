@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import anyio.to_thread
+
 from rarec.constraints.atoms import MAX_CHARACTERS
 from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced, values_label, years_label
-from rarec.constraints.understanding import understand
+from rarec.constraints.understanding import MOST_CHARACTERS, understand
 from rarec.constraints.vocabulary import Sort, Vocabulary
 from rarec.llm.asking import within_deadline
 from rarec.llm.protocol import LLM
@@ -39,40 +43,75 @@ async def understand_with(
     """The same as `understand`, read by a language model; whatever goes wrong with it, the rules read instead.
 
     The answer is text of unknown quality: attributes are held to the vocabulary's, values are looked up in it, and what
-    is not found is reported as unenforced. Nothing else of the answer is used.
+    is not found is reported as unenforced. Nothing else of the answer is used. A constraint is enforced only if the
+    words that it quotes are the user's; else it is a lean, so that no other text can narrow what is found. Prompt,
+    answer and rules are worked on in threads: an event loop waits for the model only.
 
     Args:
         deadline_s: seconds for the model, > 0.
     Returns:
         constraints whose `source` is ``model``, or ``rules`` with the reason in `reason`.
     """
-    names = (*vocabulary.attributes, *((YEAR,) if vocabulary.has_years else ()))
     try:
-        said = [turn.text[:MAX_CHARACTERS] if turn.role == "user" else "" for turn in conversation.turns]
-        if not names or not any(text.strip() for text in said):
-            return understand(conversation, vocabulary)
-        request = CompletionRequest(
-            (
-                Message("system", _SYSTEM.format(attributes="\n".join(_described(vocabulary)))),
-                Message("user", "\n".join(f"{t.role}: {t.text[:MAX_CHARACTERS]}" for t in conversation.turns)),
-            ),
-            schema=answer_schema(names),
-            deadline_s=deadline_s,
-        )
+        request = await anyio.to_thread.run_sync(_request, conversation, vocabulary, deadline_s)
+        if request is None:
+            return await anyio.to_thread.run_sync(understand, conversation, vocabulary)
         completion = await within_deadline(llm.name, request, lambda: llm.complete(request))
-        entries = _entries(completion.text)
+        return await anyio.to_thread.run_sync(_understood, completion.text, conversation, vocabulary)
     except Exception as error:  # a model may be anybody's code, and the words are read all the same
-        log.warning("the rules read the words, since the model did not: %s", error)
-        return replace(understand(conversation, vocabulary), reason=str(error) or type(error).__name__)
+        # Its words may quote the user's, and logs hold nothing that a user wrote.
+        log.info("the rules read the words, since the model did not: %s", type(error).__name__)
+        found = await anyio.to_thread.run_sync(understand, conversation, vocabulary)
+        return replace(found, reason=str(error) or type(error).__name__)
+
+
+def _request(conversation: Conversation, vocabulary: Vocabulary, deadline_s: float) -> CompletionRequest | None:
+    """What the model is asked; None where nothing is said, or nothing can be filtered by."""
+    names = _names(vocabulary)
+    if not names or not any(text.strip() for text in _said(conversation)):
+        return None
+    return CompletionRequest(
+        (
+            Message("system", _SYSTEM.format(attributes="\n".join(_described(vocabulary)))),
+            Message("user", "\n".join(_newest(conversation))),
+        ),
+        schema=answer_schema(names),
+        deadline_s=deadline_s,
+    )
+
+
+def _understood(answer: str, conversation: Conversation, vocabulary: Vocabulary) -> Constraints:
+    """The answer, grounded. Raises: ValueError if it is not the JSON that was asked for."""
+    said = _said(conversation)
     parts: list[Constraint] = []
     unenforced: list[Unenforced] = []
-    for entry in entries[:_MOST_PARTS]:
+    for entry in _entries(answer)[:_MOST_PARTS]:
         grounded = _grounded(entry, said, vocabulary)
         if isinstance(grounded, Constraint):
             parts.append(grounded)
         else:
             unenforced.append(grounded)
     return Constraints(tuple(_consistent(parts)), tuple(unenforced), source="model")
+
+
+def _names(vocabulary: Vocabulary) -> tuple[str, ...]:
+    return (*vocabulary.attributes, *((YEAR,) if vocabulary.has_years else ()))
+
+
+def _said(conversation: Conversation) -> list[str]:
+    """What the user said in each turn, as far as it is read."""
+    return [turn.text[:MAX_CHARACTERS] if turn.role == "user" else "" for turn in conversation.turns]
+
+
+def _newest(conversation: Conversation) -> list[str]:
+    """The newest turns, in order; the one that passes `MOST_CHARACTERS` is the first."""
+    lines, left = [], MOST_CHARACTERS
+    for turn in reversed(conversation.turns):
+        lines.append(f"{turn.role}: {turn.text[:MAX_CHARACTERS]}")
+        left -= len(lines[-1])
+        if left <= 0:
+            break
+    return lines[::-1]
 
 
 def answer_schema(attributes: Sequence[str]) -> dict[str, Any]:
@@ -102,7 +141,7 @@ def _described(vocabulary: Vocabulary) -> Iterator[str]:
         if vocabulary.sort(name) is Sort.PEOPLE:
             yield f"- {name}: names of people"
         else:
-            shown = sorted(values, key=lambda value: -values[value])[:_SHOWN_VALUES]
+            shown = heapq.nlargest(_SHOWN_VALUES, values, key=lambda value: values[value])
             yield f"- {name}: {', '.join(shown)}{', ...' if len(values) > len(shown) else ''}"
     if vocabulary.has_years:
         yield f"- {YEAR}: a range, in year_min and year_max"
@@ -123,7 +162,9 @@ def _entries(text: str) -> list[Mapping[str, Any]]:
 def _grounded(entry: Mapping[str, Any], said: Sequence[str], vocabulary: Vocabulary) -> Constraint | Unenforced:
     quote = entry.get("quote")
     turn, span = _place(quote if isinstance(quote, str) else "", said)
+    quoted = span[1] > span[0]
     attribute, negated, hard = entry.get("attribute"), entry.get("negated") is True, entry.get("soft") is not True
+    hard = hard and quoted
     text = said[turn][slice(*span)] or str(attribute)[:80]
     if attribute == YEAR:
         low, high = _year(entry.get("year_min")), _year(entry.get("year_max"))
@@ -143,11 +184,12 @@ def _grounded(entry: Mapping[str, Any], said: Sequence[str], vocabulary: Vocabul
 
 
 def _place(quote: str, said: Sequence[str]) -> tuple[int, tuple[int, int]]:
-    """Where the newest turn says this; the start of the last turn of the user if none does."""
-    for turn in range(len(said) - 1, -1, -1):
-        at = said[turn].find(quote) if quote else -1
-        if at >= 0:
-            return turn, (at, at + len(quote))
+    """Where the newest turn says this, with or without case; an empty span of the user's last turn if none does."""
+    if quote.strip():
+        words = re.compile(re.escape(quote.strip()), re.IGNORECASE)
+        for turn in range(len(said) - 1, -1, -1):
+            if found := words.search(said[turn]):
+                return turn, found.span()
     return max(turn for turn, text in enumerate(said) if text.strip()), (0, 0)
 
 

@@ -116,8 +116,18 @@ class Constraints:
         return Filters(any_of, none_of, low, high, base.exclude, all_of)
 
     def without(self, ids: Collection[str]) -> Constraints:
-        """The same without the constraints of these ids; unknown ones are ignored."""
-        return replace(self, parts=tuple(part for part in self.parts if part.id not in ids))
+        """The same without the constraints of these ids; unknown ones are ignored.
+
+        A model does not quote the same words each time. So one that it read is left out also if an id names the same
+        attribute and label at another place of its turn, or in a later one; said anew after that, it holds again.
+        """
+        return replace(self, parts=tuple(part for part in self.parts if not self._is_among(ids, part)))
+
+    def _is_among(self, ids: Collection[str], part: Constraint) -> bool:
+        if part.id in ids or self.source == "rules":
+            return part.id in ids
+        same = [id.split(":", 2) for id in ids if id.endswith(f":{part.attribute}:{part.label}")]
+        return any(_turn(place[0]) >= part.turn for place in same if place[2:] == [f"{part.attribute}:{part.label}"])
 
     def loosenings(self) -> tuple[Constraint, ...]:
         """The hard ones in the order in which to give them up when nothing is left: the newest first."""
@@ -141,6 +151,11 @@ def values_label(values: Iterable[str], *, negated: bool) -> str:
     shown = list(values)
     text = " or ".join(shown) if len(shown) <= 4 else f"{shown[0]} and {len(shown) - 1} like it"
     return f"not {text}" if negated else text
+
+
+def _turn(text: str) -> int:
+    """The turn that an id begins with; -1 for what is no id."""
+    return int(text) if len(text) < 10 and text.isdecimal() else -1
 
 
 def _joined(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

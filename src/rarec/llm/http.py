@@ -22,6 +22,7 @@ from rarec.llm.answer import Answer, read_stream
 from rarec.llm.dialect import Dialect
 from rarec.llm.protocol import OnText
 from rarec.llm.retry import backoff_s, retry_after_s
+from rarec.llm.spans import call_span
 from rarec.types import Completion, CompletionRequest
 
 if TYPE_CHECKING:
@@ -126,16 +127,23 @@ class HttpLLM:
         Raises:
             LLMTimeout, LLMUnavailable, LLMRefused: see `LLM.complete`.
         """
-        start = time.perf_counter()
         if not request.deadline_s > 0:
             raise LLMTimeout(f"no time is left for {self._model!r}: deadline_s is {request.deadline_s!r}")
+        with call_span(self._model, self._base_url, request) as note:
+            completion, finish = await self._in_time(request, on_text)
+            note(completion, finish)
+            return completion
+
+    async def _in_time(self, request: CompletionRequest, on_text: OnText | None) -> tuple[Completion, str]:
+        """The answer and why it ended, within the deadline."""
+        start = time.perf_counter()
         call = _Call(request, on_text, deadline=anyio.current_time() + request.deadline_s)
         with anyio.move_on_after(request.deadline_s) as scope:
             client = self._client()
             answer = await self._persist(client, call)
             text = answer.checked_text(f"{self._model!r}")
             latency_ms = (time.perf_counter() - start) * 1000
-            return Completion(text, answer.model or self._model, answer.usage, latency_ms)
+            return Completion(text, answer.model or self._model, answer.usage, latency_ms), answer.finish
         assert scope.cancelled_caught
         raise LLMTimeout(
             f"{self._model!r} at {self._where} gave no complete answer within {request.deadline_s:g} s; "
@@ -216,9 +224,9 @@ class HttpLLM:
         if wait_s is None:
             wait_s = backoff_s(repeats, first_s=self._options.backoff_s, rng=self._rng)
         left_s = call.deadline - anyio.current_time()
-        if wait_s >= left_s:
+        if wait_s >= left_s > 0:  # at 0 the time was over while the server was asked, and the sleep is cancelled
             raise LLMUnavailable(
-                f"{error.failure}; the next try is in {wait_s:.1f} s, but the deadline leaves {max(left_s, 0):.1f} s"
+                f"{error.failure}; the next try is in {wait_s:.1f} s, but the deadline leaves {left_s:.1f} s"
             ) from None
         log.info("%s at %s: %s; again in %.1f s", self._model, self._where, error.failure, wait_s)
         await anyio.sleep(wait_s)

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rarec.service.documents import ItemOut, MentionOut, ReadOut, RecommendIn, Strict, Text, TurnIn, UnknownOut
+from rarec.service.documents import ReadOut, Strict, Text, UnknownOut
+from rarec.service.item_documents import ItemOut
+from rarec.service.recommend_documents import MentionOut, RecommendIn, TurnIn
 from rarec.service.session_documents import FeedbackIn, FeedbackOut
 
 NEW = "new"

@@ -18,7 +18,7 @@ from rarec.errors import RarecError
 from rarec.mcp.server import living, tool_server
 from rarec.pipeline import Recommender
 from rarec.service.access import Access, Caller
-from rarec.service.app import answer_errors
+from rarec.service.app import NO_OTHER_TELEMETRY, answer_errors
 from rarec.service.guarding import Guarding
 from rarec.service.parts import Parts
 from rarec.service.problems import Problem, problem_of, response
@@ -49,7 +49,7 @@ def http_app(recommender: Recommender, settings: ServeSettings) -> FastAPI:
         async with living(parts), manager.run():
             yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=NO_OTHER_TELEMETRY)
     app.state.parts = parts
     app.router.routes.append(Route(PATH, endpoint=StreamableHTTPASGIApp(manager)))
     answer_errors(app)

@@ -76,7 +76,7 @@ async def recommend(parts: Parts, caller: Caller, given: RecommendArguments) -> 
     if session == NEW:
         session = (await parts.database.run(lambda database: create_session(database, caller.key))).id
     ready = await begin(parts, caller, replace(question, session=session))
-    told = await parts.turns.answer(ready.asked, ready.payer(caller))
+    told = await parts.turns.answer(ready.asked, ready.model)
     facts = await keep(parts, caller, ready, told)
     document = answer_document(told.answer)
     return {

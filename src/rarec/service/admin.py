@@ -14,7 +14,8 @@ from starlette.responses import Response
 from rarec.errors import BundleError
 from rarec.llm.budget import Spend
 from rarec.service.admin_documents import BundlesOut, OverviewOut, PromoteIn, SwitchOut, TurnsOut
-from rarec.service.parts import Parts, admitted, caller_of, parts_of
+from rarec.service.admission import admitted, caller_of, parts_of
+from rarec.service.parts import Parts
 from rarec.service.problems import Problem, as_json
 from rarec.service.tracing import traced_turn
 from rarec.state import DayFigures, Overview, read_overview, recent_answers

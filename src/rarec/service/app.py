@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
+from rarec import telemetry
 from rarec.errors import InputError, RarecError
 from rarec.pipeline import Recommender
 from rarec.service import admin, chat, feedback, front, items, probes, recommend, sessions
@@ -68,6 +69,9 @@ _PROBLEM_RESPONSE: dict[str, Any] = {
     "content": {MEDIA_TYPE: {"schema": _PROBLEM}},
 }
 
+NO_OTHER_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+"""FastAPI's own would write paths, queries and refused values into spans and logs; see `rarec.telemetry`."""
+
 
 def create_app(
     source: Recommender | str | Path,
@@ -86,14 +90,18 @@ def create_app(
         flags: settings that override those of the folder.
     Raises:
         StoreError, SettingsError: there is no store in the folder, or its settings are wrong.
+        MissingExtra: `telemetry` is set, and its packages are not installed.
     """
     path = Path(source) if isinstance(source, str) else source
     own = path.settings if isinstance(path, Recommender) else read_settings(path, flags)
     limits = settings or own.serve
+    if limits.telemetry:
+        telemetry.check()
     parts = Parts(path, own.model_copy(update={"serve": limits}), access, flags=flags)
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
+        end_telemetry = telemetry.start() if limits.telemetry else _nothing
         parts.start()
         tasks = [asyncio.create_task(_open(parts)), asyncio.create_task(keep_house(parts))]
         try:
@@ -103,10 +111,12 @@ def create_app(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(parts.close)
+            await asyncio.to_thread(end_telemetry)
 
     app = FastAPI(
         title="rarec", version=metadata.version("rarec"), description=DESCRIPTION, lifespan=living,
-        docs_url=None, redoc_url=None, responses={"default": _PROBLEM_RESPONSE, 422: _PROBLEM_RESPONSE},
+        docs_url=None, redoc_url=None, telemetry=NO_OTHER_TELEMETRY,
+        responses={"default": _PROBLEM_RESPONSE, 422: _PROBLEM_RESPONSE},
     )  # fmt: skip
     app.state.parts = parts
     for module in (chat, recommend, sessions, feedback, items, front, admin, probes):
@@ -121,6 +131,10 @@ def create_app(
             expose_headers=["X-Request-ID", "Retry-After"],
         )  # fmt: skip
     return app
+
+
+def _nothing() -> None:
+    """There is no telemetry to end."""
 
 
 async def _open(parts: Parts) -> None:

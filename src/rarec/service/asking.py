@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rarec.service.chat_documents import ChatIn, ChatMessage
-from rarec.service.documents import FiltersIn, KnownItem, RecommendIn
+from rarec.service.documents import FiltersIn
 from rarec.service.problems import Wrong, invalid
+from rarec.service.recommend_documents import KnownItem, RecommendIn
 from rarec.service.talking import Question
 from rarec.settings import ServeSettings
 from rarec.types import Conversation, ItemId, Mention, Turn

@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from rarec.documents import rounded
 from rarec.service.access import Caller
+from rarec.service.admission import admitted, caller_of, parts_of
 from rarec.service.asking import chat_asked
 from rarec.service.chat_documents import ChatIn, ChatOut, ModelOut, ModelsOut
 from rarec.service.logs import log_error
-from rarec.service.parts import Parts, admitted, caller_of, parts_of
+from rarec.service.parts import Parts
 from rarec.service.problems import Problem, as_json, problem_of
 from rarec.service.streaming import EventStream
 from rarec.service.talking import Question, begin, keep
@@ -79,7 +80,7 @@ async def _answer(
 ) -> tuple[Recommendation, dict[str, Any]]:
     """The whole answer and what stands in its `rarec`; the turn is kept."""
     ready = await begin(parts, caller, question)
-    told = await parts.turns.answer(ready.asked, ready.payer(caller))
+    told = await parts.turns.answer(ready.asked, ready.model)
     return told.answer, _facts(told.answer, ignored) | await keep(parts, caller, ready, told)
 
 
@@ -88,7 +89,7 @@ async def _told(
 ) -> AsyncGenerator[str | tuple[Recommendation, dict[str, Any]], None]:
     """The same in pieces: those of the reply, then all."""
     ready = await begin(parts, caller, question)
-    turn = parts.turns.stream(ready.asked, ready.payer(caller))
+    turn = parts.turns.stream(ready.asked, ready.model)
     try:
         async for piece in turn:
             if isinstance(piece, str):

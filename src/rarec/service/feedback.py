@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 
-from rarec.service.parts import Parts, admitted, caller_of, parts_of
+from rarec.service.admission import admitted, caller_of, parts_of
+from rarec.service.parts import Parts
 from rarec.service.problems import Wrong, invalid
 from rarec.service.session_documents import FeedbackIn, FeedbackOut
 from rarec.state import Event, add_events

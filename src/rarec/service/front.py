@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from rarec.constraints import Sort, Vocabulary
-from rarec.service.parts import Parts, parts_of
+from rarec.service.admission import parts_of
+from rarec.service.parts import Parts
 from rarec.service.problems import Problem, as_json
 from rarec.types import Item
 

@@ -17,6 +17,9 @@ from rarec.settings import ServeSettings
 
 PROBES = frozenset(("/healthz", "/readyz", "/metrics"))
 """Asked by machines, often: not counted."""
+_LINGER_BYTES, _LINGER_S = 16 << 20, 2.0
+"""How much of a refused body is read and thrown away. To close on a client that still sends resets its connection, and
+it never sees the reason."""
 
 
 class Guarding:
@@ -29,10 +32,12 @@ class Guarding:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http":
-            receive = _Body(receive, self._settings).receive
+            came, receive = receive, _Body(receive, self._settings).receive
             try:
-                self._check(scope, Headers(scope=scope))
+                self._check(scope, headers := Headers(scope=scope))
             except Problem as problem:
+                if "expect" not in headers:  # who asks first has sent nothing
+                    await _throw_away(came)
                 app = response(problem, request_id=request_id_of(scope), path=scope["path"])
         await app(scope, receive, send)
 
@@ -85,10 +90,26 @@ class _Body:
             self._read += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
             if self._read > self._most:
+                if not self._whole:
+                    await _throw_away(self._receive)
                 raise _Refused(too_long(self._most))
         else:
             self._whole = True
         return message
+
+
+async def _throw_away(receive: Receive) -> None:
+    """The rest of a body, within bounds."""
+    read = 0
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            while read < _LINGER_BYTES:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                read += len(message.get("body", b""))
+    except TimeoutError:
+        return
 
 
 class _Refused(HTTPException):

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from rarec.catalogue.validation import item_problem
 from rarec.documents import item_document
-from rarec.service.documents import (
+from rarec.service.admission import admitted, parts_of
+from rarec.service.item_documents import (
     Deleted,
     IdsIn,
     ItemBody,
@@ -21,7 +22,6 @@ from rarec.service.documents import (
     ItemsPage,
     ItemsStored,
 )
-from rarec.service.parts import admitted, parts_of
 from rarec.service.problems import Wrong, as_json, invalid, wrong_values
 from rarec.types import Item, ItemId
 

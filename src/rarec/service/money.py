@@ -75,9 +75,11 @@ class Books:
         self.breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_pause_s)
         self.memory = AnswerMemory(settings.cached_answers, settings.cached_s)
 
-    def accounts(self, payer: Payer) -> dict[Account, Ceiling]:
+    def accounts(self, payer: Payer, request: str) -> dict[Account, Ceiling]:
         """What a call of that payer is booked on, with the ceilings of the key and of the service.
 
+        Args:
+            request: names the turn; its calls are counted together.
         Raises:
             BudgetExceeded: a ceiling is in dollars, and nobody knows what a call costs.
         """
@@ -86,39 +88,44 @@ class Books:
         limits = Limits(**both, day=own.day)
         if self.prices is None and (in_money(limits) or in_money(all_)):
             raise BudgetExceeded("there is a ceiling in dollars, and the prices of the model are not known")
-        found = ceilings_for(limits, key=payer.key, session=payer.session, request=uuid.uuid4().hex)
+        found = ceilings_for(limits, key=payer.key, session=payer.session, request=request)
         return found | service_day(all_.day)
 
 
 class TurnModel:
-    """The model as one turn asks it.
+    """The model as one turn asks it, once or twice.
 
     An answer in memory costs nothing. Else the most that the call may take is set aside before it, and what it took is
     booked after it, however it ends: where nobody says what that was, the most. A model that is `free` is asked as it
     is.
 
     Attributes:
-        spend: what was booked.
-        cached: the answer comes from memory.
+        llm: who is asked; set by whoever runs the turn. None is no model.
+        spend: what was booked for all calls.
+        usage: what their answers say.
+        cached: the last answer comes from memory.
     """
 
-    def __init__(self, llm: LLM | None, books: Books, payer: Payer) -> None:
-        self._llm, self._books, self._payer = llm, books, payer
+    def __init__(self, books: Books, payer: Payer) -> None:
+        self._books, self._payer = books, payer
+        self._request = uuid.uuid4().hex
         self._asked: tuple[CompletionRequest, Completion] | None = None
-        self._settled: Future[object] | None = None
-        self.spend = Spend()
+        self._settled: list[Future[object]] = []
+        self.llm: LLM | None = None
+        self.spend, self.usage = Spend(), Usage()
         self.cached = False
 
     @property
     def name(self) -> str:
-        return "" if self._llm is None else self._llm.name
+        return "" if self.llm is None else self.llm.name
 
     async def complete(self, request: CompletionRequest, *, on_text: OnText | None = None) -> Completion:
         """The answer; raises as the model does, and BudgetExceeded."""
-        if self._llm is None:
+        if self.llm is None:
             raise LLMUnavailable("no model is configured")
-        if getattr(self._llm, "free", False):
-            return await self._llm.complete(request, on_text=on_text)
+        self._asked, self.cached = None, False
+        if getattr(self.llm, "free", False):
+            return await self.llm.complete(request, on_text=on_text)
         known = self._books.memory.get(self.name, request)
         if known is not None:
             self.cached = True
@@ -130,37 +137,40 @@ class TurnModel:
         with self._books.breaker.call():
             most = most_of(request, self._books.prices)
             reservation = await self._reserve(most, request.deadline_s)
-            return await self._call(self._llm, request, on_text, reservation, most, ends)
+            return await self._call(self.llm, request, on_text, reservation, most, ends)
 
-    async def end(self, *, good: bool) -> None:
-        """Wait until the call is booked, but not for long.
-
-        Args:
-            good: the answer could be used as it was: keep it for equal questions.
-        """
-        if good and self._asked is not None:
+    def remember(self) -> None:
+        """The last answer could be used as it was: keep it for equal questions."""
+        if self._asked is not None:
             self._books.memory.put(self.name, *self._asked)
-        if self._settled is not None:
-            await asyncio.wait((asyncio.wrap_future(self._settled),), timeout=PATIENCE_S)
+            self._asked = None
+
+    async def end(self) -> None:
+        """Wait until all calls are booked, but not for long."""
+        if self._settled:
+            await asyncio.wait([asyncio.wrap_future(one) for one in self._settled], timeout=PATIENCE_S)
 
     async def _call(
         self, llm: LLM, request: CompletionRequest, on_text: OnText | None, reservation: str, most: Spend, ends: float
     ) -> Completion:
-        self.spend = most
+        before, took = self.spend, most
+        self.spend = before + took
         try:
             timed = replace(request, deadline_s=max(ends - time.monotonic(), 0.001))
             completion = await within_deadline(llm.name, timed, lambda: llm.complete(timed, on_text=on_text))
-            self.spend = spend_of(completion.usage, most, self._books.prices)
+            took = spend_of(completion.usage, most, self._books.prices)
+            self.usage += completion.usage
             self._asked = request, completion
             return completion
         except (LLMRefused, LLMUnavailable):
-            self.spend = Spend(calls=1)
+            took = Spend(calls=1)
             raise
         finally:  # no await: a turn that was given up ends now, and is booked all the same
-            self._settle(reservation, self.spend)
+            self.spend = before + took
+            self._settle(reservation, took)
 
     async def _reserve(self, most: Spend, deadline_s: float) -> str:
-        accounts, lease_s = self._books.accounts(self._payer), deadline_s + LEASE_S
+        accounts, lease_s = self._books.accounts(self._payer, self._request), deadline_s + LEASE_S
         begun: Future[str] | None = None
         try:
             begun = self._books.database.submit(lambda database: reserve(database, accounts, most, lease_s=lease_s))
@@ -179,7 +189,9 @@ class TurnModel:
             raise BudgetExceeded(UNBOOKED) from None
 
     def _settle(self, reservation: str, spend: Spend) -> None:
-        self._settled = self._books.database.later(lambda database: settle(database, reservation, spend))
+        settled = self._books.database.later(lambda database: settle(database, reservation, spend))
+        if settled is not None:
+            self._settled.append(settled)
 
     def _give_back(self, begun: Future[str]) -> None:
         """What nobody waited for is not needed: the call is not made."""

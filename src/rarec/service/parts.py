@@ -1,9 +1,8 @@
-"""What the routes share: the open store, and threads for what must not hold up the event loop."""
+"""What lives as long as the service, in one place, and threads for what must not hold up the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,21 +10,19 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from starlette.requests import Request
 
 from rarec.catalogue.title_search import TitleSearch
 from rarec.constraints import Vocabulary
-from rarec.errors import RarecError
+from rarec.errors import SettingsError
 from rarec.pipeline import Recommender
-from rarec.service.access import Access, Caller, KeyAccess
+from rarec.service.access import Access, KeyAccess
 from rarec.service.database import Database
 from rarec.service.limits import Places
 from rarec.service.metrics import Metrics
 from rarec.service.money import Books
-from rarec.service.opened import Opened
-from rarec.service.problems import INTERNAL, Problem
-from rarec.service.turns import Turns
-from rarec.settings import Settings, StorePaths
+from rarec.service.opening import Opening
+from rarec.service.turns import Turns, reads
+from rarec.settings import Settings
 from rarec.types import Item
 
 T = TypeVar("T")
@@ -40,6 +37,8 @@ class Parts:
         source: a recommender that its maker closes, or the folder of a store, which is opened beside the event loop
             once the service runs, and closed with it.
         flags: settings that override the store's, for a folder.
+    Raises:
+        SettingsError: a ceiling that cannot be read, or a model is to read words that reads none.
     """
 
     def __init__(
@@ -50,18 +49,14 @@ class Parts:
         *,
         flags: Mapping[str, Any] | None,
     ) -> None:
+        _check_words(settings, source)
         self.settings, self.metrics = settings.serve, Metrics()
-        root = source if isinstance(source, Path) else source.engine.catalogue.path.parent
-        self.store = StorePaths(root)
+        self._opening = Opening(source, flags=flags)
+        self.store = self._opening.store
         self.database = Database(self.store.database(settings.serve))
         self.access = access or KeyAccess(self.database)
         self.books = Books(settings.serve, settings.llm, self.database, cached=self.metrics.cached.inc)
-        self._source, self._flags = source, flags
-        self._owned: Recommender | None = None
-        self._open: Opened | None = None
-        self._failure = ""
         self._limiter: anyio.CapacityLimiter | None = None
-        self._ending = threading.Event()
 
     def start(self) -> None:
         """Begin in the running event loop."""
@@ -72,31 +67,13 @@ class Parts:
             timeout_s=self.settings.queue_timeout_s,
             changed=self.metrics.running.set,
         )
-        self._following, self._woken = asyncio.Lock(), asyncio.Event()
+        self._woken = asyncio.Event()
         self.database.later(lambda _: None)
-        if isinstance(self._source, Recommender):
-            self._open = self._opened_with(self._source)
+        self._opening.start(lambda recommender: Turns(recommender, self._places, self.metrics))
 
     async def open(self) -> None:
         """Open the store, and learn what can be asked for in words; a failure is kept for `/readyz`."""
-        if self._open is None:
-            await anyio.to_thread.run_sync(self._open_store)
-        if self._open is not None:
-            await anyio.to_thread.run_sync(self._open.read_vocabulary)
-
-    def _open_store(self) -> None:
-        assert isinstance(self._source, Path)
-        try:
-            opened = Recommender.open(self._source, flags=self._flags)
-        except (RarecError, OSError) as error:
-            self._failure = str(error)
-            raise
-        self._owned = opened
-        if not self._ending.is_set():
-            self._open = self._opened_with(opened)
-
-    def _opened_with(self, recommender: Recommender) -> Opened:
-        return Opened(recommender, Turns(recommender, self._places, self.metrics, self.books))
+        await self._opening.open()
 
     async def follow(self) -> bool:
         """Answer under the bundle that is live now, if it is another; turns that run end under theirs.
@@ -105,11 +82,7 @@ class Parts:
             BundleError: it cannot be used; the one before goes on, and it is not tried again.
             StoreError: what is live cannot be read.
         """
-        opened = self._open
-        if opened is None:
-            return False
-        async with self._following:
-            return await anyio.to_thread.run_sync(opened.follow, self.store)
+        return await self._opening.follow()
 
     def wake(self) -> None:
         """Let housekeeping look now."""
@@ -122,6 +95,52 @@ class Parts:
                 await self._woken.wait()
         self._woken.clear()
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """The result of work that reads or writes the catalogue, in one of a few threads."""
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+    def close(self) -> None:
+        """End what runs; blocks."""
+        self._opening.stop()
+        self.database.close()
+        self._opening.close()
+
+    @property
+    def ready(self) -> bool:
+        return self._opening.ready
+
+    @property
+    def failed(self) -> bool:
+        return self._opening.failed
+
+    @property
+    def recommender(self) -> Recommender:
+        """Raises: Problem 503 while the store is being opened; 500 if that failed."""
+        return self._opening.opened.recommender
+
+    @property
+    def turns(self) -> Turns:
+        return self._opening.opened.turns
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """None while it is being read."""
+        return self._opening.opened.vocabulary
+
+    @property
+    def popular(self) -> tuple[Item, ...]:
+        """A few of the most popular items, as they were when the service started."""
+        return self._opening.opened.popular
+
+    @property
+    def titles(self) -> TitleSearch:
+        return self._opening.opened.titles
+
+    @property
+    def items(self) -> int:
+        """How many can be recommended; 0 as long as the store is not open."""
+        return len(self.recommender.engine.index) if self.ready else 0
+
     @property
     def serving(self) -> str:
         """Folder of the bundle that answers, within the store; empty if it came from elsewhere."""
@@ -129,80 +148,11 @@ class Parts:
         root = self.store.root.resolve()
         return folder.resolve().relative_to(root).as_posix() if folder and folder.resolve().is_relative_to(root) else ""
 
-    def close(self) -> None:
-        """End what runs; blocks."""
-        self._ending.set()
-        opened, self._open = self._open, None
-        if opened is not None:
-            opened.turns.close()
-        self.database.close()
-        if self._owned is not None:
-            self._owned.close()
 
-    @property
-    def ready(self) -> bool:
-        return self._open is not None
-
-    @property
-    def failed(self) -> bool:
-        return bool(self._failure)
-
-    @property
-    def recommender(self) -> Recommender:
-        """Raises: Problem 503 while the store is being opened; 500 if that failed."""
-        return self._opened.recommender
-
-    @property
-    def turns(self) -> Turns:
-        return self._opened.turns
-
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        """None while it is being read."""
-        return self._opened.vocabulary
-
-    @property
-    def popular(self) -> tuple[Item, ...]:
-        """A few of the most popular items, as they were when the service started."""
-        return self._opened.popular
-
-    @property
-    def titles(self) -> TitleSearch:
-        return self._opened.titles
-
-    @property
-    def items(self) -> int:
-        """How many can be recommended; 0 as long as the store is not open."""
-        return len(self._open.recommender.engine.index) if self._open is not None else 0
-
-    @property
-    def _opened(self) -> Opened:
-        if self._open is not None:
-            return self._open
-        if self._failure:
-            raise Problem(INTERNAL.status, "store-not-opened", "The store could not be opened", INTERNAL.advice)
-        raise Problem(
-            503, "starting", "The service is starting", "The store is being opened; try again in a moment.",
-            headers={"Retry-After": "2"},
-        )  # fmt: skip
-
-    async def aside(self, work: Callable[[], T]) -> T:
-        """The result of work that reads or writes the catalogue, in one of a few threads."""
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
-
-
-def parts_of(request: Request) -> Parts:
-    """The parts of the service that a request came to."""
-    parts: Parts = request.app.state.parts
-    return parts
-
-
-async def admitted(request: Request) -> None:
-    """Ask whether this caller may; see `Access`."""
-    request.state.caller = await parts_of(request).access.admit(request)
-
-
-def caller_of(request: Request) -> Caller:
-    """Who was admitted."""
-    caller: Caller = request.state.caller
-    return caller
+def _check_words(settings: Settings, source: Recommender | Path) -> None:
+    there = reads(source.llm) if isinstance(source, Recommender) else settings.llm.kind == "http"
+    if settings.serve.words == "llm" and not there:
+        raise SettingsError(
+            f"serve.words is 'llm', but llm.kind is {settings.llm.kind!r}, which reads no words; set it to 'http' and "
+            "name llm.model, or set serve.words = 'rules'"
+        )

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from rarec.pipeline import Recommender
+from rarec.service.admission import parts_of
 from rarec.service.logs import log
 from rarec.service.metrics import CONTENT_TYPE
-from rarec.service.parts import Parts, parts_of
+from rarec.service.parts import Parts
 from rarec.service.problems import Problem, as_json
 from rarec.state import StateDatabase
 

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from rarec.documents import answer_document
 from rarec.errors import InputError, UnknownItem
 from rarec.service.access import Caller
+from rarec.service.admission import admitted, caller_of, parts_of
 from rarec.service.asking import asked_of
-from rarec.service.documents import RecommendIn, RecommendOut
-from rarec.service.parts import Parts, admitted, caller_of, parts_of
+from rarec.service.parts import Parts
 from rarec.service.problems import as_json
+from rarec.service.recommend_documents import RecommendIn, RecommendOut
 from rarec.service.talking import Question, begin
 from rarec.service.turns import while_connected
 
@@ -43,5 +44,5 @@ async def recommend(request: Request, asked: RecommendIn) -> Response:
 
 async def _answer(parts: Parts, caller: Caller, question: Question) -> dict[str, Any]:
     ready = await begin(parts, caller, question)
-    told = await parts.turns.answer(ready.asked, ready.payer(caller))
+    told = await parts.turns.answer(ready.asked, ready.model)
     return {**answer_document(told.answer), "filters": ready.filters()}

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from rarec.errors import UnknownSession
-from rarec.service.parts import admitted, caller_of, parts_of
+from rarec.service.admission import admitted, caller_of, parts_of
 from rarec.service.problems import as_json
 from rarec.service.session_documents import ExportOut, SessionOut, SessionsOut, TurnOut
 from rarec.service.tracing import traced_turn

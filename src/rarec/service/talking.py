@@ -12,11 +12,11 @@ from rarec.errors import StoreError, UnknownSession
 from rarec.prompt.naming import named_items
 from rarec.service.access import Caller
 from rarec.service.logs import log
-from rarec.service.money import Payer
+from rarec.service.money import Payer, TurnModel
 from rarec.service.parts import Parts
 from rarec.service.problems import Wrong, invalid
 from rarec.service.tracing import traced
-from rarec.service.turns import Asked, Told
+from rarec.service.turns import Asked, Told, WordsRead, reads
 from rarec.state import NewTurn, ShownItem, Talk, add_turns, drop_constraints, read_talk
 from rarec.types import Conversation, Filters, ItemId, Mention, Turn
 
@@ -49,6 +49,7 @@ class Ready:
         talk: the session as it was; None without one, and where the database is gone.
         taken_back: ids of what would have been read, and was taken back just now.
         titles: of mentioned items.
+        model: who is asked, and pays.
     """
 
     question: Question
@@ -58,9 +59,7 @@ class Ready:
     talk: Talk | None
     titles: Mapping[ItemId, str]
     taken_back: frozenset[str]
-
-    def payer(self, caller: Caller) -> Payer:
-        return Payer(caller.key, caller.limits, None if self.talk is None else self.talk.id)
+    model: TurnModel
 
     def mentions(self) -> Iterator[tuple[int, Mention]]:
         """What was linked and what was felt, with the numbers of the turns."""
@@ -87,6 +86,7 @@ class Ready:
                 for part in self.read.parts
             ],
             "unknown": [{"words": one.text, "why": one.why, "turn": one.turn + 1} for one in self.read.unenforced],
+            "read_by": self.read.source,
         }
 
 
@@ -108,7 +108,9 @@ async def begin(parts: Parts, caller: Caller, question: Question) -> Ready:
         last = next(turn for turn in reversed(said.turns) if turn.role == "user")
         said = Conversation((*talk.turns, last), talk.id)
         _check_room(parts, said)
-    ready = await parts.aside(lambda: _ready(parts, question, said, talk))
+    model = TurnModel(parts.books, Payer(caller.key, caller.limits, None if talk is None else talk.id))
+    read = await _read_by_model(parts, question, said, model) if parts.settings.words == "llm" else None
+    ready = await parts.aside(lambda: _ready(parts, question, said, talk, model, read))
     if talk is not None and ready.taken_back:
         try:
             await parts.database.run(lambda database: drop_constraints(database, caller.key, talk.id, ready.taken_back))
@@ -135,22 +137,38 @@ async def keep(parts: Parts, caller: Caller, ready: Ready, told: Told) -> dict[s
     return facts | {"turn": numbers[-1], "kept": True}
 
 
-def _ready(parts: Parts, question: Question, said: Conversation, talk: Talk | None) -> Ready:
+async def _read_by_model(parts: Parts, question: Question, said: Conversation, model: TurnModel) -> WordsRead | None:
+    """What a model reads; None where nobody is to read, or the model is none that reads."""
+    vocabulary, recommender = parts.vocabulary, parts.recommender
+    if not question.words or vocabulary is None or not reads(recommender.llm):
+        return None
+    linked = await parts.aside(lambda: recommender.engine.link(said))
+    deadline_s = min(parts.settings.words_s, recommender.settings.recommend.deadline_s / 2)
+    return await parts.turns.read(linked, vocabulary, model, deadline_s=deadline_s)
+
+
+def _ready(
+    parts: Parts, question: Question, said: Conversation, talk: Talk | None, model: TurnModel, by: WordsRead | None
+) -> Ready:
     engine = parts.recommender.engine
     engine.refresh()
     linked, vocabulary = engine.link(said), parts.vocabulary
     read = Constraints()
-    if question.words and vocabulary is not None:
-        read = understand(linked, vocabulary).without(talk.dropped if talk is not None else ())
-    taken_back = frozenset(question.without) & {part.id for part in read.parts}
-    read = read.without(taken_back)
+    if by is not None:
+        read = by.found
+    elif question.words and vocabulary is not None:
+        read = understand(linked, vocabulary)
+    read = read.without(talk.dropped if talk is not None else ())
+    taken_back = frozenset(part.id for part in read.parts) - {part.id for part in read.without(question.without).parts}
+    read = read.without(question.without)
     conversation, given = linked, question.filters
     if talk is not None:
         conversation = _with_felt(linked, talk)
         given = replace(given, exclude=given.exclude | {felt.item for felt in talk.felt})
     mentioned = dict.fromkeys(mention.item for mention in conversation.mentions())
     titles = {item.id: item.title for item in engine.catalogue.get_many(mentioned, missing="skip")}
-    return Ready(question, Asked(conversation, question.n, read.on(given)), linked, read, talk, titles, taken_back)
+    asked = Asked(conversation, question.n, read.on(given), by)
+    return Ready(question, asked, linked, read, talk, titles, taken_back, model)
 
 
 def _with_felt(linked: Conversation, talk: Talk) -> Conversation:

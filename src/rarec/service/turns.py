@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from starlette.types import Message, Receive
 
 from rarec.background import BackgroundLoop
-from rarec.llm.protocol import OnText
+from rarec.constraints import Constraints, Vocabulary, understand_with
+from rarec.llm.protocol import LLM, OnText
 from rarec.pipeline import Recommender
 from rarec.service.limits import Places
 from rarec.service.metrics import Metrics
-from rarec.service.money import Books, Payer, TurnModel
-from rarec.types import Conversation, Filters, Recommendation
+from rarec.service.money import TurnModel
+from rarec.telemetry import Value, span
+from rarec.types import Conversation, Filters, Recommendation, Usage
 
 T = TypeVar("T")
 
@@ -26,12 +29,26 @@ class ClientGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class WordsRead:
+    """What a model made of the words of a conversation, and what that took."""
+
+    found: Constraints
+    ms: float
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """One question to the recommender, within all limits."""
+    """One question to the recommender, within all limits.
+
+    Attributes:
+        read: if a model read the words; its time is taken from the turn's.
+    """
 
     conversation: Conversation
     n: int
     filters: Filters
+    read: WordsRead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +75,40 @@ class Turns:
         recommender: answers the turns that begin from now on.
     """
 
-    def __init__(self, recommender: Recommender, places: Places, metrics: Metrics, books: Books) -> None:
+    def __init__(self, recommender: Recommender, places: Places, metrics: Metrics) -> None:
         self.recommender = recommender
-        self._places, self._metrics, self._books = places, metrics, books
+        self._places, self._metrics = places, metrics
         self._loop = BackgroundLoop()
 
-    async def answer(self, asked: Asked, payer: Payer) -> Told:
+    async def read(
+        self, linked: Conversation, vocabulary: Vocabulary, model: TurnModel, *, deadline_s: float
+    ) -> WordsRead:
+        """What the words ask for, by the model if it is one that reads; else, and if it fails, by the rules.
+
+        Raises:
+            Problem: there is no place.
+        """
+        model.llm = self.recommender.llm
+
+        async def reading() -> WordsRead:
+            start = time.perf_counter()
+            with span("words") as noted:
+                found = await understand_with(model, linked, vocabulary, deadline_s=deadline_s)
+                noted.put({"rarec.words.read_by": found.source, "rarec.words.found": len(found.parts)})
+            if found.source == "model":
+                model.remember()
+            return WordsRead(found, (time.perf_counter() - start) * 1000, model.usage)
+
+        async with self._begun(reading) as read:
+            return await read
+
+    async def answer(self, asked: Asked, model: TurnModel) -> Told:
         """The whole answer. Raises: as `Recommender.areply`; Problem if there is no place."""
-        async with self._begun(asked, payer, None) as answer:
+        async with self._begun(self._turn(asked, model, None)) as answer:
+            answer.add_done_callback(self._count)
             return await answer
 
-    async def stream(self, asked: Asked, payer: Payer) -> AsyncGenerator[str | Told, None]:
+    async def stream(self, asked: Asked, model: TurnModel) -> AsyncGenerator[str | Told, None]:
         """Pieces of the reply as they come, then the whole answer. Closing it ends the turn."""
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -77,7 +117,8 @@ class Turns:
             with suppress(RuntimeError):  # the service has been stopped meanwhile
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        async with self._begun(asked, payer, put) as answer:
+        async with self._begun(self._turn(asked, model, put)) as answer:
+            answer.add_done_callback(self._count)
             answer.add_done_callback(lambda _: pieces.put_nowait(None))
             while (piece := await pieces.get()) is not None:
                 yield piece
@@ -90,45 +131,85 @@ class Turns:
             self._loop.start(aclose).result()
         self._loop.close()
 
+    def _turn(self, asked: Asked, model: TurnModel, on_text: OnText | None) -> Callable[[], Awaitable[Told]]:
+        """One turn of the recommender that answers now, to be begun in the turns' loop."""
+        recommender, read = self.recommender, asked.read
+        model.llm = recommender.llm
+        deadline_s = recommender.settings.recommend.deadline_s - (read.ms / 1000 if read else 0.0)
+
+        async def turn() -> Told:
+            with span("turn", {"rarec.turns": len(asked.conversation.turns), "rarec.n": asked.n}) as noted:
+                answer = await recommender.areply(
+                    asked.conversation, n=asked.n, filters=asked.filters, on_text=on_text, llm=model,
+                    deadline_s=deadline_s,
+                )  # fmt: skip
+                if not answer.degraded and not answer.report.repaired:
+                    model.remember()
+                await model.end()
+                noted.put(_figures(answer, model, recommender.engine.bundle))
+            return Told(_with_reading(answer, read), model, recommender.engine.bundle)
+
+        return turn
+
     @asynccontextmanager
-    async def _begun(self, asked: Asked, payer: Payer, on_text: OnText | None) -> AsyncIterator[asyncio.Future[Told]]:
+    async def _begun(self, work: Callable[[], Awaitable[T]]) -> AsyncIterator[asyncio.Future[T]]:
+        """Work in the turns' loop, once there is a place; the end of the block gives up what still runs."""
         await self._places.enter()
         loop, begun = asyncio.get_running_loop(), False
-        recommender = self.recommender
-        model = TurnModel(recommender.llm, self._books, payer)
         place = _Place(self._places)
 
         def leave(_: object = None) -> None:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(place.leave)
 
-        async def turn() -> Told:
+        async def in_place() -> T:
             nonlocal begun
             begun = True
             try:
-                answer = await recommender.areply(
-                    asked.conversation, n=asked.n, filters=asked.filters, on_text=on_text, llm=model
-                )
-                await model.end(good=not answer.degraded and not answer.report.repaired)
-                return Told(answer, model, recommender.engine.bundle)
+                return await work()
             finally:
                 leave()
 
-        running = self._loop.start(turn)
+        running = self._loop.start(in_place)
         # One that is cancelled before its first step never gets to its end.
         running.add_done_callback(lambda _: None if begun else leave())
-        answer = asyncio.wrap_future(running)
-        answer.add_done_callback(self._count)
+        result = asyncio.wrap_future(running)
         try:
-            yield answer
+            yield result
         finally:
-            answer.cancel()
+            result.cancel()
 
     def _count(self, answer: asyncio.Future[Told]) -> None:
         if answer.cancelled():
             self._metrics.cancelled.inc()
         elif answer.exception() is None:
             self._metrics.answered(answer.result().answer)
+
+
+def reads(llm: LLM | None) -> bool:
+    """Whether a model reads messages; the embedded ranker does not."""
+    return llm is not None and not getattr(llm, "free", False)
+
+
+def _with_reading(answer: Recommendation, read: WordsRead | None) -> Recommendation:
+    """The answer with what reading the words took before it."""
+    if read is None:
+        return answer
+    timings = {"words": read.ms, **answer.timings_ms}
+    timings["total"] = timings.get("total", 0.0) + read.ms
+    return replace(answer, timings_ms=timings, usage=read.usage + answer.usage)
+
+
+def _figures(answer: Recommendation, model: TurnModel, bundle: str) -> dict[str, Value]:
+    """What a span of a turn says: numbers, and nothing that anybody wrote."""
+    return {
+        "rarec.items": len(answer.items),
+        "rarec.candidates": len(answer.candidates),
+        "rarec.degraded": answer.degraded,
+        "rarec.cached": model.cached,
+        "rarec.calls": model.spend.calls,
+        "rarec.bundle": bundle,
+    }
 
 
 class _Place:

@@ -7,12 +7,14 @@ import re
 import time
 import uuid
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rarec.service.logs import log, log_error
 from rarec.service.metrics import Metrics
 from rarec.service.problems import INTERNAL, problem_of, response
 from rarec.service.turns import ClientGone
+from rarec.telemetry import Noted, span
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 CLIENT_GONE = 499
@@ -40,23 +42,29 @@ class Watching:
             await send(message)
 
         self._metrics.in_flight.inc()
-        try:
-            await self._app(scope, receive, sending)
-        except ClientGone:
-            status = CLIENT_GONE
-        except Exception as error:
-            log_error("fault", error, request_id=request_id)
-            problem = problem_of(error)
-            if status == 0:
-                await response(problem, request_id=request_id, path=scope["path"])(scope, receive, sending)
-            status = INTERNAL.status if status < INTERNAL.status else status
-        finally:
-            self._metrics.in_flight.dec()
-            self._note(scope, status or CLIENT_GONE, time.perf_counter() - started, request_id)
+        with span("request", kind="server", headers=Headers(scope=scope)) as noted:
+            try:
+                await self._app(scope, receive, sending)
+            except ClientGone:
+                status = CLIENT_GONE
+            except Exception as error:
+                log_error("fault", error, request_id=request_id)
+                problem = problem_of(error)
+                if status == 0:
+                    await response(problem, request_id=request_id, path=scope["path"])(scope, receive, sending)
+                status = INTERNAL.status if status < INTERNAL.status else status
+            finally:
+                self._metrics.in_flight.dec()
+                self._note(scope, status or CLIENT_GONE, time.perf_counter() - started, request_id, noted)
 
-    def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, request_id: str, noted: Noted) -> None:
         route = route_of(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
+        noted.name(f"{method} {route}")
+        noted.put({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+        noted.put({"rarec.request_id": request_id})
+        if status >= INTERNAL.status:
+            noted.fail(str(status))
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         level = logging.WARNING if status >= INTERNAL.status else logging.INFO

@@ -2,6 +2,7 @@
 
 from rarec.state.database import StateDatabase
 from rarec.state.events import add_events, events_of
+from rarec.state.exporting import export_session
 from rarec.state.keys import add_key, find_key, has_keys, list_keys, local_key, revoke_key
 from rarec.state.ledger import (
     Account,
@@ -30,19 +31,16 @@ from rarec.state.records import (
     StoredTurn,
 )
 from rarec.state.sessions import (
-    add_turns,
-    conversation_of,
     create_session,
-    export_session,
     find_session,
     forget_session,
     forget_unused,
-    list_turns,
     page_sessions,
     touch_session,
-    turn_document,
 )
 from rarec.state.talk import Felt, SessionLine, Talk, drop_constraints, read_talk, recent_sessions
+from rarec.state.turn_rows import turn_document
+from rarec.state.turns import add_turns, conversation_of, list_turns
 
 __all__ = [
     "Account",

@@ -13,9 +13,10 @@ from rarec.feedback import FeedbackEvent
 from rarec.reward import Feedback
 from rarec.state.database import StateDatabase
 from rarec.state.records import ALL, Event, StoredTurn
-from rarec.state.sessions import conversation_of, turns_of, unknown
+from rarec.state.sessions import unknown
 from rarec.state.stored import now_us, storable, time_of, us_of
 from rarec.state.tables import events, sessions, turns
+from rarec.state.turns import conversation_of, turns_of
 from rarec.types import ItemId
 
 _AT_ONCE = 100

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, case, func, select
 from rarec.llm.budget import Spend
 from rarec.state.database import StateDatabase
 from rarec.state.records import StoredTurn
-from rarec.state.sessions import stored_turn
 from rarec.state.stored import us_of
 from rarec.state.tables import events, sessions, turns
+from rarec.state.turn_rows import stored_turn
 
 _DAY_US = 86_400_000_000
 _MOST_TIMED = 5000

@@ -11,9 +11,10 @@ from sqlalchemy import Row, func, select, update
 
 from rarec.state.database import StateDatabase
 from rarec.state.events import verdicts_of
-from rarec.state.sessions import mentions_of, own_session
+from rarec.state.sessions import own_session
 from rarec.state.stored import document, time_of
 from rarec.state.tables import events, sessions, turns
+from rarec.state.turn_rows import mentions_of
 from rarec.types import ItemId, Sentiment, Turn
 
 MOST_DROPPED = 500
