@@ -119,6 +119,9 @@ def test_what_was_taken_back_stays_so_until_it_is_said_again() -> None:
     taken_back = [read("no dice").parts[0].id]
     assert read("dice").without(taken_back).parts == ()
     assert read("late").without(taken_back).parts, "a later turn says it anew"
+    assert [part.label for part in understand(TALK, VOCABULARY).without(taken_back).parts] == ["1997-1999"], (
+        "the rules read in the model's place"
+    )
     assert read("dice").without(["0:0:kind:not", "x", ":", "9" * 5000 + ":0:kind:not Dice"]).parts
 
 
