@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
 from sqlalchemy import Connection, case, func, select
 
 from rarec.llm.budget import Spend
