@@ -35,7 +35,7 @@ for (const name of (await readdir(out)).sort()) files[name] = sha256(await readF
 const manifest = { sources: await hashOfSources(), files };
 await writeFile(join(out, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 
-/** sha256 over the lines "<sha256 of a file>  <its path>", sorted by path; tests/unit/test_web_build.py does the same. */
+/** sha256 over the lines "<sha256 of a file>  <its path>", sorted by path; tests/integration/test_service_site.py does the same. */
 async function hashOfSources() {
   const names = ["build.mjs", "package.json", "package-lock.json", "tsconfig.json"];
   for (const name of await readdir(join(here, "src"))) names.push(`src/${name}`);

@@ -21,6 +21,11 @@ RarecError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rarec.types import Usage
+
 
 class RarecError(Exception):
     """Base of all our errors. `exit_code` is what the command line returns for it."""
@@ -87,9 +92,14 @@ class EmbedderError(RarecError):
 
 
 class LLMError(RarecError):
-    """A language model failed; a turn still gets the retriever's order."""
+    """A language model failed; a turn still gets the retriever's order.
+
+    Attributes:
+        usage: what the provider counts for an answer that had begun and was no use; None where none had.
+    """
 
     exit_code = 6
+    usage: Usage | None = None
 
 
 class LLMTimeout(LLMError):

@@ -75,14 +75,13 @@ def span(
     Args:
         headers: of a request, whose `traceparent` it belongs to if there is one.
     """
-    if not _current:
+    tracer = next(iter(_current), None)  # looked up once: another thread may end it meanwhile
+    if tracer is None:
         yield _NOTHING
         return
     from opentelemetry.trace import SpanKind, use_span
 
-    begun = _current[0].start_span(
-        name, _context(headers), kind=SpanKind[kind.upper()], attributes=dict(attributes or {})
-    )
+    begun = tracer.start_span(name, _context(headers), kind=SpanKind[kind.upper()], attributes=dict(attributes or {}))
     # The words and places of an exception are not written down: the first may quote a request.
     with use_span(begun, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         noted = Noted(begun)

@@ -424,6 +424,7 @@ def test_admin_shows_figures_and_the_last_turns(serve: Serve, go: Go) -> None:
     page.locator(".row-title").last.click()
     page.locator("tr.chosen").first.wait_for()
     page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")  # gives the focus back
     page.get_by_role("tab", name="Turns").focus()
     page.keyboard.press("ArrowLeft")
     page.get_by_label("Search by words of the title").wait_for()

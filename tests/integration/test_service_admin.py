@@ -36,9 +36,11 @@ from rarec.state import (
     read_overview,
     recent_answers,
     reserve,
+    service_day,
+    settle,
     spent,
 )
-from rarec.state.records import Limits
+from rarec.state.records import Ceiling, Limits
 from rarec.state.tables import accounts, sessions
 from rarec.types import ItemId
 from serving import Running, running, until
@@ -116,13 +118,16 @@ def test_an_overview_by_days(database_place: str) -> None:
             new = replace(answer, timings_ms={"total": ms}, degraded=degraded)
             add_turns(database, key, session, [NewTurn("user", "q"), new])
         add_events(database, key, [Event("1", session, 2, "refuse", ItemId("a"))])
+        for _ in range(4):  # one of them without a session: it is not kept, and was paid for
+            both = ceilings_for(Limits(), key=key, session=None, request="r") | service_day(Ceiling())
+            settle(database, reserve(database, both, Spend(1, 90, 9 * 10**12)), answer.spend)
         found = read_overview(database, since=datetime.now(UTC) - timedelta(days=1))
         assert found.latency_ms == (20.0, 30.0)
         assert found.sessions == 1
         assert sum(day.turns for day in found.days) == 3
         assert sum(day.degraded for day in found.days) == 1
         assert sum(day.refuses for day in found.days) == 1
-        assert sum((day.spend for day in found.days), Spend()) == Spend(3, 30, 6 * 10**12)
+        assert sum((day.spend for day in found.days), Spend()) == Spend(4, 40, 8 * 10**12)
         assert [a.stored.number for a in recent_answers(database, limit=2)] == [6, 4] or len(
             {a.stored.created for a in recent_answers(database, limit=3)}
         ) < 3  # two in one microsecond

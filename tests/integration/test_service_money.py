@@ -160,6 +160,27 @@ def test_a_stream_whose_reader_goes_is_booked_and_a_refusal_costs_a_call(shop: O
     assert booked(open_) == (2, tokens)
 
 
+@pytest.mark.parametrize("useless", [Reply("", finish_reason="length"), Reply(refusal="I would rather not.")])
+def test_an_answer_that_is_no_use_is_paid_for(shop: Open, useless: Reply) -> None:
+    open_ = shop(useless, flags={"llm.input_usd": 1.0, "llm.output_usd": 10.0}, ceilings=("day.usd=1",))
+    assert open_.ask("Trams?")["degraded"]
+    calls, tokens = booked(open_)
+    assert calls == 1
+    assert tokens > 0
+    with StateDatabase.open(open_.place) as database:
+        assert spent(database, LOCAL).usd > 0
+
+
+def test_a_stream_that_breaks_off_is_booked_at_its_most(shop: Open) -> None:
+    """The provider has read the prompt, and nobody says how much it wrote."""
+    open_ = shop(Reply(json.dumps({"ranking": [1], "reply": "word " * 500}), piece_chars=5, drop_after=20))
+    body = {"model": "rarec", "messages": [{"role": "user", "content": "Trams?"}], "stream": True}
+    assert b'"degraded":true' in open_.served.ask("POST", "/v1/chat/completions", body).body
+    calls, tokens = booked(open_)
+    assert calls == 1
+    assert tokens > 800
+
+
 def test_a_call_that_cannot_be_booked_is_not_made(shop: Open) -> None:
     open_ = shop(GOOD)
     assert not open_.ask("Trams?")["degraded"]

@@ -165,6 +165,23 @@ def test_who_still_sends_is_told_why_the_body_was_refused(recommender: Recommend
         connection.close()
 
 
+def test_who_asks_before_sending_is_told_at_once_and_the_connection_ends(recommender: Recommender) -> None:
+    """The next request on it would be taken for the body that was refused."""
+    with (
+        running(create_app(recommender, ServeSettings())) as served,
+        socket.create_connection(served.address) as careful,
+    ):
+        careful.sendall(
+            b"POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 50\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        answer = b""
+        while piece := careful.recv(4096):
+            answer += piece
+        assert answer.startswith(b"HTTP/1.1 415")
+        assert b"connection: close" in answer.lower()
+
+
 def test_a_body_that_does_not_come_is_given_up(recommender: Recommender) -> None:
     with (
         running(create_app(recommender, ServeSettings(client_timeout_s=0.3))) as served,

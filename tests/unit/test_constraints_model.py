@@ -49,6 +49,9 @@ def test_a_sound_answer_becomes_constraints() -> None:
     assert found.summary() == "not Dice · 1996-1999 · maybe Deck Building"
     assert [(p.turn, p.span) for p in found.parts] == [(0, (0, 7)), (2, (0, 13)), (2, (0, 0))]
     assert (found.source, found.reason) == ("model", "")
+    assert llm.requests[0].messages[1].content == "user: no dice, please\nuser: late nineties", (
+        "what an assistant says may be an item's words, and is not read"
+    )
     assert len({part.id for part in found.parts}) == 3
     schema = llm.requests[0].schema
     assert schema is not None
@@ -119,6 +122,9 @@ def test_what_was_taken_back_stays_so_until_it_is_said_again() -> None:
     taken_back = [read("no dice").parts[0].id]
     assert read("dice").without(taken_back).parts == ()
     assert read("late").without(taken_back).parts, "a later turn says it anew"
+    assert [part.label for part in understand(TALK, VOCABULARY).without(taken_back).parts] == ["1997-1999"], (
+        "the rules read in the model's place"
+    )
     assert read("dice").without(["0:0:kind:not", "x", ":", "9" * 5000 + ":0:kind:not Dice"]).parts
 
 

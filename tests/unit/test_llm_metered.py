@@ -40,6 +40,12 @@ def answer(read: int = 20, written: int = 4) -> Completion:
     return Completion("[1]", "m", Usage(1, read, written), 12.0)
 
 
+def begun(error: LLMError, usage: Usage) -> LLMError:
+    """An answer had come by then, wholly or in part."""
+    error.usage = usage
+    return error
+
+
 def test_what_is_on_disk_needs_no_budget(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     budget = Budget(calls=1)
@@ -71,6 +77,8 @@ def test_a_model_that_reads_no_tokens_is_booked_by_its_calls() -> None:
         (Completion("[1]", "m", Usage(1), 1.0), most_of(request(), Prices(1.0, 10.0))),  # nothing is said
         (LLMRefused("no"), Spend(1)),
         (LLMUnavailable("no"), Spend(1)),
+        (begun(LLMRefused("no"), Usage(1, 20, 4)), Spend(1, 24, 60_000_000)),
+        (begun(LLMUnavailable("no"), Usage(1)), most_of(request(), Prices(1.0, 10.0))),
         (LLMError("something"), most_of(request(), Prices(1.0, 10.0))),
     ],
 )

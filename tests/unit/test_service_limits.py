@@ -9,9 +9,11 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 import rarec.errors
 from rarec.errors import InputError, RarecError, StoreError, UnknownItem
+from rarec.service.chat_documents import ChatIn
 from rarec.service.limits import Buckets, Places
 from rarec.service.logs import JsonLines, described
 from rarec.service.problems import KINDS, Problem, invalid, kind_of, problem_of, response, wrong_values
@@ -119,6 +121,16 @@ def test_what_speaks_of_the_inside_is_not_passed_on() -> None:
     assert "secret" not in problem_of(RuntimeError("secret")).detail
     assert problem_of(InputError("n must be at least 1")).detail == "n must be at least 1"
     assert (problem_of(UnknownItem("x")).status, problem_of(StoreError("x")).headers) == (404, {"Retry-After": "5"})
+
+
+def test_places_name_no_types_of_this_code() -> None:
+    for content in ("\ud800", 7, [{"type": "text", "text": 7}]):
+        with pytest.raises(ValidationError) as caught:
+            ChatIn.model_validate({"model": "rarec", "messages": [{"role": "user", "content": content}]})
+        wrong = wrong_values(caught.value.errors())
+        assert {one.where for one in wrong} <= {"messages.0.content", "messages.0.content.0.text"}
+    (other,) = wrong_values([{"loc": ("body", "any_of", "list[x"), "msg": "Input should be a list"}])
+    assert (other.where, other.detail) == ("any_of.list[x", "must be a list")
 
 
 @given(st.text(), st.text())

@@ -5,7 +5,9 @@ import { Dialog, dollars, milliseconds, Trouble } from "./common";
 import { chipsOf, NONE } from "./filters";
 import type { Facts, Spend, Trace, TraceCandidate } from "./types";
 
-const STAGES: Record<string, string> = { link: "finding items", embed: "reading", retrieve: "retrieving", llm: "model" };
+const STAGES: Record<string, string> = {
+  words: "wishes, by the model", link: "finding items", embed: "reading", retrieve: "retrieving", llm: "model",
+};
 
 interface Place {
   session: string | null;

@@ -44,6 +44,14 @@ test("a degraded trace says so", () => {
   assert.ok(renderToString(<TraceView trace={traceOf(facts)} />).includes("No language model took part: timeout"));
 });
 
+test("every stage of a turn has a bar and a line", () => {
+  const timings_ms = { words: 40, link: 1, embed: 4, retrieve: 5, llm: 50, total: 100 };
+  const page = renderToString(<TraceView trace={{ timings_ms }} />);
+  for (const stage of ["words", "link", "embed", "retrieve", "llm"]) {
+    assert.equal(page.split(`stage-${stage}"`).length, 3, stage);
+  }
+});
+
 test("figures without a turn have no latency", () => {
   const overview = {
     since: "2026-01-01", items: 20, sessions: 0, turns: 0, degraded_share: 0, latency_ms: null,

@@ -27,8 +27,8 @@ _SHOWN_VALUES = 40
 _YEARS = range(1, 10_000)
 
 _SYSTEM = """\
-You read what a user asks a recommender for, and write down the constraints that stand at the end of the conversation.
-Only the user's own wishes count: not what the assistant says, not titles, not what the user tells about the past.
+You read what a user asks a recommender for, message by message, and write down the constraints that stand at the end.
+Only wishes count: not titles, not what the user tells about the past.
 Later words change earlier ones: what is taken back is left out.
 Use only these attributes, with values as the catalogue writes them:
 {attributes}
@@ -44,8 +44,9 @@ async def understand_with(
 
     The answer is text of unknown quality: attributes are held to the vocabulary's, values are looked up in it, and what
     is not found is reported as unenforced. Nothing else of the answer is used. A constraint is enforced only if the
-    words that it quotes are the user's; else it is a lean, so that no other text can narrow what is found. Prompt,
-    answer and rules are worked on in threads: an event loop waits for the model only.
+    words that it quotes are the user's; else it is a lean. The model sees the user's messages alone: an assistant's may
+    hold texts of items, and a model that obeys those could narrow what is found. Prompt, answer and rules are worked on
+    in threads: an event loop waits for the model only.
 
     Args:
         deadline_s: seconds for the model, > 0.
@@ -67,13 +68,13 @@ async def understand_with(
 
 def _request(conversation: Conversation, vocabulary: Vocabulary, deadline_s: float) -> CompletionRequest | None:
     """What the model is asked; None where nothing is said, or nothing can be filtered by."""
-    names = _names(vocabulary)
-    if not names or not any(text.strip() for text in _said(conversation)):
+    names, lines = _names(vocabulary), _newest(_said(conversation))
+    if not names or not lines:
         return None
     return CompletionRequest(
         (
             Message("system", _SYSTEM.format(attributes="\n".join(_described(vocabulary)))),
-            Message("user", "\n".join(_newest(conversation))),
+            Message("user", "\n".join(lines)),
         ),
         schema=answer_schema(names),
         deadline_s=deadline_s,
@@ -103,11 +104,11 @@ def _said(conversation: Conversation) -> list[str]:
     return [turn.text[:MAX_CHARACTERS] if turn.role == "user" else "" for turn in conversation.turns]
 
 
-def _newest(conversation: Conversation) -> list[str]:
-    """The newest turns, in order; the one that passes `MOST_CHARACTERS` is the first."""
+def _newest(said: Sequence[str]) -> list[str]:
+    """The user's newest messages, in order; the one that passes `MOST_CHARACTERS` is the first."""
     lines, left = [], MOST_CHARACTERS
-    for turn in reversed(conversation.turns):
-        lines.append(f"{turn.role}: {turn.text[:MAX_CHARACTERS]}")
+    for text in reversed([text for text in said if text.strip()]):
+        lines.append(f"user: {text}")
         left -= len(lines[-1])
         if left <= 0:
             break

@@ -118,16 +118,11 @@ class Constraints:
     def without(self, ids: Collection[str]) -> Constraints:
         """The same without the constraints of these ids; unknown ones are ignored.
 
-        A model does not quote the same words each time. So one that it read is left out also if an id names the same
-        attribute and label at another place of its turn, or in a later one; said anew after that, it holds again.
+        A model does not quote the same words each time, nor those that the rules find when they read in its place. So
+        one is left out also if an id names the same attribute and label at another place of its turn, or in a later
+        one; said anew after that, it holds again.
         """
-        return replace(self, parts=tuple(part for part in self.parts if not self._is_among(ids, part)))
-
-    def _is_among(self, ids: Collection[str], part: Constraint) -> bool:
-        if part.id in ids or self.source == "rules":
-            return part.id in ids
-        same = [id.split(":", 2) for id in ids if id.endswith(f":{part.attribute}:{part.label}")]
-        return any(_turn(place[0]) >= part.turn for place in same if place[2:] == [f"{part.attribute}:{part.label}"])
+        return replace(self, parts=tuple(part for part in self.parts if not _is_among(ids, part)))
 
     def loosenings(self) -> tuple[Constraint, ...]:
         """The hard ones in the order in which to give them up when nothing is left: the newest first."""
@@ -137,6 +132,13 @@ class Constraints:
         """One line for people, e.g. ``"1990-1999 · not Horror · maybe Korean"``; empty if nothing was understood."""
         told = [part.label if part.hard else f"maybe {part.label}" for part in self.parts]
         return " · ".join([*told, *(f"not enforced: {one.text}" for one in self.unenforced)])
+
+
+def _is_among(ids: Collection[str], part: Constraint) -> bool:
+    if part.id in ids:
+        return True
+    same = [id.split(":", 2) for id in ids if id.endswith(f":{part.attribute}:{part.label}")]
+    return any(_turn(place[0]) >= part.turn for place in same if place[2:] == [f"{part.attribute}:{part.label}"])
 
 
 def years_label(low: int | None, high: int | None) -> str:

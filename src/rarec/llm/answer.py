@@ -30,6 +30,11 @@ class Answer:
     def text(self) -> str:
         return "".join(self.pieces)
 
+    @property
+    def begun(self) -> Usage | None:
+        """What is counted, if anything of an answer has come; zeros where nobody says."""
+        return self.usage if self.choices else None
+
     def take(self, event: object, *, part: str) -> str:
         """Read a completion (`part` is ``message``) or a chunk of a stream (``delta``); the new text is returned."""
         self.model = _text(event, "model") or self.model

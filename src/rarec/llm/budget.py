@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isfinite
 
-from rarec.errors import BudgetExceeded, InputError
+from rarec.errors import BudgetExceeded, InputError, LLMError
 from rarec.types import CompletionRequest, Usage
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,11 @@ def spend_of(usage: Usage, most: Spend, prices: Prices | None = None) -> Spend:
     if usage.prompt_tokens <= 0:
         return most
     return Spend.of_call(usage.prompt_tokens, usage.completion_tokens, prices)
+
+
+def spend_of_failure(error: LLMError, most: Spend, prices: Prices | None = None) -> Spend:
+    """What a call without an answer consumed: nothing but a call, unless an answer had begun, which is paid for."""
+    return Spend(calls=1) if error.usage is None else spend_of(error.usage, most, prices)
 
 
 class Budget:

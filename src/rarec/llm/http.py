@@ -141,7 +141,11 @@ class HttpLLM:
         with anyio.move_on_after(request.deadline_s) as scope:
             client = self._client()
             answer = await self._persist(client, call)
-            text = answer.checked_text(f"{self._model!r}")
+            try:
+                text = answer.checked_text(f"{self._model!r}")
+            except LLMError as error:
+                error.usage = answer.begun
+                raise
             latency_ms = (time.perf_counter() - start) * 1000
             return Completion(text, answer.model or self._model, answer.usage, latency_ms), answer.finish
         assert scope.cancelled_caught
@@ -225,9 +229,11 @@ class HttpLLM:
             wait_s = backoff_s(repeats, first_s=self._options.backoff_s, rng=self._rng)
         left_s = call.deadline - anyio.current_time()
         if wait_s >= left_s > 0:  # at 0 the time was over while the server was asked, and the sleep is cancelled
-            raise LLMUnavailable(
+            late = LLMUnavailable(
                 f"{error.failure}; the next try is in {wait_s:.1f} s, but the deadline leaves {left_s:.1f} s"
-            ) from None
+            )
+            late.usage = error.failure.usage
+            raise late from None
         log.info("%s at %s: %s; again in %.1f s", self._model, self._where, error.failure, wait_s)
         await anyio.sleep(wait_s)
 
@@ -246,23 +252,23 @@ class HttpLLM:
         except openai.APIStatusError as error:
             raise self._status_error(error) from None
         except openai.APIError as error:
-            raise self._broken(error) from None
+            raise self._broken(error, answer) from None
         except Exception as error:
             # The client lets through what its parts raise on malformed answers and lost connections.
             if error is call.listener_error:
                 raise
-            raise self._broken(error) from None
+            raise self._broken(error, answer) from None
         return answer
 
-    def _broken(self, error: Exception) -> _Busy:
+    def _broken(self, error: Exception, answer: Answer) -> _Busy:
         """No answer, or none that can be read: the connection failed, broke, or carried something else."""
         detail = self._redacted(str(getattr(error, "body", None) or error.__cause__ or error))
-        return _Busy(
-            LLMUnavailable(
-                f"{self._model!r} at {self._where} gave no usable answer ({type(error).__name__}: {detail}); "
-                "check that the server runs and that base_url is right"
-            )
+        failure = LLMUnavailable(
+            f"{self._model!r} at {self._where} gave no usable answer ({type(error).__name__}: {detail}); "
+            "check that the server runs and that base_url is right"
         )
+        failure.usage = answer.begun
+        return _Busy(failure)
 
     def _status_error(self, error: APIStatusError) -> LLMError | _Busy | _Unsupported:
         status, detail = error.status_code, self._redacted(error.message)
@@ -337,9 +343,10 @@ def is_address(url: str) -> bool:
     """Whether an endpoint can be there: an absolute address of HTTP."""
     try:
         parts = urlsplit(url.strip())
-    except ValueError:  # e.g. a bracket without its other
+        port = parts.port
+    except ValueError:  # e.g. a bracket without its other, or a port that is none
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
 
 
 def _checked_url(url: str) -> str:

@@ -10,7 +10,7 @@ import anyio
 
 from rarec.errors import BudgetExceeded, LLMError, LLMRefused, LLMUnavailable, SettingsError
 from rarec.llm.asking import Asked, within_deadline
-from rarec.llm.budget import Budget, Prices, Reservation, Spend, most_of, reserve_all, spend_of
+from rarec.llm.budget import Budget, Prices, Reservation, Spend, most_of, reserve_all, spend_of, spend_of_failure
 from rarec.llm.cached import AnswerFile, CachedLLM
 from rarec.llm.protocol import LLM
 from rarec.types import Completion, CompletionRequest
@@ -114,8 +114,8 @@ class _Call:
         try:
             completion = await within_deadline(self._llm.name, self._request, lambda: self._llm.complete(self._request))
             self.spend = spend_of(completion.usage, most, self._prices)
-        except (LLMRefused, LLMUnavailable):
-            self.spend = Spend(calls=1)
+        except (LLMRefused, LLMUnavailable) as error:
+            self.spend = spend_of_failure(error, most, self._prices)
             raise
         finally:
             reservation.settle(self.spend)

@@ -36,7 +36,9 @@ class Guarding:
             try:
                 self._check(scope, headers := Headers(scope=scope))
             except Problem as problem:
-                if "expect" not in headers:  # who asks first has sent nothing
+                if "expect" in headers:  # who asks first has sent nothing, and what follows is not that body
+                    problem.headers = {**problem.headers, "Connection": "close"}
+                else:
                     await _throw_away(came)
                 app = response(problem, request_id=request_id_of(scope), path=scope["path"])
         await app(scope, receive, send)

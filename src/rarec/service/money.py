@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from rarec.errors import BudgetExceeded, InputError, LLMRefused, LLMUnavailable, SettingsError, StoreError
 from rarec.llm.asking import within_deadline
 from rarec.llm.breaker import CircuitBreaker
-from rarec.llm.budget import Prices, Spend, most_of, spend_of
+from rarec.llm.budget import Prices, Spend, most_of, spend_of, spend_of_failure
 from rarec.llm.memory import AnswerMemory
 from rarec.llm.protocol import LLM, OnText
 from rarec.service.database import PATIENCE_S, Database
@@ -162,8 +162,8 @@ class TurnModel:
             self.usage += completion.usage
             self._asked = request, completion
             return completion
-        except (LLMRefused, LLMUnavailable):
-            took = Spend(calls=1)
+        except (LLMRefused, LLMUnavailable) as error:
+            took = spend_of_failure(error, most, self._books.prices)
             raise
         finally:  # no await: a turn that was given up ends now, and is booked all the same
             self.spend = before + took

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -88,6 +89,9 @@ _STATUS_ADVICE = {
     405: "This path knows other methods; the Allow header names them, /docs lists them.",
 }
 
+_TYPE = re.compile(r"(function-\w+|list|union|nullable)\[.*\]", re.DOTALL)
+"""What pydantic writes into a place for one of several types that may stand there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
@@ -146,7 +150,7 @@ def wrong_values(errors: Sequence[Any]) -> list[Wrong]:
     """Pydantic's errors, as places and words."""
     found = []
     for error in errors:
-        where = ".".join(str(part) for part in error["loc"] if part != "body")
+        where = ".".join(str(part) for part in error["loc"] if part != "body" and not _TYPE.fullmatch(str(part)))
         words = str(error["msg"]).removeprefix("Value error, ")
         words = words.replace("Input should", "must").replace(" should ", " must ")
         found.append(Wrong(where or "body", words))

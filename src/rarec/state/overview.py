@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
@@ -14,7 +13,7 @@ from rarec.llm.budget import Spend
 from rarec.state.database import StateDatabase
 from rarec.state.records import StoredTurn
 from rarec.state.stored import us_of
-from rarec.state.tables import events, sessions, turns
+from rarec.state.tables import accounts, events, sessions, turns
 from rarec.state.turn_rows import stored_turn
 
 _DAY_US = 86_400_000_000
@@ -27,8 +26,9 @@ class DayFigures:
     """One day, in UTC.
 
     Attributes:
-        turns: answers.
+        turns: answers that are kept, those of sessions.
         degraded: those without a language model.
+        spend: of all turns, kept or not.
     """
 
     day: str
@@ -45,7 +45,7 @@ class Overview:
 
     Attributes:
         latency_ms: of whole turns: 50 and 99 in a hundred took no longer; None without turns.
-        days: those with an answer or feedback, oldest first.
+        days: those with an answer, a call of a model or feedback, oldest first.
     """
 
     sessions: int
@@ -68,15 +68,14 @@ def read_overview(database: StateDatabase, *, since: datetime) -> Overview:
     with database.reading() as connection:
         number: int = connection.execute(select(func.count()).select_from(sessions)).scalar_one()
         answered, felt = _answered(connection, after), _felt(connection, after)
+        booked = _booked(connection, since.astimezone(UTC).date().isoformat())
         newest = select(turns.c.timings_ms).where(turns.c.role == "assistant", turns.c.created_us >= after)
         timings = connection.execute(newest.order_by(turns.c.created_us.desc()).limit(_MOST_TIMED)).scalars().all()
     found = []
-    for day in sorted({*answered, *felt}):
-        row, likes = answered.get(day, {}), felt.get(day, {})
-        spend = Spend(*(int(row.get(unit, 0)) for unit in ("calls", "tokens", "picodollars")))
-        shown = datetime.fromtimestamp(day * _DAY_US // 1_000_000, UTC).date().isoformat()
-        counts = int(row.get("turns", 0)), int(row.get("degraded", 0))
-        found.append(DayFigures(shown, *counts, spend, likes.get("like", 0), likes.get("refuse", 0)))
+    for day in sorted({*answered, *felt, *booked}):
+        counts, likes = answered.get(day, (0, 0)), felt.get(day, {})
+        spend = booked.get(day, Spend())
+        found.append(DayFigures(day, *counts, spend, likes.get("like", 0), likes.get("refuse", 0)))
     return Overview(number, _latency(timings), tuple(found))
 
 
@@ -89,27 +88,37 @@ def recent_answers(database: StateDatabase, *, limit: int) -> tuple[AnswerOf, ..
     return tuple(AnswerOf(row.session_id, row.key_id, stored_turn(row)) for row in rows)
 
 
-def _answered(connection: Connection, after: int) -> dict[int, Mapping[str, Any]]:
+def _answered(connection: Connection, after: int) -> dict[str, tuple[int, int]]:
     day = (turns.c.created_us // _DAY_US).label("day")
-    query = select(
-        day,
-        func.count().label("turns"),
-        func.sum(case((turns.c.degraded, 1), else_=0)).label("degraded"),
-        *(func.sum(turns.c[unit]).label(unit) for unit in ("calls", "tokens", "picodollars")),
-    ).where(turns.c.role == "assistant", turns.c.created_us >= after)
-    rows = connection.execute(query.group_by(day)).mappings()
-    return {row["day"]: {str(name): value for name, value in row.items()} for row in rows}
+    degraded = func.sum(case((turns.c.degraded, 1), else_=0)).label("degraded")
+    query = select(day, func.count().label("turns"), degraded)
+    kept = query.where(turns.c.role == "assistant", turns.c.created_us >= after).group_by(day)
+    return {_date(row.day): (row.turns, int(row.degraded)) for row in connection.execute(kept)}
 
 
-def _felt(connection: Connection, after: int) -> dict[int, dict[str, int]]:
+def _booked(connection: Connection, first: str) -> dict[str, Spend]:
+    """What all keys together took; see `service_day`, whose accounts are named by the date alone."""
+    spent = (accounts.c[f"spent_{unit}"] for unit in ("calls", "tokens", "picodollars"))
+    query = select(accounts.c.name, *spent).where(
+        accounts.c.scope == "day", accounts.c.name >= first, func.length(accounts.c.name) == len(first)
+    )
+    return {name: Spend(*units) for name, *units in connection.execute(query) if any(units)}
+
+
+def _felt(connection: Connection, after: int) -> dict[str, dict[str, int]]:
     day = (events.c.received_us // _DAY_US).label("day")
     query = select(day, events.c.kind, func.count().label("events")).where(
         events.c.received_us >= after, events.c.kind.in_(("like", "refuse"))
     )
-    found: dict[int, dict[str, int]] = {}
+    found: dict[str, dict[str, int]] = {}
     for row in connection.execute(query.group_by(day, events.c.kind)):
-        found.setdefault(row.day, {})[row.kind] = row.events
+        found.setdefault(_date(row.day), {})[row.kind] = row.events
     return found
+
+
+def _date(day: int) -> str:
+    """Of a day, counted since 1970."""
+    return datetime.fromtimestamp(day * _DAY_US // 1_000_000, UTC).date().isoformat()
 
 
 def _latency(timings: Sequence[Mapping[str, float]]) -> tuple[float, float] | None:
