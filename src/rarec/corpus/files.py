@@ -1,0 +1,212 @@
+"""The files of a source: their rows one at a time, and what is wrong with them as problems, never as errors."""
+
+from __future__ import annotations
+
+import difflib
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rarec.catalogue.fields import Rejection
+from rarec.catalogue.rows import Format, Reading, format_of, rows_of, told_lines
+from rarec.catalogue.streams import MAX_LINE_BYTES, Damaged
+from rarec.catalogue.validation import shortened
+from rarec.corpus.record import Problem
+from rarec.errors import InputError
+from rarec.progress import OnProgress
+
+Row = tuple[int, Mapping[str, object]]
+Fields = tuple[int, list[str]]
+
+_SHOWN_COLUMNS = 12
+_TOLD_ROWS = 4096
+_AGAIN = "take this dump again, and compare its size with the publisher's"
+_REMEDIES = {
+    "NUL byte": "delete the NUL bytes, or take the dump again",
+    "not valid UTF-8": "save the file as UTF-8, or name its encoding in the recipe if all of it has another",
+    "not valid": "correct the line or delete it",
+    "longer than": "no row is that long; a line end or a quote is missing there: correct it or delete the line",
+    "not a JSON object": "write one object a line",
+    "fields, the header has": "put values that hold the separator into quotes, or correct the line",
+}
+
+
+class WrongColumns(InputError):
+    """A file does not have the columns that its form has."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason, self.remedy = reason, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of a source while it is read.
+
+    Attributes:
+        path: where it lies.
+        name: as the recipe writes it, for problems.
+        stage: what is told to `progress`.
+        progress: how far it is; told in bytes of the file as it lies on the disk.
+        key: its name among the source's files, under which `rows` is told how many rows it has.
+        encoding: of its text.
+        members: what it may be called in a zip archive with several files.
+        max_line_bytes: longer lines become problems, without being kept in memory.
+    """
+
+    path: Path
+    name: str
+    stage: str
+    progress: OnProgress
+    key: str = ""
+    rows: dict[str, int] | None = None
+    encoding: str = "utf-8"
+    members: Collection[str] = ()
+    max_line_bytes: int = MAX_LINE_BYTES
+
+    def problem(self, line: int, reason: str, remedy: str = "", *, fatal: bool = False, used: bool = False) -> Problem:
+        """Something that is wrong in it; line 0 is the whole file."""
+        return Problem(self.name, line, reason, remedy, fatal=fatal, used=used)
+
+    def table(
+        self, columns: Collection[str], *, form: Format | None = None, delimiter: str = ""
+    ) -> Iterator[Row | Problem]:
+        """Rows of a JSONL, CSV, TSV or Parquet file by the names of their columns; the ending tells which.
+
+        Args:
+            columns: that a table must have; a JSONL file has none.
+            delimiter: of a CSV file; empty goes by the ending, a comma or a tab.
+        """
+        counter = _Counter(self)
+        try:
+            found = form or format_of(self.path, None)
+            rows = rows_of(
+                self.path,
+                form=found,
+                check_header=lambda header: check_columns(header, columns),
+                reading=self._reading(counter, delimiter),
+            )
+            for row in rows:
+                if isinstance(row, Rejection):
+                    yield self._rejected(row)
+                else:
+                    counter.rows += 1
+                    yield row
+        except InputError as error:
+            yield self._unreadable(error, counter.rows)
+        counter.close()
+
+    def separated(self, separator: str, columns: Collection[str], *, header: bool = True) -> Iterator[Fields | Problem]:
+        """Rows of a text file whose values are split at a separator and never quoted, in the order of `columns`.
+
+        Args:
+            columns: that it must have; without a header, those that it has, in order.
+            header: its first line names its columns, perhaps others too and in another order.
+        """
+        counter = _Counter(self)
+        try:
+            with _unreadable_as_input(), told_lines(self.path, self._reading(counter, separator)) as lines:
+                places, width = list(range(len(columns))), len(columns)
+                if header:
+                    places, width = self._places(lines, separator, columns)
+                in_order = not header and width == len(columns)
+                for number, line in lines:
+                    row = self._split(number, line, separator, width)
+                    if row is None:
+                        continue
+                    if isinstance(row, Problem):
+                        yield row
+                    else:
+                        counter.rows += 1
+                        yield number, row if in_order else [row[place] for place in places]
+        except InputError as error:
+            yield self._unreadable(error, counter.rows)
+        counter.close()
+
+    def _reading(self, counter: _Counter, delimiter: str) -> Reading:
+        return Reading(delimiter, self.encoding, self.max_line_bytes, self.members, counter.tell)
+
+    def _places(
+        self, lines: Iterator[tuple[int, bytes | None]], separator: str, columns: Collection[str]
+    ) -> tuple[list[int], int]:
+        _, line = next(lines, (1, b""))
+        names = [name.strip() for name in (line or b"").decode(self.encoding, "replace").split(separator)]
+        check_columns(names, columns)
+        return [names.index(column) for column in columns], len(names)
+
+    def _split(self, number: int, line: bytes | None, separator: str, width: int) -> list[str] | Problem | None:
+        if line is None:
+            return self._rejected(Rejection(number, f"the line is longer than {self.max_line_bytes:,} bytes"))
+        if b"\0" in line:
+            return self._rejected(Rejection(number, f"contains a NUL byte: {shortened(line)}"))
+        try:
+            text = line.decode(self.encoding)
+        except UnicodeDecodeError:
+            return self._rejected(Rejection(number, f"not valid {self.encoding.upper()}: {shortened(line)}"))
+        row = text.rstrip("\r\n").split(separator)
+        if len(row) != width:
+            if not text.strip():
+                return None
+            reason = f"{len(row)} values, a row has {width}: {shortened(text)}"
+            return self.problem(number, reason, "a separator is missing or too many; correct the line or delete it")
+        return row
+
+    def _rejected(self, rejection: Rejection) -> Problem:
+        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in rejection.reason), "")
+        return self.problem(rejection.line, rejection.reason, remedy)
+
+    def _unreadable(self, error: InputError, rows: int) -> Problem:
+        if isinstance(error, WrongColumns):
+            return self.problem(1, error.reason, error.remedy, fatal=True)
+        after = f"after {rows:,} rows " if rows else ""
+        if isinstance(error.__cause__, EOFError):
+            return self.problem(0, f"ends {after}in the middle of its archive: {error.__cause__}", _AGAIN, fatal=True)
+        if isinstance(error.__cause__, (*Damaged, zlib.error)):
+            return self.problem(0, f"cannot be read {after}on: {error.__cause__}", _AGAIN, fatal=True)
+        return self.problem(0, str(error), fatal=True)
+
+
+class _Counter:
+    """Rows of a file, told with the bytes."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self.rows = 0
+
+    def tell(self, done: int, total: int) -> None:
+        self._file.progress(self._file.stage, done, total, f"{self.rows:,} rows")
+
+    def close(self) -> None:
+        if self._file.rows is not None:
+            self._file.rows[self._file.key] = self.rows
+
+
+@contextmanager
+def _unreadable_as_input() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError("there is no such file; check the path") from None
+    except (*Damaged, zlib.error) as error:
+        raise InputError(str(error)) from error
+
+
+def check_columns(header: Iterable[str], columns: Collection[str]) -> None:
+    """Refuse a table that lacks columns.
+
+    Raises:
+        WrongColumns: names those that are missing, what may stand for them, and those that there are.
+    """
+    names = list(header)
+    missing = [column for column in columns if column not in names]
+    if not missing:
+        return
+    near = {name: close[0] for name in missing if (close := difflib.get_close_matches(name, names, n=1))}
+    guess = "".join(f"; is it {other!r} for {name!r}?" for name, other in near.items()) or "."
+    shown = ", ".join(map(repr, names[:_SHOWN_COLUMNS])) + (" ..." if len(names) > _SHOWN_COLUMNS else "")
+    raise WrongColumns(
+        f"has no column {', '.join(map(repr, missing))}{guess} Its columns are {shown or 'none'}",
+        "name the file that has them, or correct its first line",
+    )
