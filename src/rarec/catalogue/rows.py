@@ -29,6 +29,8 @@ _SUFFIXES: dict[str, Format] = {
     ".pq": "parquet",
 }
 _BATCH_ROWS = 2048
+MAX_CELL = 131_072
+"""Characters of a cell of a CSV file, as the csv module has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Reading:
         delimiter: between the columns of a CSV file; empty goes by the file's name, a comma or a tab.
         encoding: of the text.
         max_line_bytes: longer lines are refused.
+        max_cell: characters that a cell of a CSV file may have, over all its lines.
         members: what the file may be called in a zip archive with several.
         progress: called now and then with (bytes read of the file as it lies on the disk, bytes in all).
     """
@@ -46,6 +49,7 @@ class Reading:
     delimiter: str = ""
     encoding: str = "utf-8"
     max_line_bytes: int = MAX_LINE_BYTES
+    max_cell: int = MAX_CELL
     members: Collection[str] = ()
     progress: Callable[[int, int], None] | None = None
 
@@ -122,6 +126,8 @@ def _csv(path: Path, check_header: HeaderCheck, reading: Reading) -> Iterator[Ro
     too_long: list[int] = []
     with told_lines(path, reading) as lines:
         delimiter = reading.delimiter or ("\t" if plain_suffix(path) == ".tsv" else ",")
+        if reading.max_cell > csv.field_size_limit():  # of the whole process: it is raised only where it must be
+            csv.field_size_limit(reading.max_cell)
         records = csv.reader(_decoded(lines, too_long, reading.encoding), delimiter=delimiter, strict=True)
         header = _header(path, records, check_header)
         while header:

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rarec.catalogue.fields import Rejection
-from rarec.catalogue.rows import Format, Reading, format_of, rows_of, told_lines
-from rarec.catalogue.streams import MAX_LINE_BYTES, Damaged
-from rarec.catalogue.validation import shortened
-from rarec.corpus.record import Problem
+from rarec.catalogue.rows import MAX_CELL, Format, Reading, format_of, rows_of, told_lines
+from rarec.catalogue.streams import MAX_LINE_BYTES, Damaged, open_bytes
+from rarec.catalogue.validation import shortened, text_problem
+from rarec.corpus.json_objects import Broken, objects_in
+from rarec.corpus.record import Problem, Record
 from rarec.errors import InputError
 from rarec.progress import OnProgress
 
 Row = tuple[int, Mapping[str, object]]
 Fields = tuple[int, list[str]]
+Line = tuple[int, str]
 
 _SHOWN_COLUMNS = 12
-_TOLD_ROWS = 4096
 _AGAIN = "take this dump again, and compare its size with the publisher's"
 _REMEDIES = {
     "NUL byte": "delete the NUL bytes, or take the dump again",
@@ -71,13 +72,14 @@ class SourceFile:
         return Problem(self.name, line, reason, remedy, fatal=fatal, used=used)
 
     def table(
-        self, columns: Collection[str], *, form: Format | None = None, delimiter: str = ""
+        self, columns: Collection[str], *, form: Format | None = None, delimiter: str = "", max_cell: int = MAX_CELL
     ) -> Iterator[Row | Problem]:
         """Rows of a JSONL, CSV, TSV or Parquet file by the names of their columns; the ending tells which.
 
         Args:
             columns: that a table must have; a JSONL file has none.
             delimiter: of a CSV file; empty goes by the ending, a comma or a tab.
+            max_cell: characters that a cell of a CSV file may have.
         """
         counter = _Counter(self)
         try:
@@ -86,7 +88,7 @@ class SourceFile:
                 self.path,
                 form=found,
                 check_header=lambda header: check_columns(header, columns),
-                reading=self._reading(counter, delimiter),
+                reading=self._reading(counter, delimiter, max_cell),
             )
             for row in rows:
                 if isinstance(row, Rejection):
@@ -105,53 +107,84 @@ class SourceFile:
             columns: that it must have; without a header, those that it has, in order.
             header: its first line names its columns, perhaps others too and in another order.
         """
+        places, width = list(range(len(columns))), len(columns)
+        for line in self.lines():
+            if isinstance(line, Problem):
+                yield line
+                continue
+            number, text = line
+            cells = text.split(separator)
+            if header:
+                header = False
+                names = [name.strip() for name in cells]
+                try:
+                    check_columns(names, columns)
+                except WrongColumns as error:
+                    yield self.problem(number, error.reason, error.remedy, fatal=True)
+                    return
+                places, width = [names.index(column) for column in columns], len(names)
+            elif len(cells) == width:
+                yield number, [cells[place] for place in places]
+            elif text.strip():
+                reason = f"{len(cells)} values, a row has {width}: {shortened(text)}"
+                remedy = "a separator is missing or too many; correct the line or delete it"
+                yield self.problem(number, reason, remedy)
+
+    def lines(self) -> Iterator[Line | Problem]:
+        """Numbered lines of a text file without their ends."""
         counter = _Counter(self)
         try:
-            with _unreadable_as_input(), told_lines(self.path, self._reading(counter, separator)) as lines:
-                places, width = list(range(len(columns))), len(columns)
-                if header:
-                    places, width = self._places(lines, separator, columns)
-                in_order = not header and width == len(columns)
+            with _unreadable_as_input(), told_lines(self.path, self._reading(counter, "")) as lines:
                 for number, line in lines:
-                    row = self._split(number, line, separator, width)
-                    if row is None:
-                        continue
-                    if isinstance(row, Problem):
-                        yield row
-                    else:
+                    text = self._decoded(number, line)
+                    if isinstance(text, str):
                         counter.rows += 1
-                        yield number, row if in_order else [row[place] for place in places]
+                        yield number, text
+                    else:
+                        yield text
         except InputError as error:
             yield self._unreadable(error, counter.rows)
         counter.close()
 
-    def _reading(self, counter: _Counter, delimiter: str) -> Reading:
-        return Reading(delimiter, self.encoding, self.max_line_bytes, self.members, counter.tell)
+    def objects(self) -> Iterator[Row | Problem]:
+        """Objects of a JSON file: one a line, or in a list, however that is laid out. The line is where one begins."""
+        counter = _Counter(self)
+        try:
+            with _unreadable_as_input(), open_bytes(self.path, members=self.members) as (file, raw):
+                size = self.path.stat().st_size
+                for chunk in objects_in(file, encoding=self.encoding, max_chars=self.max_line_bytes):
+                    for found in chunk:
+                        if isinstance(found, Broken):
+                            yield self.problem(found.line, found.reason, found.remedy, fatal=found.last)
+                        else:
+                            counter.rows += 1
+                            yield found
+                    counter.tell(min(raw.tell(), size), size)
+        except InputError as error:
+            yield self._unreadable(error, counter.rows)
+        counter.close()
 
-    def _places(
-        self, lines: Iterator[tuple[int, bytes | None]], separator: str, columns: Collection[str]
-    ) -> tuple[list[int], int]:
-        _, line = next(lines, (1, b""))
-        names = [name.strip() for name in (line or b"").decode(self.encoding, "replace").split(separator)]
-        check_columns(names, columns)
-        return [names.index(column) for column in columns], len(names)
+    def checked(self, record: Record) -> Record | Problem:
+        """A record whose texts can be stored; JSON can hold NUL and halves of characters in disguise."""
+        texts = [record.key, record.text, *record.titles, *record.people, *record.ids.values()]
+        texts += [value for values in record.attributes.values() for value in values]
+        for text in texts:
+            if problem := None if text.isascii() and "\0" not in text else text_problem("a value", text):
+                return self.problem(record.line, problem, "correct the row or delete it")
+        return record
 
-    def _split(self, number: int, line: bytes | None, separator: str, width: int) -> list[str] | Problem | None:
+    def _reading(self, counter: _Counter, delimiter: str, max_cell: int = MAX_CELL) -> Reading:
+        return Reading(delimiter, self.encoding, self.max_line_bytes, max_cell, self.members, counter.tell)
+
+    def _decoded(self, number: int, line: bytes | None) -> str | Problem:
         if line is None:
             return self._rejected(Rejection(number, f"the line is longer than {self.max_line_bytes:,} bytes"))
         if b"\0" in line:
             return self._rejected(Rejection(number, f"contains a NUL byte: {shortened(line)}"))
         try:
-            text = line.decode(self.encoding)
+            return line.decode(self.encoding).rstrip("\r\n")
         except UnicodeDecodeError:
             return self._rejected(Rejection(number, f"not valid {self.encoding.upper()}: {shortened(line)}"))
-        row = text.rstrip("\r\n").split(separator)
-        if len(row) != width:
-            if not text.strip():
-                return None
-            reason = f"{len(row)} values, a row has {width}: {shortened(text)}"
-            return self.problem(number, reason, "a separator is missing or too many; correct the line or delete it")
-        return row
 
     def _rejected(self, rejection: Rejection) -> Problem:
         remedy = next((remedy for words, remedy in _REMEDIES.items() if words in rejection.reason), "")

@@ -6,15 +6,40 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from rarec.corpus.sources import merged, table
+from rarec.corpus.sources import cmu, imdb, merged, movielens, table, tmdb, wikidata, wikipedia
+from rarec.corpus.sources.cmu import CmuSource
 from rarec.corpus.sources.config import Reader
+from rarec.corpus.sources.imdb import ImdbSource
 from rarec.corpus.sources.merged import MergedSource
+from rarec.corpus.sources.movielens import MovieLensSource
 from rarec.corpus.sources.table import TableSource
+from rarec.corpus.sources.tmdb import TmdbSource
+from rarec.corpus.sources.wikidata import WikidataSource
+from rarec.corpus.sources.wikipedia import WikipediaSource
 
-Source = Annotated[MergedSource | TableSource, Field(discriminator="kind")]
+Source = Annotated[
+    ImdbSource
+    | TmdbSource
+    | WikipediaSource
+    | WikidataSource
+    | MovieLensSource
+    | CmuSource
+    | MergedSource
+    | TableSource,
+    Field(discriminator="kind"),
+]
 """A source of a recipe: its ``kind`` says which."""
 
-_READERS: Final[dict[str, Reader]] = {"merged": merged.read, "table": table.read}
+_READERS: Final[dict[str, Reader]] = {
+    "imdb": imdb.read,
+    "tmdb": tmdb.read,
+    "wikipedia": wikipedia.read,
+    "wikidata": wikidata.read,
+    "movielens": movielens.read,
+    "cmu": cmu.read,
+    "merged": merged.read,
+    "table": table.read,
+}
 KINDS: Final = tuple(_READERS)
 
 

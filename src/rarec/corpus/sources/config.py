@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -94,6 +95,30 @@ class SourceConfig(Part):
         raise NotImplementedError
 
 
+class TextSourceConfig(SourceConfig):
+    """A source of text files.
+
+    Attributes:
+        encoding: of the text; all files of a source have one.
+    """
+
+    encoding: str = "utf-8"
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            name = codecs.lookup(encoding).name
+            if "\n{,".encode(name) == b"\n{,":
+                return name
+        except (LookupError, UnicodeError):
+            pass
+        raise ValueError(
+            "is no encoding in which lines can be told apart; use utf-8, latin-1, windows-1252 or the like, or save "
+            "the file as UTF-8"
+        )
+
+
 class Reader(Protocol):
     """Reads a source.
 
@@ -104,7 +129,7 @@ class Reader(Protocol):
         progress: called with ("NAME: FILE", bytes read, bytes in all, "N rows").
         rows: is told how many rows each file has, by the name of the file; None is not told.
     Yields:
-        records in the order of the source, each key once, and what is wrong, in the order in which it is found.
+        records in an order that depends on the files alone, each key once, and what is wrong when it is found.
     Raises:
         MissingExtra: a package that the form needs is not installed.
         StoreError: the scratch folder cannot be written.

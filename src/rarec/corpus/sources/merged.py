@@ -11,9 +11,10 @@ from pydantic import Field
 from rarec.corpus.files import SourceFile
 from rarec.corpus.record import Problem, Record
 from rarec.corpus.sources.config import Part, SourceConfig
+from rarec.corpus.sources.notes import Notes
 from rarec.corpus.sources.opening import source_file
 from rarec.corpus.sources.seen import SeenKeys
-from rarec.corpus.sources.values import distinct, number_of, plain_text, year_of
+from rarec.corpus.sources.values import distinct, number_of
 from rarec.progress import OnProgress
 
 _LISTS: Final = ("genres", "directors", "cast", "keywords", "countries")
@@ -93,28 +94,25 @@ def _record(
         return
     ids = {name: found for name, column in _IDS.items() if (found := _first(cells.get(column)))}
     key = next((key for name, text in ids.items() if seen.first_line(key := f"{name}:{text}", line) is None), "")
-    year, note = year_of(cells.get("year"))
-    if note:
-        yield file.problem(line, note, "write one year", used=True)
-    text, marked = plain_text(next((cells[name] for name in source.keep.texts if cells.get(name)), ""))
-    if marked:
-        yield file.problem(line, "HTML was taken out of the text", "write plain text if words are missing", used=True)
+    notes = Notes(file, line)
     attributes = {name: values for name in _LISTS if (values := distinct(cells.get(name) or ()))}
     if language := cells.get("language"):
         attributes["language"] = (language,)
     counts = {name: number for name in _COUNTS if (number := number_of(cells.get(name))) is not None}
-    yield Record(
+    record = Record(
         source=source.name,
         key=key or f"row:{cells['id']}",
         titles=titles,
-        year=year,
+        year=notes.year(cells.get("year")),
         ids=ids,
         people=distinct([*(cells.get("directors") or ()), *(cells.get("cast") or ())]),
         attributes=attributes,
-        text=text,
+        text=notes.text(next((cells[name] for name in source.keep.texts if cells.get(name)), "")),
         counts=counts,
         line=line,
     )
+    yield from notes.found
+    yield file.checked(record)
 
 
 def _first(value: object) -> str:

@@ -21,10 +21,11 @@ def source_file(
     encoding: str = "utf-8",
     members: Collection[str] = (),
     max_line_bytes: int = MAX_LINE_BYTES,
+    again: str = "",
 ) -> SourceFile:
-    """One of the files of a source, by its name there."""
+    """One of the files of a source, by its name there; `again` says for what it is read once more."""
     name = str(source.named_files().get(key, files[key]))
-    stage = f"{source.name}: {Path(name).name}"
+    stage = f"{source.name}: {Path(name).name}{again and f', {again}'}"
     return SourceFile(
         files[key],
         name,

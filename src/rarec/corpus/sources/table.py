@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from rarec.catalogue.streams import MAX_LINE_BYTES
 from rarec.catalogue.validation import shortened
 from rarec.corpus.files import SourceFile
 from rarec.corpus.record import Problem, Record
-from rarec.corpus.sources.config import Named, Part, SourceConfig
+from rarec.corpus.sources.config import Named, Part, TextSourceConfig
+from rarec.corpus.sources.notes import Notes
 from rarec.corpus.sources.opening import source_file
 from rarec.corpus.sources.seen import SeenKeys
-from rarec.corpus.sources.values import distinct, number_of, plain_text, split_list, year_of
+from rarec.corpus.sources.values import distinct, split_list
 from rarec.progress import OnProgress
 
 _Column = Annotated[str, Field(min_length=1)]
@@ -55,14 +55,13 @@ class TableColumns(Part):
         return list(dict.fromkeys([*single, *self.titles, *self.people, *named]))
 
 
-class TableSource(SourceConfig):
-    """A table; see `SourceConfig`.
+class TableSource(TextSourceConfig):
+    """A table; see `TextSourceConfig`.
 
     Attributes:
         form: jsonl, csv (tables with tabs too) or parquet; empty goes by the files' endings.
         delimiter: between the columns of a CSV file; empty goes by the ending, a comma or a tab.
         separator: between the values of a cell, where the form has no lists.
-        encoding: of the text.
         max_line_bytes: longer lines are refused.
     """
 
@@ -72,13 +71,7 @@ class TableSource(SourceConfig):
     form: Literal["", "jsonl", "csv", "parquet"] = ""
     delimiter: str = Field(default="", max_length=1)
     separator: str = "|"
-    encoding: str = "utf-8"
     max_line_bytes: int = Field(default=MAX_LINE_BYTES, ge=1000, le=1_000_000_000)
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, encoding: str) -> str:
-        return checked_encoding(encoding)
 
     def namespaces(self) -> frozenset[str]:
         return frozenset(self.columns.ids)
@@ -88,20 +81,6 @@ class TableSource(SourceConfig):
 
     def attributes(self) -> frozenset[str]:
         return frozenset(self.columns.attributes)
-
-
-def checked_encoding(encoding: str) -> str:
-    """An encoding in which lines can be told apart. Raises ValueError for others."""
-    try:
-        name = codecs.lookup(encoding).name
-        if "\n".encode(name) == b"\n":
-            return name
-    except (LookupError, UnicodeError):
-        pass
-    raise ValueError(
-        "is no encoding that can be read line by line; use utf-8, latin-1, windows-1252 or the like, or save the file "
-        "as UTF-8"
-    )
 
 
 def read(
@@ -147,34 +126,24 @@ def _record(
         reason = f"the id {shortened(key)} was on line {first:,} already"
         yield file.problem(line, reason, "the first is kept; delete one, or give it an id of its own")
         return
-    year, note = year_of(cells.get(columns.year)) if columns.year else (None, "")
-    if note:
-        yield file.problem(line, note, "write one year", used=True)
-    text, marked = plain_text(str(cells.get(columns.text) or "")) if columns.text else ("", False)
-    if marked:
-        yield file.problem(line, "HTML was taken out of the text", "write plain text if words are missing", used=True)
-    counts = {}
-    for name, column in columns.counts.items():
-        number = number_of(cells.get(column))
-        if number is not None:
-            counts[name] = number
-        elif cells.get(column) not in (None, ""):
-            reason = f"{name} is no number of at least 0: {shortened(cells.get(column))}"
-            yield file.problem(line, reason, "it is left out; correct it", used=True)
+    notes = Notes(file, line)
+    counts = {name: notes.number(name, cells.get(column)) for name, column in columns.counts.items()}
     lists = {name: split_list(cells.get(column), source.separator) for name, column in columns.attributes.items()}
     people = (person for column in columns.people for person in split_list(cells.get(column), source.separator))
-    yield Record(
+    record = Record(
         source=source.name,
         key=key,
         titles=titles,
-        year=year,
+        year=notes.year(cells.get(columns.year)) if columns.year else None,
         ids={name: found for name, column in columns.ids.items() if (found := _id(cells.get(column)))},
         people=distinct(people),
         attributes={name: values for name, values in lists.items() if values},
-        text=text,
-        counts=counts,
+        text=notes.text(cells.get(columns.text)) if columns.text else "",
+        counts={name: number for name, number in counts.items() if number is not None},
         line=line,
     )
+    yield from notes.found
+    yield file.checked(record)
 
 
 def _id(value: object) -> str:

@@ -25,6 +25,7 @@ _ARTICLES = (
     "Den", "Det", "De", "Het", "Een", "En", "Ett", "Un", "Une", "Una", "Um", "Uma", "O", "Os",
 )  # fmt: skip
 _ARTICLE = re.compile(f"(.+), ({'|'.join(_ARTICLES)})")
+_NOTHING = ("", "nan", "none", "null", "\\n")
 _LONGEST_TITLE = 2000
 
 
@@ -42,7 +43,7 @@ def year_of(value: object) -> tuple[int | None, str]:
     if value is None or isinstance(value, bool):
         return None, ""
     text = str(value).strip()
-    if not text or text.casefold() in ("nan", "none", "null", "\\n"):
+    if text.casefold() in _NOTHING:
         return None, ""
     if _WHOLE.fullmatch(text):
         year = int(text.partition(".")[0])
@@ -64,6 +65,7 @@ def plain_text(text: str) -> tuple[str, bool]:
     >>> plain_text("if a < b, run")
     ('if a < b, run', False)
     """
+    text = text.replace("\r\n", "\n")
     if ("<" not in text and "&" not in text) or not _MARKUP.search(text):
         return text.strip(), False
     parser = _Words()
@@ -97,6 +99,11 @@ class _Words(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._silent:
             self.parts.append(data)
+
+
+def is_nothing(value: object) -> bool:
+    """Whether a cell is empty, as any tool writes it."""
+    return value is None or str(value).strip().casefold() in _NOTHING
 
 
 def number_of(value: object) -> float | None:
