@@ -11,6 +11,7 @@ from rarec.cli.chat import chat
 from rarec.cli.command import EXIT_CODES, set_debug
 from rarec.cli.compare import compare
 from rarec.cli.console import out
+from rarec.cli.corpus import corpus
 from rarec.cli.data import data
 from rarec.cli.delete import delete
 from rarec.cli.demo import demo
@@ -65,6 +66,7 @@ app.command("init")(init)
 app.command("import")(import_file)
 app.command("delete")(delete)
 app.command("embed")(embed)
+app.add_typer(corpus, name="corpus")
 app.command("train")(train)
 app.command("align")(align)
 app.command("promote")(promote)
