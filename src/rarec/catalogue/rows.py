@@ -126,14 +126,12 @@ def _csv(path: Path, check_header: HeaderCheck, reading: Reading) -> Iterator[Ro
     too_long: list[int] = []
     with told_lines(path, reading) as lines:
         delimiter = reading.delimiter or ("\t" if plain_suffix(path) == ".tsv" else ",")
-        if reading.max_cell > csv.field_size_limit():  # of the whole process: it is raised only where it must be
-            csv.field_size_limit(reading.max_cell)
         records = csv.reader(_decoded(lines, too_long, reading.encoding), delimiter=delimiter, strict=True)
         header = _header(path, records, check_header)
         while header:
             first = records.line_num + 1
             try:
-                record = next(records, None)
+                record = _next(records, reading.max_cell)
             except csv.Error as error:
                 yield Rejection(first, f"not valid CSV ({error}); is a quote left open?")
                 continue
@@ -144,6 +142,17 @@ def _csv(path: Path, check_header: HeaderCheck, reading: Reading) -> Iterator[Ro
                 too_long.clear()
             elif record:
                 yield _record(first, header, record, reading.encoding)
+
+
+def _next(records: Iterator[list[str]], max_cell: int) -> list[str] | None:
+    if max_cell == MAX_CELL:
+        return next(records, None)
+    # The limit is the whole process's: others, whom a small one protects from an open quote, get theirs back.
+    before = csv.field_size_limit(max_cell)
+    try:
+        return next(records, None)
+    finally:
+        csv.field_size_limit(before)
 
 
 def _header(path: Path, records: Iterator[list[str]], check: HeaderCheck) -> list[str]:

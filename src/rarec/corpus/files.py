@@ -81,13 +81,18 @@ class SourceFile:
             delimiter: of a CSV file; empty goes by the ending, a comma or a tab.
             max_cell: characters that a cell of a CSV file may have.
         """
-        counter = _Counter(self)
+        counter, headers = _Counter(self), list[list[str]]()
+
+        def check_header(header: list[str]) -> None:
+            headers.append(header)
+            check_columns(header, columns)
+
         try:
             found = form or format_of(self.path, None)
             rows = rows_of(
                 self.path,
                 form=found,
-                check_header=lambda header: check_columns(header, columns),
+                check_header=check_header,
                 reading=self._reading(counter, delimiter, max_cell),
             )
             for row in rows:
@@ -96,9 +101,11 @@ class SourceFile:
                 else:
                     counter.rows += 1
                     yield row
+            if found == "csv" and not headers:
+                check_columns((), columns)
         except InputError as error:
-            yield self._unreadable(error, counter.rows)
-        counter.close()
+            yield self._unreadable(error, counter)
+        yield from counter.close()
 
     def separated(self, separator: str, columns: Collection[str], *, header: bool = True) -> Iterator[Fields | Problem]:
         """Rows of a text file whose values are split at a separator and never quoted, in the order of `columns`.
@@ -108,7 +115,8 @@ class SourceFile:
             header: its first line names its columns, perhaps others too and in another order.
         """
         places, width = list(range(len(columns))), len(columns)
-        for line in self.lines():
+        counter = _Counter(self)
+        for line in self._lines(counter):
             if isinstance(line, Problem):
                 yield line
                 continue
@@ -120,31 +128,34 @@ class SourceFile:
                 try:
                     check_columns(names, columns)
                 except WrongColumns as error:
-                    yield self.problem(number, error.reason, error.remedy, fatal=True)
-                    return
+                    yield self._unreadable(error, counter)
+                    break
                 places, width = [names.index(column) for column in columns], len(names)
             elif len(cells) == width:
+                counter.rows += 1
                 yield number, [cells[place] for place in places]
             elif text.strip():
                 reason = f"{len(cells)} values, a row has {width}: {shortened(text)}"
                 remedy = "a separator is missing or too many; correct the line or delete it"
                 yield self.problem(number, reason, remedy)
+        yield from counter.close()
 
     def lines(self) -> Iterator[Line | Problem]:
         """Numbered lines of a text file without their ends."""
         counter = _Counter(self)
+        for line in self._lines(counter):
+            counter.rows += not isinstance(line, Problem)
+            yield line
+        yield from counter.close()
+
+    def _lines(self, counter: _Counter) -> Iterator[Line | Problem]:
         try:
             with _unreadable_as_input(), told_lines(self.path, self._reading(counter, "")) as lines:
                 for number, line in lines:
                     text = self._decoded(number, line)
-                    if isinstance(text, str):
-                        counter.rows += 1
-                        yield number, text
-                    else:
-                        yield text
+                    yield (number, text) if isinstance(text, str) else text
         except InputError as error:
-            yield self._unreadable(error, counter.rows)
-        counter.close()
+            yield self._unreadable(error, counter)
 
     def objects(self) -> Iterator[Row | Problem]:
         """Objects of a JSON file: one a line, or in a list, however that is laid out. The line is where one begins."""
@@ -161,8 +172,8 @@ class SourceFile:
                             yield found
                     counter.tell(min(raw.tell(), size), size)
         except InputError as error:
-            yield self._unreadable(error, counter.rows)
-        counter.close()
+            yield self._unreadable(error, counter)
+        yield from counter.close()
 
     def checked(self, record: Record) -> Record | Problem:
         """A record whose texts can be stored; JSON can hold NUL and halves of characters in disguise."""
@@ -190,7 +201,8 @@ class SourceFile:
         remedy = next((remedy for words, remedy in _REMEDIES.items() if words in rejection.reason), "")
         return self.problem(rejection.line, rejection.reason, remedy)
 
-    def _unreadable(self, error: InputError, rows: int) -> Problem:
+    def _unreadable(self, error: InputError, counter: _Counter) -> Problem:
+        counter.failed, rows = True, counter.rows
         if isinstance(error, WrongColumns):
             return self.problem(1, error.reason, error.remedy, fatal=True)
         after = f"after {rows:,} rows " if rows else ""
@@ -207,13 +219,17 @@ class _Counter:
     def __init__(self, file: SourceFile) -> None:
         self._file = file
         self.rows = 0
+        self.failed = False
 
     def tell(self, done: int, total: int) -> None:
         self._file.progress(self._file.stage, done, total, f"{self.rows:,} rows")
 
-    def close(self) -> None:
+    def close(self) -> Iterator[Problem]:
+        """Say how many rows there were, and that there were none."""
         if self._file.rows is not None:
             self._file.rows[self._file.key] = self.rows
+        if not self.rows and not self.failed:
+            yield self._file.problem(0, "no row of it was read", "check that it is the right file", used=True)
 
 
 @contextmanager

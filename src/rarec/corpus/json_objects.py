@@ -111,7 +111,7 @@ def _broken(
     ends = [end for end in (_end(text, at),) if end is not None]
     told = error.pos if isinstance(error, json.JSONDecodeError) and "Unterminated" not in error.msg else len(text)
     # What the end of the text cuts off is told there. A new line that begins with a bracket is behind the object.
-    if told < len(text) - _NEAR_END and (next_line := text.find("\n{", at + 1)) >= 0:
+    if (last or told < len(text) - _NEAR_END) and (next_line := text.find("\n{", at + 1)) >= 0:
         ends.append(next_line)
     if ends:
         reason = f" ({error.msg})" if isinstance(error, json.JSONDecodeError) else ", or too deep"
