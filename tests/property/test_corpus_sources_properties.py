@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus_sources import read
 from rarec.corpus.json_objects import Broken, objects_in
 from rarec.corpus.sources.ids import imdb_id, number_id, page_title
 from rarec.corpus.sources.joining import NumberSet
@@ -81,6 +85,55 @@ def test_no_bytes_break_the_reader_of_objects(content: bytes) -> None:
     for some in objects_in(Slow(content), max_chars=10**6):
         for one in some:
             assert isinstance(one, Broken) or isinstance(one[1], dict)
+
+
+FIELDS = {
+    "tmdb": ("id", "title", "original_title", "genres", "credits", "keywords", "external_ids", "alternative_titles",
+             "overview", "release_date", "vote_count", "adult", "imdb_id"),
+    "wikipedia": ("title", "year", "href", "extract", "cast", "genres"),
+    "wikidata": ("id", "labels", "claims", "sitelinks"),
+    "table": ("id", "title", "year", "text", "people", "tags", "n"),
+}  # fmt: skip
+CLAIMS = st.dictionaries(
+    st.sampled_from(["P31", "P57", "P161", "P345", "P577", "P1476"]),
+    VALUES | st.lists(st.fixed_dictionaries({"mainsnak": VALUES | st.fixed_dictionaries({"datavalue": VALUES})})),
+)
+FILM = [{"mainsnak": {"datavalue": {"value": {"id": "Q11424"}}}}]
+MORE: dict[str, dict[str, Any]] = {
+    "tmdb": {"files": {"movies": "a.json"}},
+    "wikipedia": {"files": {"a": "a.json"}},
+    "wikidata": {"files": {"a": "a.json"}},
+    "table": {
+        "files": {"a": "a.jsonl"},
+        "columns": {
+            "id": "id", "title": "title", "year": "year", "text": "text", "people": ["people"],
+            "attributes": {"tags": "tags"}, "counts": {"n": "n"},
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+@given(data=st.data())
+@settings(max_examples=60)
+def test_objects_of_any_shape_are_records_or_problems(kind: str, data: st.DataObject) -> None:
+    shape = {name: VALUES for name in FIELDS[kind]}
+    objects = data.draw(st.lists(st.fixed_dictionaries({}, optional=shape), max_size=4))
+    if kind == "wikidata":
+        objects = [
+            {**one, "id": f"Q{at}", "claims": {**data.draw(CLAIMS), "P31": FILM}} for at, one in enumerate(objects)
+        ]
+    with tempfile.TemporaryDirectory() as folder:
+        text = "".join(json.dumps(one) + "\n" for one in objects)
+        (Path(folder) / MORE[kind]["files"].get("movies", "a.jsonl" if kind == "table" else "a.json")).write_text(text)
+        found = read(Path(folder), kind=kind, **MORE[kind])
+    assert len({record.line for record in found.records} | {one.line for one in found.lost}) <= len(objects) + 1
+    for record in found.records:
+        assert record.key
+        assert record.titles or kind == "wikidata"
+        for text in (record.key, record.text, *record.titles, *record.people):
+            assert "\0" not in text
+            text.encode()
 
 
 @given(st.integers(-3000, 3000).filter(bool))

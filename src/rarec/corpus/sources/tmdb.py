@@ -207,7 +207,7 @@ class _Films:
         if isinstance(keywords, Mapping):
             keywords = keywords.get("keywords", keywords.get("results"))
         others = cells.get("alternative_titles")
-        others = others.get("titles", []) if isinstance(others, Mapping) else []
+        others = _list(notes, "alternative_titles", others.get("titles")) if isinstance(others, Mapping) else []
         attributes = {
             "genres": _names(notes, "genres", cells.get("genres")),
             "keywords": _names(notes, "keywords", keywords),

@@ -111,14 +111,12 @@ class _Entities:
             entity = _entity(file, line, text)
             if isinstance(entity, Problem):
                 yield entity
-            elif entity and self._types.intersection(_linked(entity, "P31")):
-                number = number_in(str(entity.get("id")), "Q")
-                problem = self._problem(file, line, entity, number)
-                if problem is None:
-                    self._seen.add(number)
-                    batch.add(number, line, key, json.dumps(self._said(entity)))
-                else:
-                    yield problem
+            elif entity:
+                film = self._film(file, line, entity)
+                if isinstance(film, Problem):
+                    yield film
+                elif film is not None:
+                    batch.add(film[0], line, key, film[1])
         batch.flush()
 
     def names(self, file: SourceFile) -> None:
@@ -158,13 +156,23 @@ class _Entities:
                 )
             )
 
-    def _problem(self, file: SourceFile, line: int, entity: Mapping[str, Any], number: int) -> Problem | None:
-        if number < 0:
-            reason = f"{str(entity.get('id'))[:40]!r} is no id of an item"
+    def _film(self, file: SourceFile, line: int, entity: Mapping[str, Any]) -> tuple[int, str] | Problem | None:
+        """The number of a film and what is said of it; None if it is none."""
+        try:
+            if not self._types.intersection(_linked(entity, "P31")):
+                return None
+            number = number_in(str(entity.get("id")), "Q")
+            if number < 0:
+                reason = f"{str(entity.get('id'))[:40]!r} is no id of an item"
+                return file.problem(line, reason, "correct it or delete the line")
+            if number in self._seen:
+                return file.problem(line, f"the id Q{number} was there before", "the first is kept; delete one")
+            said = json.dumps(self._said(entity))
+        except (AttributeError, KeyError, TypeError) as error:
+            reason = f"not laid out as an entity of Wikidata: {error}"
             return file.problem(line, reason, "correct it or delete the line")
-        if number in self._seen:
-            return file.problem(line, f"the id Q{number} was there before", "the first is kept; delete one")
-        return None
+        self._seen.add(number)
+        return number, said
 
     def _said(self, entity: Mapping[str, Any]) -> dict[str, Any]:
         links = {name: _linked(entity, property_) for property_, name in _LINKED.items()}
@@ -174,7 +182,7 @@ class _Entities:
                 if (number := number_in(one, "Q")) >= 0:
                     self._named.add(number)
         sitelinks = entity.get("sitelinks")
-        page = sitelinks.get("enwiki", {}).get("title") if isinstance(sitelinks, Mapping) else None
+        page = sitelinks.get("enwiki", {}).get("title") if isinstance(sitelinks, dict) else None
         ids = {
             "wikidata": entity["id"],
             "imdb": next((one for text in _texts(entity, "P345") if (one := _title_id(text))), ""),
@@ -192,10 +200,10 @@ class _Entities:
 
     def _labels(self, entity: Mapping[str, Any]) -> tuple[str, ...]:
         labels = entity.get("labels")
-        if not isinstance(labels, Mapping):  # an empty table is written as an empty list
+        if not isinstance(labels, dict):  # an empty table is written as an empty list
             return ()
         found = (labels.get(language) for language in self._keep.languages)
-        return distinct(label.get("value") for label in found if isinstance(label, Mapping))
+        return distinct(label.get("value") for label in found if isinstance(label, dict))
 
     def _names_of(self, entities: Sequence[str]) -> tuple[str, ...]:
         found = (
@@ -215,7 +223,7 @@ def _entity(file: SourceFile, line: int, text: str) -> Mapping[str, Any] | Probl
     except (ValueError, RecursionError) as error:
         reason = f"not valid JSON ({error}): {text[:60]!r}"
         return file.problem(line, reason, "write one entity a line; take the dump again if it is cut")
-    if not isinstance(entity, Mapping):
+    if not isinstance(entity, dict):
         return file.problem(line, f"not an entity: {text[:60]!r}", "write one JSON object a line")
     return entity
 
@@ -228,10 +236,10 @@ def _ends_well(text: str) -> bool:
 def _statements(entity: Mapping[str, Any], property_: str) -> list[Any]:
     """Values of a property: the preferred ones, else the others that are not deprecated."""
     claims = entity.get("claims")
-    given = claims.get(property_) if isinstance(claims, Mapping) else None
+    given = claims.get(property_) if isinstance(claims, dict) else None
     found: dict[str, list[Any]] = {}
     for statement in given if isinstance(given, list) else ():
-        value = statement.get("mainsnak", {}).get("datavalue", {}) if isinstance(statement, Mapping) else {}
+        value = statement.get("mainsnak", {}).get("datavalue", {}) if isinstance(statement, dict) else {}
         if "value" in value:
             found.setdefault(statement.get("rank", "normal"), []).append(value["value"])
     return found.get("preferred") or found.get("normal", [])
@@ -241,21 +249,21 @@ def _linked(entity: Mapping[str, Any], property_: str) -> list[str]:
     """Ids of the entities that a property names."""
     found = []
     for value in _statements(entity, property_):
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             found.append(str(value.get("id") or f"Q{value.get('numeric-id')}"))
     return found
 
 
 def _texts(entity: Mapping[str, Any], property_: str) -> Iterator[str]:
     for value in _statements(entity, property_):
-        text = value.get("text") if isinstance(value, Mapping) else value
+        text = value.get("text") if isinstance(value, dict) else value
         if isinstance(text, str) and text.strip():
             yield text.strip()
 
 
 def _years(entity: Mapping[str, Any]) -> Iterator[int]:
     for value in _statements(entity, "P577"):
-        if isinstance(value, Mapping) and value.get("precision", _YEAR_KNOWN) >= _YEAR_KNOWN:
+        if isinstance(value, dict) and value.get("precision", _YEAR_KNOWN) >= _YEAR_KNOWN:
             found = _YEAR.match(str(value.get("time")))
             if found is not None and int(found[1]):
                 yield int(found[1])
