@@ -1,4 +1,4 @@
-"""Why an item of a corpus is what it is: its records, what joined them, what was kept apart, and where fields are from."""
+"""Why an item of a corpus is what it is: its records, what joined them, what was kept apart, where fields are from."""
 
 from __future__ import annotations
 
