@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -204,13 +205,11 @@ def _source_document(source: SourceConfig, dumps: list[_Dump], staged: Staged, d
 
 
 def _manifest(recipe: CorpusRecipe, sources: Mapping[str, Any], written: Written) -> str:
-    from rarec import __version__
-
     document = {
         "format": FORMAT,
         "name": recipe.name,
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "rarec": __version__,
+        "rarec": version("rarec"),
         "recipe": recipe.model_dump(mode="json", by_alias=True, exclude={"folder"}),
         "sources": sources,
         "counts": {name: value for name, value in asdict(written).items() if name != "attributes"},

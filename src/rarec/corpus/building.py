@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.catalogue.validation import item_problem
-from rarec.corpus.clusters import Clusters, Links, Reason
+from rarec.corpus.clusters import Clusters, Links, Members, Reason
 from rarec.corpus.evidence_file import NAME as EVIDENCE
 from rarec.corpus.evidence_file import EvidenceWriter, Link
 from rarec.corpus.items_file import NAME as ITEMS
@@ -116,14 +116,8 @@ class _Groups:
     def __init__(self, staging: Staging, clusters: Clusters) -> None:
         self._staging = staging
         self._places = clusters.traits.places
-        self._members: NDArray[np.int32] = np.argsort(clusters.labels, kind="stable").astype(np.int32)
-        self._sorted = clusters.labels[self._members]
-        self.labels: NDArray[np.int32] = np.unique(self._sorted)
-
-    def numbers_of(self, label: int) -> list[int]:
-        low, high = np.searchsorted(self._sorted, (label, label + 1)).tolist()
-        found: list[int] = self._members[low:high].tolist()
-        return found
+        self._members = Members(clusters.labels)
+        self.labels: NDArray[np.int32] = np.unique(clusters.labels)
 
     def without_texts(self, labels: Sequence[int]) -> Iterator[tuple[int, list[Record]]]:
         for label, _, records in self.read(labels, texts=False):
@@ -131,7 +125,7 @@ class _Groups:
 
     def read(self, labels: Sequence[int], *, texts: bool) -> Iterator[tuple[int, list[int], list[Record]]]:
         """Labels with the numbers of their records, and the records themselves, in the order of numbers."""
-        numbers = {label: self.numbers_of(label) for label in labels}
+        numbers = {label: self._members[label] for label in labels}
         wanted = [place for group in numbers.values() for place in self._places[group].tolist()]
         found = self._staging.fetch(wanted, texts=texts)
         for label, group in numbers.items():

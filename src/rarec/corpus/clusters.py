@@ -96,6 +96,22 @@ class Links:
             yield one, other, Reason(reason), detail
 
 
+class Members:
+    """The records of each group, looked up by its label.
+
+    Args:
+        labels: of all records; a label is the number of one of them.
+    """
+
+    def __init__(self, labels: NDArray[np.int32]) -> None:
+        self._sorted = np.argsort(labels, kind="stable").astype(np.int32).data
+        self._starts = np.r_[0, np.cumsum(np.bincount(labels, minlength=len(labels)))].astype(np.int32).data
+
+    def __getitem__(self, label: int) -> list[int]:
+        """Numbers of the records, ascending."""
+        return self._sorted[self._starts[label] : self._starts[label + 1]].tolist()
+
+
 class Clusters:
     """Groups of the records of `Traits`; each is called by the smallest number in it, and starts with one record.
 
@@ -144,4 +160,4 @@ class Clusters:
         self.refused = Links(*(array(column.typecode, np.array(column)[kept].tolist()) for column in columns))
 
 
-__all__ = ["Clusters", "Links", "Reason"]
+__all__ = ["Clusters", "Links", "Members", "Reason"]
