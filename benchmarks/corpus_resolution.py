@@ -4,9 +4,9 @@
 
 Planted: invented dumps of twelve sources in their real formats (`rarec.testing.dumps`), whose truth is known:
 namesakes, twins of one year, remakes, series with a film's title, foreign titles, things that stand twice in a source.
-Real: the merged film corpus taken apart into ten sources (`corpus_apart.py`) and resolved anew; its rows are the truth, though
-they hold duplicates of their own. Both once with ids, once with all ids hidden. Pairs: those rows of the corpus that
-share title and year, judged by hand or by a list (`data/corpus_pairs.json`), against what the resolver made of them.
+Real: the merged film corpus taken apart into ten sources (`corpus_apart.py`) and resolved anew; its rows are the truth,
+though they hold duplicates of their own. Both once with ids, once with all ids hidden. Pairs: those rows of the corpus
+that share title and year, judged by hand or by a list (`data/corpus_pairs.json`), and what the resolver made of them.
 
 Precision and recall are of pairs of records. Intervals are Wilson's, 95 %, as if pairs were independent; those of the
 shares of things are the ones to trust.

@@ -129,7 +129,7 @@ def _built(recipe: CorpusRecipe, out: Path, work: Path, previous: Path | None, p
 
 def plan_of(recipe: CorpusRecipe) -> Plan:
     """What a recipe says of resolving and merging."""
-    rules = Rules(by_title=recipe.resolve.by_title, people=recipe.resolve.people, year_slack=recipe.resolve.year_slack)
+    rules = Rules(**dict(recipe.resolve))
     fields = {name: FieldOrder(one.sources, one.combine, one.max) for name, one in recipe.fields.items()}
     names = tuple(source.name for source in recipe.sources)
     return Plan(names, recipe.ids, dict(recipe.popularity), fields, rules)

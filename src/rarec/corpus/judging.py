@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from rarec.corpus.clusters import Reason
 from rarec.corpus.sides import Side
-from rarec.corpus.traits import MAIN
+
+FACTS = ("kind", "language", "languages", "original_language")
+NUMBERS: Mapping[str, float] = {"runtime": 20.0}
+"""What is compared unless a recipe says otherwise; see `Rules`."""
 
 _ANY_ROLE = 1 << 63
 
@@ -28,8 +31,8 @@ class Rules:
     by_title: bool = True
     people: bool = True
     year_slack: int = 1
-    facts: tuple[str, ...] = ("kind", "language", "languages", "original_language")
-    numbers: Mapping[str, float] = field(default_factory=lambda: {"runtime": 20.0})
+    facts: tuple[str, ...] = FACTS
+    numbers: Mapping[str, float] = field(default_factory=lambda: NUMBERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,4 +153,4 @@ def _differing_fact(one: Side, other: Side, rules: Rules) -> int:
     return -1
 
 
-__all__ = ["MAIN", "Rules", "Verdict", "contradiction", "judge", "too_long", "year_gap"]
+__all__ = ["FACTS", "NUMBERS", "Rules", "Verdict", "contradiction", "judge", "too_long", "year_gap"]

@@ -42,18 +42,18 @@ def person_key(name: str) -> int:
 
 
 @lru_cache(maxsize=10_000)
-def fact_key(place: int, value: str) -> int:
+def fact_key(place: int, value: str, *, language: bool = False) -> int:
     """32 bits of a value of the attribute at `place` (0 to 7), compared without case; `fact_kind` is in the top four.
 
-    Codes of up to three letters are of another kind than words: "en" says nothing against "English".
+    Codes of languages are of another kind than their names: "en" says nothing against "English".
     """
     plain = value.strip().casefold()
-    kind = 2 * place + (len(plain) <= _LONGEST_CODE)
+    kind = 2 * place + (language and len(plain) <= _LONGEST_CODE)
     return kind << _PLACE_BITS | _hash(plain, _NARROW) & ((1 << _PLACE_BITS) - 1)
 
 
 def fact_kind(key: int) -> int:
-    """Keys are comparable if this is equal: twice the place of their attribute, and one more for codes."""
+    """Keys are comparable if this is equal: twice the place of their attribute, and one more for codes of languages."""
     return key >> _PLACE_BITS
 
 

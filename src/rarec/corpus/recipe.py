@@ -10,8 +10,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from rarec.complaints import checked
+from rarec.corpus.judging import FACTS, NUMBERS
 from rarec.corpus.sources import Source
 from rarec.corpus.sources.config import Part, SourceConfig
+from rarec.corpus.traits import MOST_FACTS
 from rarec.errors import SettingsError
 from rarec.files import read_recipe_toml
 
@@ -30,11 +32,15 @@ class ResolveConfig(Part):
         by_title: also by title and year; else only by ids.
         people: somebody who made it must be the same too, where both say who did.
         year_slack: how far apart the years may be.
+        facts: attributes that say what sort of thing it is; where both sides say so and nothing agrees, they are two.
+        numbers: attribute -> how far apart the numbers in it may be.
     """
 
     by_title: bool = True
     people: bool = True
     year_slack: int = Field(default=1, ge=0, le=10)
+    facts: tuple[str, ...] = Field(default=FACTS, max_length=MOST_FACTS)
+    numbers: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=lambda: {**NUMBERS})
 
 
 class FieldConfig(Part):

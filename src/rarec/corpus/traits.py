@@ -18,9 +18,11 @@ UNKNOWN_YEAR = -32768
 MAIN = 3
 """How many people of a record, from the first, are its main ones."""
 
+MOST_FACTS = 8
+"""How many attributes can be compared by their values."""
+
 _ANY_ROLE = 63
 _MOST_PEOPLE = 40
-_MAX_FACTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def read_traits(
         numbers: attributes that hold a number.
     """
     places, source = staging.places(sources)
-    reader = _Reader(len(places), trusted, dict(weights or {}), tuple(facts)[:_MAX_FACTS], tuple(numbers))
+    reader = _Reader(len(places), trusted, dict(weights or {}), tuple(facts)[:MOST_FACTS], tuple(numbers))
     order = np.argsort(places)  # places are scanned in their own order
     in_order = places[order].tolist()
     number_of = order.tolist()
@@ -177,7 +179,7 @@ class _Reader:
         self.attributes.update(attributes)
         for name, place in self.fact_places.items():
             for value in attributes.get(name, ()):
-                self.facts.append(fact_key(place, value))
+                self.facts.append(fact_key(place, value, language="language" in name))
                 self.of_facts.append(number)
         for name, column in self.numbers.items():
             for value in attributes.get(name, ())[:1]:
@@ -217,4 +219,4 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-__all__ = ["MAIN", "UNKNOWN_YEAR", "Ragged", "Traits", "read_traits"]
+__all__ = ["MAIN", "MOST_FACTS", "UNKNOWN_YEAR", "Ragged", "Traits", "read_traits"]
