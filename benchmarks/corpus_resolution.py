@@ -5,8 +5,9 @@
 Planted: invented dumps of twelve sources in their real formats (`rarec.testing.dumps`), whose truth is known:
 namesakes, twins of one year, remakes, series with a film's title, foreign titles, things that stand twice in a source.
 Real: the merged film corpus taken apart into ten sources (`corpus_apart.py`) and resolved anew; its rows are the truth,
-though they hold duplicates of their own. Both once with ids, once with all ids hidden. Pairs: those rows of the corpus
-that share title and year, judged by hand or by a list (`data/corpus_pairs.json`), and what the resolver made of them.
+though they hold duplicates of their own (`data/corpus_crossing.json`). Both once with ids, once with all ids hidden.
+Pairs: those rows of the corpus that share title and year, judged by hand or by a list (`data/corpus_pairs.json`), and
+what the resolver made of them.
 
 Precision and recall are of pairs of records. Intervals are Wilson's, 95 %, as if pairs were independent; those of the
 shares of things are the ones to trust.
@@ -41,6 +42,8 @@ from rarec.files import write_text
 from rarec.testing.dumps import RECIPE, TRUTH, DumpOptions, write_dumps
 
 PAIRS = Path(__file__).parent / "data" / "corpus_pairs.json"
+CROSSING = Path(__file__).parent / "data" / "corpus_crossing.json"
+"""Unions of records of two rows that were read by hand: whether the corpus has a film twice there."""
 Truth = dict[tuple[str, str], int]
 """Source and key of a record -> the thing that it is."""
 _Z = 1.959963984540054
@@ -257,6 +260,11 @@ def measure(data: Path, sizes: Sequence[int], tell: Callable[[str], None]) -> di
             found = real(corpus, hidden=hidden)
             document["real"][name] = figures(found)
             document["pairs"][f"taken apart, {name}"] = of_pairs(found)
+        read = Counter(verdict for *_, verdict in json.loads(CROSSING.read_text(encoding="utf-8"))["pairs"])
+        document["real"]["unions of two rows that are of one film, read by hand"] = {
+            **wilson(read["same"], read.total()),
+            "unknown": read["unknown"],
+        }
         tell("real, as one source")
         document["pairs"]["as one source"] = of_pairs(whole(corpus))
     return document
