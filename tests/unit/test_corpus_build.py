@@ -112,11 +112,29 @@ def test_ids_are_kept_from_an_earlier_corpus(corpus: Path, tmp_path: Path) -> No
     new[2] |= {"by": ["Eve Fox"], "isbn": "i10"}  # was an item of its own, and turns out to be another's
     build(write_world(tmp_path / "new", shop=new), tmp_path / "second", previous=corpus)
     items = {row["id"]: row for row in items_of(tmp_path / "second")}
-    assert set(items) == {"isbn-i1", "library-1", "isbn-i2", "isbn-i9", "isbn-i10"}
-    assert items["isbn-i1"]["text"] == "A port."  # the more popular half keeps the name
+    assert set(items) == {"isbn-i1", "isbn-i1-corrected", "isbn-i2", "isbn-i9", "isbn-i10"}
+    assert items["isbn-i1"]["title"] == "Harbour, Grey"  # the half that the id still names
     gone = explain("shop-s3", tmp_path / "second")
     assert gone.item == "isbn-i10"
     assert "earlier corpus (merged)" in gone.asked
+    build(tmp_path / "new" / "books.toml", tmp_path / "third", previous=tmp_path / "second")
+    assert items_of(tmp_path / "third") == items_of(tmp_path / "second")
+    assert explain("shop-s3", tmp_path / "third").item == "isbn-i10"
+    build(write_world(tmp_path / "dumps"), tmp_path / "back", previous=tmp_path / "third")
+    back = {row["id"] for row in items_of(tmp_path / "back")}
+    assert back == {"isbn-i1-corrected", "isbn-i2", "isbn-i9", "isbn-i10", "shop-s3"}  # the more popular old item
+    assert explain("isbn-i1", tmp_path / "back").item == "isbn-i1-corrected"
+
+
+def test_without_ids_the_half_with_the_most_records_keeps_the_name(tmp_path: Path) -> None:
+    shop = [{"sku": f"s{n}", "name": "Solo", "made": 2001, "by": ["Bo Marsh"], "isbn": ""} for n in range(3)]
+    build(write_world(tmp_path / "old", shop=shop), tmp_path / "one")
+    before = explain("library:2", tmp_path / "one")
+    assert (before.item, len(before.records)) == ("shop-s0", 4)
+    shop[0] |= {"name": "Another"}
+    build(write_world(tmp_path / "new", shop=shop), tmp_path / "two", previous=tmp_path / "one")
+    assert explain("library:2", tmp_path / "two").item == "shop-s0"
+    assert explain("shop:s0", tmp_path / "two").item == "shop-s0-2"
 
 
 def test_nothing_is_written_over_and_nothing_without_files(tmp_path: Path) -> None:

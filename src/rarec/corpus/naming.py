@@ -21,14 +21,24 @@ from rarec.progress import OnProgress
 _AT_ONCE = 2000
 _WISHES = """
 SELECT found.item, found.label, found.worth FROM (
-    SELECT before.item AS item, assigned.label AS label, count(*) AS records, assigned.popularity AS worth
+    SELECT before.item AS item, assigned.label AS label, count(*) AS records, assigned.popularity AS worth,
+        max(EXISTS (SELECT 1 FROM json_each(record.document, '$[2]') AS id
+            WHERE before.item = id.key || '-' || id.value)) AS own
     FROM assigned JOIN staged.records AS record ON record.place = assigned.place
     JOIN staged.sources AS source ON source.number = record.source
     JOIN old.records AS before ON before.source = source.name AND before.key = record.key
     GROUP BY before.item, assigned.label
 ) AS found JOIN old.items ON old.items.id = found.item
-ORDER BY old.items.popularity DESC, found.item, found.records DESC, found.worth DESC, found.label
+ORDER BY old.items.popularity DESC, found.item, found.own DESC, found.records DESC, found.worth DESC, found.label
 """
+
+# What the earlier corpus itself had renamed, to an item that is still called so, and to one that is not any more.
+_STILL_RENAMED = (
+    """INSERT OR IGNORE INTO renamed SELECT before.old, names.label, before.why
+    FROM old.renamed AS before JOIN names ON names.id = before.new""",
+    """INSERT OR IGNORE INTO renamed SELECT before.old, main.renamed.label, before.why
+    FROM old.renamed AS before JOIN main.renamed ON main.renamed.old = before.new""",
+)
 
 Renamed = tuple[str, str, str]
 """An id of the corpus before, the item that its records are in now, and why it is gone."""
@@ -59,7 +69,8 @@ class Names:
         """Give groups the ids that their records had in an earlier corpus.
 
         Where the records of several old items came together the most popular old item gives the id; where those of one
-        went apart, the group with the most of them has it, then the more popular group.
+        went apart, the group has it that the id would name anyway, then that with the most of them, then the more
+        popular one.
 
         Args:
             popularity: of groups, at their labels.
@@ -82,6 +93,8 @@ class Names:
         with closing(self._connection.execute(_WISHES)) as wishes:
             for item, group in groupby(wishes, key=itemgetter(0)):
                 self._give(item, [(label, worth) for _, label, worth in group])
+        for still in _STILL_RENAMED:
+            run(still)
 
     def _give(self, item: str, wishes: list[tuple[int, float]]) -> None:
         if not any(self._claim(label, item, worth) for label, worth in wishes):
