@@ -24,6 +24,7 @@ from rarec.constraints.vocabulary import Vocabulary
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
+from rarec.embed.tokens import tokens_of
 from rarec.errors import InputError, SettingsError, StoreError, UnknownItem
 from rarec.files import write_text
 from rarec.index.exact import ExactIndex
@@ -101,7 +102,7 @@ class Engine:
 
     def item_text(self, item: Item) -> str:
         """What is embedded for an item."""
-        return self._layout.render(item)
+        return self._layout.render(item, tokens_of(self.embedder) if self._layout.max_tokens else None)
 
     def item_embeddings(self, items: Sequence[Item]) -> NDArray[np.float32]:
         """Embeddings of the items' texts, shape (n, d); from the cache, unless an item is new."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,10 @@ from rarec.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     from rarec.embed import CachedEmbedder
+    from rarec.progress import OnProgress
+
+STREAM_CHUNK = 2000
+"""Texts whose vectors are in memory at one time."""
 
 
 @command
@@ -44,6 +50,7 @@ def embed(
         raise InputError("--seed-texts and --seed-vectors go together; give both or none")
     from rarec.assembly import cached_embedder
     from rarec.catalogue import CatalogueStore
+    from rarec.embed.tokens import tokens_of
     from rarec.settings import StorePaths, read_settings
 
     paths, settings = StorePaths(store), read_settings(store)
@@ -55,7 +62,8 @@ def embed(
         if seed_texts is not None and seed_vectors is not None:
             seeded = _seed(embedder, seed_texts, seed_vectors)
         layout = catalogue.layout
-        texts = [layout.render(item) for item in catalogue]
+        tokens = tokens_of(embedder) if layout.max_tokens else None
+        texts = [layout.render(item, tokens) for item in catalogue]
         embedded = embed_texts(embedder, texts)
         name = embedder.name
     if as_json:
@@ -81,6 +89,26 @@ def embed_texts(embedder: CachedEmbedder, texts: list[str]) -> int:
             kept = f"{at[0]:,} of {at[1]:,} new vectors are kept" if at[1] else "What was embedded is kept"
             raise Interrupted(f"{kept}; run the same command again to go on.") from None
     return at[0]
+
+
+def embed_stream(embedder: CachedEmbedder, texts: Iterable[str], *, total: int, tell: OnProgress) -> int:
+    """Embed what is missing, some texts at a time, so that neither texts nor vectors are all in memory; how many."""
+    done = new = 0
+    coming = iter(texts)
+    tell("Embed", 0, total, "")
+    while chunk := list(islice(coming, STREAM_CHUNK)):
+        fresh = 0
+
+        def progress(had: int, of: int, before: int = done, size: int = len(chunk)) -> None:
+            nonlocal fresh
+            fresh = had
+            tell("Embed", before + size - of + had, total, "")
+
+        embedder.embed(chunk, progress=progress)
+        done += len(chunk)
+        new += fresh
+        tell("Embed", done, total, "")
+    return new
 
 
 def _seed(embedder: CachedEmbedder, texts: Path, vectors: Path) -> int:

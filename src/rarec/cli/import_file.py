@@ -18,7 +18,7 @@ from rarec.cli.progress import counting
 from rarec.errors import ImportRejected, InputError
 
 if TYPE_CHECKING:
-    from rarec.catalogue import CatalogueStore, ImportReport, Layout, Rejection
+    from rarec.catalogue import CatalogueStore, ImportReport, Rejection
     from rarec.types import Item
 
 LISTED = 20
@@ -97,11 +97,13 @@ def import_file(
         if embed:
             rows = partial(read_items, columns=mapping or None, format=format and format.value)
             reader = corpus_items if source is Source.corpus else partial(rows, list_separator=list_separator)
-            texts = _texts(file, reader, catalogue.layout, skip_bad=skip_bad)
             from rarec.assembly import cached_embedder  # here, for torch comes with it
+            from rarec.embed.tokens import tokens_of
 
+            layout = catalogue.layout
             with cached_embedder(StorePaths(store), settings) as embedder:
-                embedded = embed_texts(embedder, texts)
+                write = partial(layout.render, tokens=tokens_of(embedder) if layout.max_tokens else None)
+                embedded = embed_texts(embedder, _texts(file, reader, write, skip_bad=skip_bad))
         try:
             if source is Source.corpus:
                 done = _import_corpus(catalogue, file)
@@ -148,7 +150,11 @@ def parse_map(entries: Sequence[str]) -> dict[str, str]:
 
 
 def _texts(
-    file: Path, reader: Callable[[Path], Iterator[Item | Rejection]], layout: Layout, *, skip_bad: bool
+    file: Path,
+    reader: Callable[[Path], Iterator[Item | Rejection]],
+    write: Callable[[Item], str],
+    *,
+    skip_bad: bool,
 ) -> list[str]:
     """What would be embedded for the items of a file; nothing if it would be refused."""
     from rarec.catalogue import Rejection
@@ -158,7 +164,7 @@ def _texts(
     texts: list[str] = []
     for row in reader(file):
         if not isinstance(row, Rejection):
-            texts.append(layout.render(row))
+            texts.append(write(row))
         elif not skip_bad:
             return []
     return texts
