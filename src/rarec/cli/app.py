@@ -21,6 +21,7 @@ from rarec.cli.evaluate import evaluate
 from rarec.cli.import_file import import_file
 from rarec.cli.init import init
 from rarec.cli.keys import keys
+from rarec.cli.layout import layout
 from rarec.cli.mcp import mcp
 from rarec.cli.promote import promote
 from rarec.cli.recommend import recommend
@@ -66,6 +67,7 @@ app.command("init")(init)
 app.command("import")(import_file)
 app.command("delete")(delete)
 app.command("embed")(embed)
+app.command("layout")(layout)
 app.add_typer(corpus, name="corpus")
 app.command("train")(train)
 app.command("align")(align)

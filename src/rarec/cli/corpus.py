@@ -1,4 +1,4 @@
-"""`rarec corpus`: a catalogue out of dumps, and why an item in it is what it is."""
+"""`rarec corpus`: a catalogue out of dumps, why an item in it is what it is, and a store kept up to date with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rarec.cli import corpus_fetch
+from rarec.cli import corpus_fetch, corpus_quality, corpus_store
 from rarec.cli.command import Interrupted, command
 from rarec.cli.console import err, out, plain, print_json
 from rarec.cli.options import AsJson
@@ -22,7 +22,7 @@ LISTED = 20
 Corpus = Annotated[Path, typer.Option("--corpus", metavar="FOLDER", help="Folder that rarec corpus build made.")]
 
 corpus = typer.Typer(
-    help="A catalogue out of dumps: what several sources say of one thing becomes one item, and says why.",
+    help="Make a catalogue out of dumps, look at it, and keep a store up to date with it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -102,9 +102,11 @@ def explain(
         _show(found)
 
 
+corpus_fetch.add_to(corpus)
 corpus.command("build")(build)
 corpus.command("explain")(explain)
-corpus_fetch.add_to(corpus)
+corpus_quality.add_to(corpus)
+corpus_store.add_to(corpus)
 
 
 def _show_built(built: Built) -> None:
