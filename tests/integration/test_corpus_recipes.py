@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,9 @@ from typer.testing import CliRunner, Result
 
 from rarec.catalogue import CatalogueStore
 from rarec.cli.app import app
-from rarec.cli.corpus import corpus
 from scripts import ROOT, load_script
 
 runner = CliRunner()
-pytestmark = pytest.mark.skipif(
-    all(command.name != "build" for command in corpus.registered_commands), reason="rarec corpus build is not there yet"
-)
 WISHES = {"books": "A mystery for adults, please", "games": "Something with an auction", "shop": "A kettle for camping"}
 
 
@@ -37,8 +32,8 @@ def test_from_dumps_to_a_chat_and_with_the_next_dump(tmp_path: Path, name: str) 
     script = load_script("recipes/corpus/invent.py")
     data, store = tmp_path / "data", tmp_path / "store"
     script.invent(data)
-    shutil.copy(ROOT / "recipes" / "corpus" / f"{name}.toml", data)
-    rarec("corpus", "build", data / f"{name}.toml", "--out", tmp_path / "first")
+    recipe = ROOT / "recipes" / "corpus" / f"{name}.toml"
+    rarec("corpus", "build", recipe, "--folder", data, "--out", tmp_path / "first")
     rarec("init", store, "--layout", name)
     first = document(rarec("corpus", "update", "--store", store, "--corpus", tmp_path / "first", "--json"))
     assert (first["plan"]["added"], first["items"]) == (script.COUNT, script.COUNT)
@@ -51,7 +46,7 @@ def test_from_dumps_to_a_chat_and_with_the_next_dump(tmp_path: Path, name: str) 
     assert not answer["degraded"]
     assert rarec("chat", "--store", store, input=f"{WISHES[name]}\n").stdout.strip()
     script.invent(data, later=True)
-    rarec("corpus", "build", data / f"{name}.toml", "--out", tmp_path / "next", "--previous", tmp_path / "first")
+    rarec("corpus", "build", recipe, "--folder", data, "--out", tmp_path / "next", "--previous", tmp_path / "first")
     done = document(rarec("corpus", "update", "--store", store, "--corpus", tmp_path / "next", "--json"))["plan"]
     assert (done["added"], done["changed"], done["retired"]) == (
         script.LATER_NEW, script.LATER_CHANGED, script.LATER_GONE,

@@ -29,6 +29,28 @@ def test_build_then_explain(tmp_path: Path) -> None:
     assert "Kept apart because" in done.stdout
 
 
+def test_what_was_wrong_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    bad = {"sku": "s9", "name": "Nul\0byte"}
+    recipe, out = write_world(tmp_path / "dumps", shop=[*SHOP, bad]), tmp_path / "books"
+    (tmp_path / "dumps" / "library.csv").write_text("no,such,columns\n1,2,3\n", encoding="utf-8")
+    done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "library: library.csv:1: has no column" in done.stderr
+    assert "1 files could not be read to their end; 1 rows were left out: all in" in done.stderr
+    assert f"shop: shop.jsonl:{len(SHOP) + 1}: " in done.stderr
+    told = [json.loads(line) for line in (out / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(one["source"], one["fatal"]) for one in told] == [("shop", False), ("library", True)]
+
+
+def test_dumps_may_lie_elsewhere_than_the_recipe(tmp_path: Path) -> None:
+    recipe, out = write_world(tmp_path / "dumps"), tmp_path / "books"
+    moved = recipe.rename(tmp_path / recipe.name)
+    assert runner.invoke(app, ["corpus", "build", str(moved), "--out", str(out)]).exit_code == 2
+    done = runner.invoke(app, ["corpus", "build", str(moved), "--folder", str(tmp_path / "dumps"), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert (out / "items.parquet").is_file()
+
+
 def test_scripts_get_json(tmp_path: Path) -> None:
     recipe, out = write_world(tmp_path / "dumps"), tmp_path / "books"
     done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out), "--json"])

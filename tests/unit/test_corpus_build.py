@@ -150,6 +150,20 @@ def test_nothing_is_written_over_and_nothing_without_files(tmp_path: Path) -> No
     assert not (tmp_path / "books").exists()
 
 
+def test_a_work_folder_that_the_corpus_cannot_be_moved_from_is_refused_at_once(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path / "dumps")
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second disk")
+    work = memory / tmp_path.name / "work"
+    with pytest.raises(InputError, match="is not on the disk of"):
+        build(recipe, tmp_path / "books", work=work)
+    assert not work.parent.exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="choose another folder"):
+        build(recipe, tmp_path / "file" / "books")
+
+
 def test_a_recipe_can_stop_at_a_bad_row(tmp_path: Path) -> None:
     recipe = write_world(tmp_path / "dumps", on_bad="stop", shop=[*SHOP, {"sku": "s4", "name": "", "made": 1}])
     with pytest.raises(InputError, match=r"(?s)no corpus was made.*shop\.jsonl:4"):

@@ -15,6 +15,7 @@ from rarec.cli.progress import staged
 
 if TYPE_CHECKING:
     from rarec.corpus.build import Built
+    from rarec.corpus.digest import Digest
     from rarec.corpus.explain import Explanation, Said, Why
 
 LISTED = 20
@@ -34,6 +35,10 @@ def build(
     out_folder: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder of the corpus; nothing may be there yet.")
     ],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="FOLDER", help="Where the dumps are. Default: as the recipe says."),
+    ] = None,
     previous: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="An earlier corpus, whose items keep their ids in the new one."),
@@ -57,16 +62,16 @@ def build(
 
     Example: rarec corpus build films.toml --out films, then rarec import films/items.parquet --store my-store
     """
-    from rarec.corpus.build import build_corpus
+    from rarec.corpus.build import build_corpus, work_of
     from rarec.corpus.recipe import load_corpus_recipe
 
-    settings = load_corpus_recipe(recipe)
-    folder = work or out_folder.with_name(f"{out_folder.name}-work")
+    settings = load_corpus_recipe(recipe, folder=folder)
     try:
         with staged(unit="") as tell:
             built = build_corpus(settings, out_folder, previous=previous, work=work, progress=tell)
     except KeyboardInterrupt:
-        raise Interrupted(f"What was read whole is in {folder}; run the same command again to go on.") from None
+        kept = work or work_of(out_folder)
+        raise Interrupted(f"What was read whole is in {kept}; run the same command again to go on.") from None
     if as_json:
         print_json(_built_document(built))
     else:
@@ -115,7 +120,7 @@ def _show_built(built: Built) -> None:
     table = Table("source", "kind")
     for name in ("records", "problems"):
         table.add_column(name, justify="right")
-    table.add_column("of")
+    table.add_column("dump of")
     table.add_column("read")
     for source in built.sources:
         read = "now" if source.read else "before"
@@ -130,6 +135,7 @@ def _show_built(built: Built) -> None:
         if counts:
             out().print(table)
     out().print(plain(f"{built.folder}: {written.items:,} items of {written.records:,} records."))
+    _show_problems(built.problems, built.folder / "problems.jsonl")
     notes = (
         (written.untitled, "without a title, and therefore no items"),
         (written.refused_items, "that the catalogue would refuse; see problems.jsonl"),
@@ -138,6 +144,26 @@ def _show_built(built: Built) -> None:
     for count, text in notes:
         if count:
             err().print(f"{count:,} {text}.", style="yellow")
+    out().print(
+        plain(
+            f"Next: rarec corpus report {built.folder}, and rarec init and rarec corpus update to put it into a store."
+        ),
+        style="dim",
+    )
+
+
+def _show_problems(found: Digest, path: Path) -> None:
+    for line in found.worst:
+        err().print(plain(line), style="red")
+    if found.unread > len(found.worst):
+        err().print(f"... and {found.unread - len(found.worst):,} files more", style="red")
+    for line in found.examples:
+        err().print(plain(line), style="yellow")
+    counts = ((found.left_out, "rows were left out"), (found.put_right, "were put right"))
+    told = " and ".join(f"{count:,} {text}" for count, text in counts if count)
+    if told or found.unread:
+        whole = f"{found.unread:,} files could not be read to their end" if found.unread else ""
+        err().print(plain(f"{'; '.join(part for part in (whole, told) if part)}: all in {path}"), style="yellow")
 
 
 def _reason(name: str) -> str:
@@ -149,7 +175,12 @@ def _reason(name: str) -> str:
 def _built_document(built: Built) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {"folder": str(built.folder), "sources": [asdict(s) for s in built.sources], "counts": asdict(built.written)}
+    return {
+        "folder": str(built.folder),
+        "sources": [asdict(s) for s in built.sources],
+        "counts": asdict(built.written),
+        "problems": asdict(built.problems),
+    }
 
 
 def _show(found: Explanation) -> None:

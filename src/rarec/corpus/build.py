@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rarec.corpus.building import Plan, Written, write_corpus
+from rarec.corpus.digest import Digest, digest
 from rarec.corpus.evidence_file import open_evidence
 from rarec.corpus.judging import Rules
 from rarec.corpus.merging import FieldOrder
@@ -22,7 +23,7 @@ from rarec.corpus.recipe import CorpusRecipe, check_corpus_files
 from rarec.corpus.sources import reader_of
 from rarec.corpus.sources.config import SourceConfig
 from rarec.corpus.staging import Staged, Staging
-from rarec.errors import InputError
+from rarec.errors import InputError, StoreError
 from rarec.files import held_alone, place_folder, write_text
 from rarec.progress import OnProgress
 
@@ -61,11 +62,12 @@ class BuiltSource:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A corpus that was made."""
+    """A corpus that was made, and what was wrong in its dumps."""
 
     folder: Path
     sources: tuple[BuiltSource, ...]
     written: Written
+    problems: Digest
 
 
 def build_corpus(
@@ -96,7 +98,8 @@ def build_corpus(
     check_corpus_files(recipe)
     if previous is not None:
         open_evidence(previous).close()
-    folder = work or out.with_name(f"{out.name}-work")
+    folder = work or work_of(out)
+    _check_places(out, folder)
     taken = f"another build uses {str(folder)!r}; wait for it, or name another folder with --work"
     with held_alone(folder / "lock", taken=taken):
         built = _built(recipe, out, folder, previous, progress)
@@ -116,15 +119,39 @@ def _built(recipe: CorpusRecipe, out: Path, work: Path, previous: Path | None, p
             sources.append(BuiltSource(source.name, source.kind, staged.records, staged.problems, read, date))
             documents[source.name] = _source_document(source, dumps, staged, date)
         if recipe.on_bad == "stop":
-            _stop_if_bad(staging)
+            _stop_if_bad(staging, work)
         folder = work / "corpus"
         shutil.rmtree(folder, ignore_errors=True)  # of a build that was cut off
         folder.mkdir()
         written = write_corpus(staging, plan_of(recipe), folder, work=work, previous=previous, progress=progress)
+        problems = digest(staging.problems())
         write_text(folder / MANIFEST, _manifest(recipe, documents, written))
-    out.parent.mkdir(parents=True, exist_ok=True)
     place_folder(folder, out)
-    return Built(out, tuple(sources), written)
+    return Built(out, tuple(sources), written, problems)
+
+
+def work_of(out: Path) -> Path:
+    """The work folder of a build that was not told of another."""
+    return out.with_name(f"{out.name}-work")
+
+
+def _check_places(out: Path, work: Path) -> None:
+    """Before anything long is begun: the corpus can be put where it shall be by renaming it."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        apart = _disk(out.parent) != _disk(work)
+    except OSError as error:
+        raise StoreError(f"cannot make {str(error.filename)!r}: {error.strerror}; choose another folder") from error
+    if apart:
+        raise InputError(
+            f"the work folder {str(work)!r} is not on the disk of {str(out)!r}; name one there with --work"
+        )
+
+
+def _disk(folder: Path) -> int:
+    """Number of the disk that a folder is on, or would be."""
+    folder = folder.absolute()
+    return next(place.stat().st_dev for place in (folder, *folder.parents) if place.exists())
 
 
 def plan_of(recipe: CorpusRecipe) -> Plan:
@@ -155,9 +182,9 @@ def _staged(
 
 
 def _fingerprint(source: SourceConfig, dumps: list[_Dump]) -> str:
-    """Of all that decides what is read of a source: its settings and the content of its files, not where they lie."""
+    """Of all that decides what is read of a source: its settings, the content of its files, and who reads them."""
     settings = source.model_dump(mode="json", exclude={"files", "urls", "date"})
-    parts = [settings, [[dump.name, dump.path.name, dump.sha256] for dump in dumps]]
+    parts = [version("rarec"), settings, [[dump.name, dump.path.name, dump.sha256] for dump in dumps]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest()
 
 
@@ -179,14 +206,14 @@ def _date(source: SourceConfig, dumps: list[_Dump]) -> str:
     return datetime.datetime.fromtimestamp(newest, datetime.UTC).date().isoformat()
 
 
-def _stop_if_bad(staging: Staging) -> None:
+def _stop_if_bad(staging: Staging, work: Path) -> None:
     bad = (f"{name}: {problem}" for name, problem in staging.problems() if not problem.used)
     if shown := list(islice(bad, _SHOWN)):
         more = sum(1 for _ in bad)
         lines = [*(f"  {line}" for line in shown), *([f"  ... and {more:,} more"] if more else [])]
-        raise InputError(
-            "\n".join(['rows are bad and on_bad is "stop", so no corpus was made; correct them, or skip them:', *lines])
-        )
+        what = 'rows are bad and on_bad is "stop", so no corpus was made; correct them, or skip them'
+        kept = f"What was read is kept in {str(work)!r} for the next build; delete it if there will be none."
+        raise InputError("\n".join([f"{what}:", *lines, kept]))
 
 
 def _source_document(source: SourceConfig, dumps: list[_Dump], staged: Staged, date: str) -> dict[str, Any]:
@@ -228,4 +255,4 @@ def _clear(work: Path, *, everything: bool) -> None:
             work.rmdir()
 
 
-__all__ = ["FORMAT", "MANIFEST", "Built", "BuiltSource", "build_corpus", "plan_of"]
+__all__ = ["FORMAT", "MANIFEST", "Built", "BuiltSource", "build_corpus", "plan_of", "work_of"]
