@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,14 @@ def test_report_and_diff(make_store: MakeStore, tmp_path: Path, small_catalogue:
     assert "retired  salt-and-rye Salt and Rye (1980)" in rarec("corpus", "diff", place, other).stdout
     assert "neither a corpus" in rarec("corpus", "report", tmp_path, code=2).stderr
     assert "make it first" in rarec("corpus", "report", place, "--html", tmp_path / "no" / "x.html", code=2).stderr
+
+
+def test_a_difference_deep_in_a_text_is_shown_where_it_is(tmp_path: Path) -> None:
+    long = "It begins in the same way for everybody who comes to the harbour town in that year. "
+    before = write_corpus(tmp_path / "a", [replace(TEA, text=f"{long}They sail.")])
+    after = write_corpus(tmp_path / "b", [replace(TEA, text=f"{long}They\nstay.")])
+    told = runner.invoke(app, ["corpus", "diff", str(before), str(after)], env={"COLUMNS": "250"}).stdout
+    assert f"in {before} -> " in told
+    assert "They sail." in told
+    assert "They ⏎ stay." in told
+    assert "It begins" not in told

@@ -25,6 +25,7 @@ SHOWN = 3
 NAMES_SHOWN = 8
 FIELDS_SHOWN = 15
 VALUE_WIDTH = 70
+AROUND = 30
 
 
 @command
@@ -84,7 +85,7 @@ def diff(
     if as_json:
         print_json(asdict(found))
     else:
-        _show_difference(found)
+        _show_difference(found, old, new)
 
 
 def add_to(group: typer.Typer) -> None:
@@ -119,13 +120,16 @@ def _fill_table(quality: Quality) -> Table:
     from rich.table import Table
 
     table = Table("field")
-    for name in ("items", "filled", "values each", *map(plain, quality.sources)):
+    for name in ("items", "filled", "values each"):
         table.add_column(name, justify="right")
+    if quality.sources:
+        table.add_column("share of the items by source")
     for field in quality.fields:
-        shares = [_percent(field.sources[s], quality.items) if s in field.sources else "-" for s in quality.sources]
-        table.add_row(
-            plain(field.name), f"{field.items:,}", _percent(field.items, quality.items), f"{field.values:.1f}", *shares
-        )
+        cells = [plain(field.name), f"{field.items:,}", _percent(field.items, quality.items), f"{field.values:.1f}"]
+        if quality.sources:
+            shares = sorted(field.sources.items(), key=lambda entry: -entry[1])
+            cells.append(_names(dict(shares), quality.items))
+        table.add_row(*cells)
     return table
 
 
@@ -150,11 +154,11 @@ def _show_groups(alike: Alike) -> None:
         out().print(f"  {members}{more}")
 
 
-def _show_difference(found: Difference) -> None:
+def _show_difference(found: Difference, old: Path, new: Path) -> None:
     from rich.table import Table
 
     console = out()
-    console.print(f"{plain(found.old)} -> {plain(found.new)}")
+    console.print(plain(f"{found.old} in {old} -> {found.new} in {new}"))
     table = Table("added", "retired", "changed", "unchanged")
     table.add_row(*(f"{count:,}" for count in (found.added, found.retired, found.changed, found.unchanged)))
     console.print(table)
@@ -169,7 +173,7 @@ def _show_difference(found: Difference) -> None:
         changes.add_column(name)
     for field, count in list(found.fields.items())[:FIELDS_SHOWN]:
         one = found.changes[field][0]
-        changes.add_row(plain(field), f"{count:,}", _short(one.item), _value(one.before), _value(one.after))
+        changes.add_row(plain(field), f"{count:,}", _short(one.item), *_values(one.before, one.after))
     console.print(changes)
 
 
@@ -183,10 +187,21 @@ def _percent(part: int, total: int) -> str:
     return f"{100 * part / total:.1f}%" if total else "-"
 
 
-def _value(value: Any) -> str:
+def _values(before: Any, after: Any) -> tuple[str, str]:
+    """Both values in short; of long ones that begin alike, from a little before where they part."""
+    texts = [_text(before), _text(after)]
+    pairs = enumerate(zip(*texts, strict=False))
+    alike = next((at for at, (one, other) in pairs if one != other), min(map(len, texts)))
+    if max(map(len, texts)) > VALUE_WIDTH and alike > AROUND:
+        texts = ["…" + text[alike - AROUND :] for text in texts]
+    return _short(texts[0]), _short(texts[1])
+
+
+def _text(value: Any) -> str:
     if value is None or value == ():
         return "-"
-    return _short(", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return " ".join(text.replace("\n", " ⏎ ").split())
 
 
 def _short(text: str) -> str:
