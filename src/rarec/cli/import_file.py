@@ -70,7 +70,7 @@ def import_file(
     embed: Annotated[
         bool,
         typer.Option(
-            "--embed", help="Embed the items before the store shows them. The file is read twice, so no pipe."
+            "--embed", help="Embed the items before the store shows them. The file is read three times, so no pipe."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -103,7 +103,7 @@ def import_file(
             layout = catalogue.layout
             with cached_embedder(StorePaths(store), settings) as embedder:
                 write = partial(layout.render, tokens=tokens_of(embedder) if layout.max_tokens else None)
-                embedded = embed_texts(embedder, _texts(file, reader, write, skip_bad=skip_bad))
+                embedded = embed_texts(embedder, *_texts(file, reader, write, skip_bad=skip_bad))
         try:
             if source is Source.corpus:
                 done = _import_corpus(catalogue, file)
@@ -155,19 +155,19 @@ def _texts(
     write: Callable[[Item], str],
     *,
     skip_bad: bool,
-) -> list[str]:
-    """What would be embedded for the items of a file; nothing if it would be refused."""
+) -> tuple[Iterator[str], int]:
+    """What would be embedded for the items of a file, one at a time, and how many; none if it would be refused."""
     from rarec.catalogue import Rejection
 
     if file.exists() and not file.is_file():
-        raise InputError(f"--embed reads the file twice, and {str(file)!r} is none; write it to a file first")
-    texts: list[str] = []
+        raise InputError(f"--embed reads the file three times, and {str(file)!r} is none; write it to a file first")
+    count = 0
     for row in reader(file):
         if not isinstance(row, Rejection):
-            texts.append(write(row))
+            count += 1
         elif not skip_bad:
-            return []
-    return texts
+            return iter(()), 0
+    return (write(row) for row in reader(file) if not isinstance(row, Rejection)), count
 
 
 def _import_corpus(catalogue: CatalogueStore, file: Path) -> ImportReport:
