@@ -53,6 +53,7 @@ class DumpOptions:
         damaged: share of broken lines put between the good ones of text files.
         messy: share of years written as a range and of texts with HTML, in files where that happens.
         packed: whether text files are gzip archives, as published.
+        first_id: added to the numbers of IMDb, TMDB and MovieLens, so that none is one of a real film.
     """
 
     films: int = 1000
@@ -67,6 +68,7 @@ class DumpOptions:
     damaged: float = 0.0
     messy: float = 0.0
     packed: bool = True
+    first_id: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.films <= MAX_FILMS:
@@ -81,6 +83,8 @@ class DumpOptions:
             raise InputError(f"shares must be from 0 to 1, got {', '.join(wrong)}")
         if self.namesakes + self.twins + self.remakes + self.tv > 1:
             raise InputError("namesakes, twins, remakes and tv together must be at most 1")
+        if not 0 <= self.first_id <= 1_000_000_000:
+            raise InputError(f"first_id must be from 0 to 1,000,000,000, got {self.first_id!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class World:
         if rng.random() < options.foreign:
             language = rng.choice(tuple(words.SYLLABLES))
             original = foreign_title(title_number, language)
-        tmdb = 1 + (number * 2_654_435_761 + 40_503) % self._ids
+        tmdb = options.first_id + 1 + (number * 2_654_435_761 + 40_503) % self._ids
         sources = self._sources(rng, planted)
         place = _place(rng.randrange(_PLACES))
         return Film(
@@ -184,11 +188,11 @@ class World:
             cast=self._some_people(rng, rng.randrange(2, 7)),
             language=language,
             sources=sources,
-            imdb="" if "imdb" not in sources else f"tt{10_000 + 3 * number:07d}",
+            imdb="" if "imdb" not in sources else f"tt{options.first_id + 10_000 + 3 * number:07d}",
             tmdb=0 if planted == "tv" else tmdb,
             double=self._ids + tmdb if rng.random() < options.duplicates and "tmdb" in sources else 0,
             wikidata=f"Q{1_000_000 + (number * 40_503 + 7) % self._ids}",
-            movielens=number + 1,
+            movielens=options.first_id + number + 1,
             freebase=f"/m/0{number:06x}",
             page=title if not planted else f"{title} ({year} {words.COUNTRIES[language][2]} {_what(planted)})",
             page_number=20_000 + (number * 69_069 + 5) % self._ids,
