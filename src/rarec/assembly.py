@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rarec.constraints.vocabulary import Vocabulary
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
+from rarec.embed.tokens import tokens_of
 from rarec.errors import InputError, SettingsError, StoreError, UnknownItem
 from rarec.files import write_text
 from rarec.index.exact import ExactIndex
@@ -43,6 +44,9 @@ Progress = Callable[[int, int], None]
 EMBED_CHUNK = 64
 """Texts between two commits: so often progress is reported, and so many a kill loses at most."""
 
+
+AT_ONCE = 50_000
+"""Items that are in memory with their texts while a store is opened."""
 
 RESCALE_SHARE = 0.1
 """Popularity counts by its rank in the catalogue; past so much growth or loss all items are ranked anew."""
@@ -83,9 +87,7 @@ class Engine:
         self._lock = threading.Lock()
         self._version = catalogue.version
         self._scale, self._scaled_for = PopularityScale([]), 0
-        items = self._rescale()
-        self._put(items, progress)
-        self.linker.add(items)
+        self._take_all(progress)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -101,7 +103,7 @@ class Engine:
 
     def item_text(self, item: Item) -> str:
         """What is embedded for an item."""
-        return self._layout.render(item)
+        return self._layout.render(item, tokens_of(self.embedder) if self._layout.max_tokens else None)
 
     def item_embeddings(self, items: Sequence[Item]) -> NDArray[np.float32]:
         """Embeddings of the items' texts, shape (n, d); from the cache, unless an item is new."""
@@ -176,6 +178,16 @@ class Engine:
         if close is not None:
             close()
 
+    def _take_all(self, progress: Progress | None) -> None:
+        """The whole catalogue, some items at a time, so that their texts are never all in memory."""
+        popularities = np.fromiter((item.popularity for item in self.catalogue), np.float64)
+        self._scale, self._scaled_for = PopularityScale(popularities), len(popularities)
+        coming, before = iter(self.catalogue), 0
+        while items := list(islice(coming, AT_ONCE)):
+            self._put(items, _among(progress, before, len(items), max(len(popularities), before + len(items))))
+            self.linker.add(items)
+            before += len(items)
+
     def _rescale(self) -> list[Item]:
         """Rank popularities anew; gives all items, since the vectors of all hang on it."""
         items = list(self.catalogue)
@@ -188,6 +200,13 @@ class Engine:
         features = item_features(vectors, [i.popularity for i in items], [i.year for i in items], scale=self._scale)
         self.index.add(items, self.model.project(torch.from_numpy(features)).numpy())
         self._associated.put(items)
+
+
+def _among(progress: Progress | None, before: int, size: int, total: int) -> Progress | None:
+    """What is told of some of the items, as part of all; of all at once only those that are new are counted."""
+    if progress is None or size == total:
+        return progress
+    return lambda done, new: progress(before + size - new + done, total)
 
 
 def recent(conversation: Conversation) -> Conversation:

@@ -124,10 +124,13 @@ class _Spot:
 
 
 def _spot(place: _Place, model: type[BaseModel], *, unknown: bool) -> _Spot:
-    key, field, tables = "", None, [model]
+    key, field, tables, named = "", None, [model], False
     for at, part in enumerate(place):
         if isinstance(part, int):
             key += f" {part + 1}"
+            continue
+        if named:  # a name that the file chooses, in a table of tables
+            key, named = f"{key}.{part}", False
             continue
         found = None if len(tables) != 1 else _field(tables[0], part)
         if tables and found is None and not (unknown and at == len(place) - 1):  # which class of a union was chosen
@@ -137,6 +140,7 @@ def _spot(place: _Place, model: type[BaseModel], *, unknown: bool) -> _Spot:
         key += f".{part}" if key else part
         if found is not None:
             field, tables = found, models_in(found.annotation)
+            named = bool(tables) and get_origin(found.annotation) is dict
     listed = field is not None and get_origin(field.annotation) is tuple and not isinstance(place[-1], int)
     return _Spot(key, field, tables, listed)
 

@@ -37,7 +37,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _fsync_folder(path.parent)
+        _fsync(path.parent)
     except OSError as error:
         _remove(temporary)
         raise StoreError(
@@ -55,7 +55,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def place_folder(folder: Path, target: Path) -> None:
-    """Rename a finished folder to a name that is free, durably.
+    """Rename a finished folder to a name that is free, durably: its files are on the disk before it has the name.
 
     Raises:
         StoreError: the name is taken, or the folder around it cannot be written.
@@ -63,16 +63,18 @@ def place_folder(folder: Path, target: Path) -> None:
     try:
         if target.exists():
             raise FileExistsError(errno.EEXIST, "it exists already")
+        for path in (*folder.rglob("*"), folder):
+            _fsync(path)
         folder.rename(target)
-        _fsync_folder(target.parent)
+        _fsync(target.parent)
     except OSError as error:
         raise StoreError(f"cannot make {str(target)!r}: {error.strerror or error}; choose another folder") from error
 
 
-def _fsync_folder(folder: Path) -> None:
+def _fsync(path: Path) -> None:
     if os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -217,9 +217,10 @@ def test_nothing_is_imported_that_could_not_be_embedded(
 ) -> None:
     store, table = make_store("s"), rows_of_new_items(tmp_path / "t.jsonl")
     os.mkfifo(tmp_path / "pipe.jsonl")
-    assert "read twice" in rarec("import", "--help").stdout
+    assert "read three times" in rarec("import", "--help").stdout
     assert (
-        "reads the file twice" in rarec("import", tmp_path / "pipe.jsonl", "--store", store, "--embed", code=2).stderr
+        "reads the file three times"
+        in rarec("import", tmp_path / "pipe.jsonl", "--store", store, "--embed", code=2).stderr
     )
     monkeypatch.setenv("RAREC_EMBEDDER__BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("RAREC_EMBEDDER__MAX_RETRIES", "0")
@@ -263,7 +264,7 @@ def test_ctrl_c_keeps_what_is_embedded(make_store: MakeStore, monkeypatch: pytes
     with monkeypatch.context() as patched:
         patched.setattr("rarec.cli.embed.counting", impatient)
         stopped = rarec("embed", "--store", store, code=130)
-    assert "8 of 20 new vectors are kept; run the same command again to go on." in stopped.stderr
+    assert "What was embedded is kept; run the same command again to go on." in stopped.stderr
     assert document(rarec("embed", "--store", store, "--json"))["embedded"] == 12
 
 

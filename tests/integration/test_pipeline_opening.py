@@ -118,6 +118,20 @@ def test_progress_tells_of_the_embedding(store: Path) -> None:
     assert seen[-1] == (9, 9)
 
 
+def test_a_store_that_is_opened_in_parts_is_the_same(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Recommender.open(store) as whole:
+        expected = whole.reply(HELLO, n=9)
+    (store / "embeddings.sqlite").unlink()
+    monkeypatch.setattr("rarec.assembly.AT_ONCE", 4)
+    seen: list[tuple[int, int]] = []
+    with Recommender.open(store, progress=lambda done, total: seen.append((done, total))) as parts:
+        found = parts.reply(HELLO, n=9)
+        assert len(parts.engine.index) == 9
+    assert [(r.item.id, r.score) for r in found.items] == [(r.item.id, r.score) for r in expected.items]
+    assert seen[-1] == (9, 9)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
 def test_a_remote_model_is_asked(store: Path, server: FakeOpenAIServer) -> None:
     with Recommender.open(store, flags={"llm.kind": "http", "llm.model": "m", "llm.base_url": server.url}) as opened:
         answer = opened.reply(HELLO, n=2)

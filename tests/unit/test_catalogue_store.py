@@ -128,17 +128,26 @@ def test_an_exception_in_the_items_undoes_the_whole_write(store: CatalogueStore)
     assert store.ids() == ("b",)
 
 
-def test_the_layout_is_remembered_and_a_new_one_changes_every_item(tmp_path: Path) -> None:
+def test_the_layout_is_remembered(tmp_path: Path) -> None:
     with CatalogueStore.open(tmp_path / "c.db", create=True, layout=load_layout("film")) as store:
         store.add([an_item("a")])
         assert store.layout == load_layout("film")
     with CatalogueStore.open(tmp_path / "c.db", create=True) as store:
         assert store.layout == load_layout("film")
-        store.set_layout(load_layout("film"))
+        assert store.set_layout(load_layout("film")) == 0
         assert store.version == 1
-        store.set_layout(Layout(name="short", max_text_chars=10))
-        assert store.changes_since(1).changed == ("a",)
-        assert store.layout.max_text_chars == 10
+
+
+def test_a_new_layout_changes_the_items_whose_text_it_changes(store: CatalogueStore) -> None:
+    store.add(an_item(f"{place}", text="x" * place) for place in range(2500))
+    changed = store.set_layout(Layout(name="short", other_attributes=True, max_other_values=8, max_text_chars=100))
+    assert changed == 700 - 100 + (2500 - 701)  # what was cut at 700 is cut at 100 now
+    assert store.version == 2
+    assert store.changes_since(1).changed == tuple(str(place) for place in range(101, 2500))
+    assert store.layout.max_text_chars == 100
+    assert store.set_layout(Layout(name="other", other_attributes=True, max_other_values=9, max_text_chars=100)) == 0
+    assert store.changes_since(2).changed == ()
+    assert store.version == 3  # who follows the store must read the layout
 
 
 def test_a_missing_store_names_the_command_that_makes_one(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def names_of(item: Item) -> dict[str, Kind]:
     return names
 
 
+def bare_name(title: str) -> str:
+    """A title folded, without its leading article; empty if it has no words, or more than 24.
+
+    >>> bare_name("Grey Harbour, The")
+    'grey harbour'
+    """
+    words = folded_words(_article_first(title))
+    if len(words) > 1 and words[0] in _ARTICLES:
+        del words[0]
+    return " ".join(words) if len(words) <= MAX_WORDS else ""
+
+
 def _every_name(item: Item) -> Iterator[tuple[list[str], Kind]]:
     yield from _title_names(_article_first(item.title), Kind.FULL)
     for attribute in ALTERNATIVES:

@@ -1,18 +1,18 @@
-"""Files -> rows: JSONL (plain, .gz, .zst), CSV, TSV and Parquet, one row at a time."""
+"""Files -> rows: JSONL, CSV and TSV (also packed, see `streams`) and Parquet, one row at a time."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import BinaryIO, Literal
 
 from rarec.catalogue.fields import Rejection
+from rarec.catalogue.streams import COMPRESSED, MAX_LINE_BYTES, Damaged, numbered_lines, open_bytes, plain_suffix
 from rarec.catalogue.validation import shortened
 from rarec.errors import InputError, MissingExtra
 
@@ -20,7 +20,6 @@ Format = Literal["jsonl", "csv", "parquet"]
 Row = tuple[int, Mapping[str, object]]
 HeaderCheck = Callable[[list[str]], None]
 
-MAX_LINE_BYTES = 1_000_000
 _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -29,8 +28,34 @@ _SUFFIXES: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-_COMPRESSED = (".gz", ".zst")
 _BATCH_ROWS = 2048
+MAX_CELL = 131_072
+"""Characters of a cell of a CSV file, as the csv module has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file is read.
+
+    Attributes:
+        delimiter: between the columns of a CSV file; empty goes by the file's name, a comma or a tab.
+        encoding: of the text.
+        max_line_bytes: longer lines are refused.
+        max_cell: characters that a cell of a CSV file may have, over all its lines.
+        members: what the file may be called in a zip archive with several.
+        progress: called now and then with (bytes read of the file as it lies on the disk, bytes in all).
+    """
+
+    delimiter: str = ""
+    encoding: str = "utf-8"
+    max_line_bytes: int = MAX_LINE_BYTES
+    max_cell: int = MAX_CELL
+    members: Collection[str] = ()
+    progress: Callable[[int, int], None] | None = None
+
+
+_AS_USUAL = Reading()
+_TOLD_ROWS = 4096
 
 
 def format_of(path: Path, asked: str | None) -> Format:
@@ -43,16 +68,18 @@ def format_of(path: Path, asked: str | None) -> Format:
         if asked not in set(_SUFFIXES.values()):
             raise InputError(f"unknown format {asked!r}; use jsonl, csv or parquet")
         return asked
-    found = _SUFFIXES.get(_plain_suffix(path))
+    found = _SUFFIXES.get(plain_suffix(path))
     if found is None:
         raise InputError(
             f"cannot tell the format of {str(path)!r} from its name; pass format: jsonl, csv or parquet "
-            f"(known endings: {', '.join(_SUFFIXES)}, the text ones also with .gz or .zst)"
+            f"(known endings: {', '.join(_SUFFIXES)}, the text ones also with {', '.join(COMPRESSED)})"
         )
     return found
 
 
-def rows_of(path: Path, *, form: Format, check_header: HeaderCheck) -> Iterator[Row | Rejection]:
+def rows_of(
+    path: Path, *, form: Format, check_header: HeaderCheck, reading: Reading = _AS_USUAL
+) -> Iterator[Row | Rejection]:
     """Rows of a file with their line numbers, and rejections of lines that are no rows; blank lines are skipped.
 
     Args:
@@ -63,57 +90,69 @@ def rows_of(path: Path, *, form: Format, check_header: HeaderCheck) -> Iterator[
     """
     reader = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[form]
     try:
-        yield from reader(path, check_header)
+        yield from reader(path, check_header, reading)
     except FileNotFoundError:
         raise InputError(f"no file {str(path)!r}; check the path") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (*Damaged, zlib.error) as error:
         raise InputError(f"cannot read {str(path)!r}: {error}; is the file complete?") from error
 
 
-def _jsonl(path: Path, _: HeaderCheck) -> Iterator[Row | Rejection]:
-    with _open(path) as file:
-        for number, line in _lines(file):
+def _jsonl(path: Path, _: HeaderCheck, reading: Reading) -> Iterator[Row | Rejection]:
+    with told_lines(path, reading) as lines:
+        for number, line in lines:
             if line is None:
-                yield Rejection(number, f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+                yield Rejection(number, _too_long(reading))
             elif line.strip():
-                yield _parsed(number, line)
+                yield parsed_json(number, line, reading.encoding)
 
 
-def _parsed(number: int, line: bytes) -> Row | Rejection:
+def parsed_json(number: int, line: bytes, encoding: str = "utf-8") -> Row | Rejection:
+    """One line that holds a JSON object."""
     if b"\0" in line:
         return Rejection(number, f"contains a NUL byte: {shortened(line)}")
     try:
-        row = json.loads(line.decode("utf-8"))
+        row = json.loads(line.decode(encoding))
     except UnicodeDecodeError:
-        return Rejection(number, f"not valid UTF-8: {shortened(line)}")
+        return Rejection(number, f"not valid {encoding.upper()}: {shortened(line)}")
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep or a number too long"
-        return Rejection(number, f"not valid JSON ({reason}): {shortened(line.decode('utf-8'))}")
+        return Rejection(number, f"not valid JSON ({reason}): {shortened(line.decode(encoding))}")
     if not isinstance(row, dict):
         return Rejection(number, f"not a JSON object: {shortened(row)}")
     return number, row
 
 
-def _csv(path: Path, check_header: HeaderCheck) -> Iterator[Row | Rejection]:
+def _csv(path: Path, check_header: HeaderCheck, reading: Reading) -> Iterator[Row | Rejection]:
     too_long: list[int] = []
-    with _open(path) as file:
-        delimiter = "\t" if _plain_suffix(path) == ".tsv" else ","
-        records = csv.reader(_decoded(file, too_long), delimiter=delimiter, strict=True)
+    with told_lines(path, reading) as lines:
+        delimiter = reading.delimiter or ("\t" if plain_suffix(path) == ".tsv" else ",")
+        records = csv.reader(_decoded(lines, too_long, reading.encoding), delimiter=delimiter, strict=True)
         header = _header(path, records, check_header)
         while header:
             first = records.line_num + 1
             try:
-                record = next(records, None)
+                record = _next(records, reading.max_cell)
             except csv.Error as error:
                 yield Rejection(first, f"not valid CSV ({error}); is a quote left open?")
                 continue
             if record is None:
                 return
             if too_long:
-                yield Rejection(too_long[0], f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+                yield Rejection(too_long[0], _too_long(reading))
                 too_long.clear()
             elif record:
-                yield _record(first, header, record)
+                yield _record(first, header, record, reading.encoding)
+
+
+def _next(records: Iterator[list[str]], max_cell: int) -> list[str] | None:
+    if max_cell == MAX_CELL:
+        return next(records, None)
+    # The limit is the whole process's: others, whom a small one protects from an open quote, get theirs back.
+    before = csv.field_size_limit(max_cell)
+    try:
+        return next(records, None)
+    finally:
+        csv.field_size_limit(before)
 
 
 def _header(path: Path, records: Iterator[list[str]], check: HeaderCheck) -> list[str]:
@@ -131,30 +170,30 @@ def _header(path: Path, records: Iterator[list[str]], check: HeaderCheck) -> lis
     return header
 
 
-def _record(number: int, header: list[str], record: list[str]) -> Row | Rejection:
+def _record(number: int, header: list[str], record: list[str], encoding: str) -> Row | Rejection:
     if len(record) != len(header):
         return Rejection(number, f"{len(record)} fields, the header has {len(header)}: {shortened(record)}")
     for value in record:
         if "\0" in value:
             return Rejection(number, f"contains a NUL byte: {shortened(value)}")
         if not _is_utf8(value):
-            return Rejection(number, f"not valid UTF-8: {shortened(value)}")
+            return Rejection(number, f"not valid {encoding.upper()}: {shortened(value)}")
     return number, dict(zip(header, record, strict=True))
 
 
-def _decoded(file: BinaryIO, too_long: list[int]) -> Iterator[str]:
-    # Bytes that are no UTF-8 become lone surrogates: the reader can go on, and `_record` finds them.
-    for number, line in _lines(file):
+def _decoded(lines: Iterable[tuple[int, bytes | None]], too_long: list[int], encoding: str) -> Iterator[str]:
+    # Bytes that are no text become lone surrogates: the reader can go on, and `_record` finds them.
+    for number, line in lines:
         if line is None:
             too_long.append(number)
-        yield (line or b"\n").decode("utf-8", "surrogateescape")
+        yield (line or b"\n").decode(encoding, "surrogateescape")
 
 
 def _is_utf8(value: str) -> bool:
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _parquet(path: Path, check_header: HeaderCheck) -> Iterator[Row | Rejection]:
+def _parquet(path: Path, check_header: HeaderCheck, reading: Reading) -> Iterator[Row | Rejection]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -163,82 +202,37 @@ def _parquet(path: Path, check_header: HeaderCheck) -> Iterator[Row | Rejection]
     try:
         with parquet.ParquetFile(path) as file:
             check_header(list(file.schema_arrow.names))
-            number = 0
+            number, size = 0, path.stat().st_size
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
+                if reading.progress is not None:
+                    reading.progress(size * number // file.metadata.num_rows, size)
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {str(path)!r} as Parquet: {shortened(str(error))}") from error
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Numbered lines with their ends; None for one that is too long, which is skipped without being kept."""
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if len(line) <= MAX_LINE_BYTES or line.endswith(b"\n"):
-            yield number, line
-            continue
-        while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-            pass
-        yield number, None
-
-
-def _open(path: Path) -> AbstractContextManager[BinaryIO]:
-    if path.suffix == ".gz":
-        return cast(AbstractContextManager[BinaryIO], gzip.open(path, "rb"))
-    if path.suffix == ".zst":
-        return _open_zstandard(path)
-    return path.open("rb")
-
-
 @contextmanager
-def _open_zstandard(path: Path) -> Iterator[BinaryIO]:
-    try:
-        import zstandard
-    except ImportError:
-        raise MissingExtra.of("zstandard", "train", "reading .zst files") from None
-    with path.open("rb") as file:
-        try:
-            yield cast(BinaryIO, io.BufferedReader(_Frames(file, zstandard.ZstdDecompressor())))
-        except zstandard.ZstdError as error:
-            raise OSError(str(error)) from error
+def told_lines(path: Path, reading: Reading) -> Iterator[Iterator[tuple[int, bytes | None]]]:
+    """The lines of a file, see `numbered_lines`; while they are read, it is told how far they are."""
+    with open_bytes(path, members=reading.members) as (file, raw):
+        yield _told(numbered_lines(file, max_bytes=reading.max_line_bytes), raw, path, reading)
 
 
-class _Frames(io.RawIOBase):
-    """The content of a zstandard file of any number of frames; one that is cut short is an error, not its end."""
-
-    def __init__(self, file: BinaryIO, decompressor: Any) -> None:
-        self._file = file
-        self._decompressor = decompressor
-        self._frame: Any = None
-        self._input = b""
-        self._output = io.BytesIO()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not (size := self._output.readinto(buffer)):
-            # Little at a time: a kilobyte can hold thirty megabytes.
-            self._input = self._input or self._file.read(1024)
-            if not self._input:
-                if self._frame is not None:
-                    raise EOFError("it ends in the middle of a frame")
-                return 0
-            self._frame = self._frame or self._decompressor.decompressobj()
-            self._output = io.BytesIO(self._frame.decompress(self._input))
-            self._input = self._frame.unused_data if self._frame.eof else b""
-            if self._frame.eof:
-                self._frame = None
-        return size
+def _told(
+    lines: Iterator[tuple[int, bytes | None]], raw: BinaryIO, path: Path, reading: Reading
+) -> Iterator[tuple[int, bytes | None]]:
+    if (progress := reading.progress) is None:
+        yield from lines
+        return
+    size = path.stat().st_size
+    for number, line in lines:
+        yield number, line
+        if number % _TOLD_ROWS == 0:
+            progress(min(raw.tell(), size), size)
+    progress(size, size)
 
 
-def _plain_suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSED:
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
+def _too_long(reading: Reading) -> str:
+    return f"the line is longer than {reading.max_line_bytes:,} bytes"

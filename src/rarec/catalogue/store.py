@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
 
 from rarec.catalogue.database import Database, check, create
+from rarec.catalogue.revisions import Revisions
+from rarec.catalogue.stored import (
+    COLUMNS,
+    INSERT,
+    UPDATE,
+    find,
+    find_many,
+    item_of,
+    meta,
+    row_of,
+    set_meta,
+    version_of,
+)
 from rarec.catalogue.text import Layout, load_layout
-from rarec.catalogue.validation import item_problem, text_problem
+from rarec.catalogue.tokens import Tokens
 from rarec.errors import InputError, StoreError, UnknownItem
 from rarec.types import Item, ItemId
 
-_COLUMNS = "id, title, text, year, popularity, attributes"
 _PAGE = 1000
-_AT_ONCE = 500
 _LISTED = 10
-_Row = tuple[str, str, str, int | None, float, str]
 
 
 class Counts(NamedTuple):
@@ -123,14 +132,14 @@ class CatalogueStore:
         """
         wanted = list(dict.fromkeys(ids))
         with self._database.writing() as connection:
-            known = _known(connection, wanted)
+            known = find_many(connection, wanted)
             if missing == "raise" and len(known) < len(wanted):
                 raise _unknown(*(item_id for item_id in wanted if item_id not in known))
-            version = _version(connection) + 1
+            version = version_of(connection) + 1
             connection.executemany("DELETE FROM items WHERE id = ?", ((item_id,) for item_id in known))
             connection.executemany("REPLACE INTO deleted VALUES (?, ?)", ((item_id, version) for item_id in known))
             if known:
-                _set_meta(connection, "version", str(version))
+                set_meta(connection, "version", str(version))
         return len(known)
 
     def get(self, item_id: ItemId) -> Item:
@@ -145,15 +154,15 @@ class CatalogueStore:
         """
         wanted = list(ids)
         with self._database.reading() as connection:
-            rows = _known(connection, list(dict.fromkeys(wanted)))
+            rows = find_many(connection, list(dict.fromkeys(wanted)))
         if missing == "raise" and (unknown := [item_id for item_id in dict.fromkeys(wanted) if item_id not in rows]):
             raise _unknown(*unknown)
-        items = {item_id: _item(row) for item_id, row in rows.items()}
+        items = {item_id: item_of(row) for item_id, row in rows.items()}
         return tuple(items[item_id] for item_id in wanted if item_id in items)
 
     def __contains__(self, item_id: object) -> bool:
         with self._database.reading() as connection:
-            return isinstance(item_id, str) and _find(connection, item_id) is not None
+            return isinstance(item_id, str) and find(connection, item_id) is not None
 
     def __len__(self) -> int:
         with self._database.reading() as connection:
@@ -168,13 +177,13 @@ class CatalogueStore:
         while True:
             with self._database.reading() as connection:
                 rows = connection.execute(
-                    f"SELECT position, {_COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?",
+                    f"SELECT position, {COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?",
                     (place, _PAGE),
                 ).fetchall()
             if not rows:
                 return
             place = rows[-1][0]
-            yield from (_item(row[1:]) for row in rows)
+            yield from (item_of(row[1:]) for row in rows)
 
     def page(self, after: int = 0, *, n: int = 100) -> Page:
         """Up to n items in order of insertion, behind the place that the page before gave as `next`.
@@ -188,9 +197,9 @@ class CatalogueStore:
             raise InputError(f"a page needs after >= 0 (below 2**63) and n >= 1, got {after!r} and {n!r}")
         with self._database.reading() as connection:
             rows = connection.execute(
-                f"SELECT position, {_COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?", (after, n + 1)
+                f"SELECT position, {COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?", (after, n + 1)
             ).fetchall()
-        return Page(tuple(_item(row[1:]) for row in rows[:n]), rows[n - 1][0] if len(rows) > n else None)
+        return Page(tuple(item_of(row[1:]) for row in rows[:n]), rows[n - 1][0] if len(rows) > n else None)
 
     def ids(self) -> tuple[ItemId, ...]:
         """Every id in order of insertion."""
@@ -201,7 +210,7 @@ class CatalogueStore:
     def version(self) -> int:
         """How many writes changed something since the store was made; cheap, so poll it."""
         with self._database.reading() as connection:
-            return _version(connection)
+            return version_of(connection)
 
     def changes_since(self, version: int) -> Changes:
         """What changed after `version`; 0 gives everything.
@@ -213,7 +222,7 @@ class CatalogueStore:
             InputError: `version` is newer than the store, so it was another one; read everything again.
         """
         with self._database.reading() as connection:
-            current = _version(connection)
+            current = version_of(connection)
             if not 0 <= version <= current:
                 raise InputError(f"version {version!r} is not one of this store (0..{current}); read all items again")
             # The sign keeps SQLite from reading all rows in order of position: a few changed, so the index is quicker.
@@ -225,44 +234,71 @@ class CatalogueStore:
     def layout(self) -> Layout:
         """How items are written for the embedder."""
         with self._database.reading() as connection:
-            return Layout.model_validate_json(_meta(connection, "layout"))
+            return Layout.model_validate_json(meta(connection, "layout"))
 
-    def set_layout(self, layout: Layout) -> None:
-        """Change the layout; every item then counts as changed, because its text is another one."""
+    def set_layout(self, layout: Layout, tokens: Tokens | None = None) -> int:
+        """Change the layout; the items whose text it changes then count as changed. How many these were.
+
+        Args:
+            tokens: of the store's embedder, where a layout sets a limit of tokens; see `item_text`.
+        """
+        known, before = self.version, self.layout
+        if layout == before:
+            return 0
+        changed = self._with_another_text(before, layout, tokens)  # long, so others may write meanwhile
         with self._database.writing() as connection:
-            written = layout.model_dump_json()
-            if written == _meta(connection, "layout"):
-                return
-            version = _version(connection) + 1
-            _set_meta(connection, "layout", written)
-            _set_meta(connection, "version", str(version))
-            connection.execute("UPDATE items SET version = ?", (version,))
+            version = version_of(connection) + 1
+            if version != known + 1:
+                changed = self._with_another_text(before, layout, tokens)
+            set_meta(connection, "layout", layout.model_dump_json())
+            set_meta(connection, "version", str(version))
+            places = ((version, place) for place in changed)
+            connection.executemany("UPDATE items SET version = ? WHERE position = ?", places)
+        return len(changed)
+
+    def _with_another_text(self, before: Layout, layout: Layout, tokens: Tokens | None) -> array[int]:
+        """Places of the items that two layouts write otherwise."""
+        found, place = array("q"), -1
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(
+                    f"SELECT position, {COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?",
+                    (place, _PAGE),
+                ).fetchall()
+            if not rows:
+                return found
+            place = rows[-1][0]
+            for row in rows:
+                item = item_of(row[1:])
+                if before.render(item, tokens) != layout.render(item, tokens):
+                    found.append(row[0])
+
+    @property
+    def revisions(self) -> Revisions:
+        """Whole sets of items that were put in, and can be taken back."""
+        return Revisions(self._database)
 
     def _write(self, items: Iterable[Item], *, missing: Callable[[ItemId], Exception] | None) -> Counts:
         added = updated = unchanged = 0
         with self._database.writing() as connection:
-            version = _version(connection) + 1
+            version = version_of(connection) + 1
             for item in items:
-                row = _row(item)
-                before = _find(connection, item.id)
+                row = row_of(item)
+                before = find(connection, item.id)
                 if before == row:
                     unchanged += 1
                 elif before is not None:
-                    connection.execute(_UPDATE, (*row[1:], version, item.id))
+                    connection.execute(UPDATE, (*row[1:], version, item.id))
                     updated += 1
                 elif missing is not None:
                     raise missing(item.id)
                 else:
-                    connection.execute(_INSERT, (*row, version))
+                    connection.execute(INSERT, (*row, version))
                     connection.execute("DELETE FROM deleted WHERE id = ?", (item.id,))
                     added += 1
             if added or updated:
-                _set_meta(connection, "version", str(version))
+                set_meta(connection, "version", str(version))
         return Counts(added, updated, unchanged)
-
-
-_INSERT = f"INSERT INTO items ({_COLUMNS}, version) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_UPDATE = "UPDATE items SET title = ?, text = ?, year = ?, popularity = ?, attributes = ?, version = ? WHERE id = ?"
 
 
 def _create(file: Path, database: Database, layout: Layout) -> None:
@@ -276,54 +312,9 @@ def _create(file: Path, database: Database, layout: Layout) -> None:
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('layout', ?)", (layout.model_dump_json(),))
 
 
-def _row(item: Item) -> _Row:
-    if problem := item_problem(item):
-        raise InputError(f"item {item.id!r} cannot be stored: {problem}")
-    attributes = json.dumps(dict(item.attributes), ensure_ascii=False, separators=(",", ":"))
-    return item.id, item.title, item.text, item.year, float(item.popularity), attributes
-
-
-def _item(row: _Row) -> Item:
-    attributes = {name: tuple(values) for name, values in json.loads(row[5]).items()}
-    return Item(ItemId(row[0]), row[1], row[2], row[3], attributes, row[4])
-
-
-def _find(connection: sqlite3.Connection, item_id: str) -> _Row | None:
-    if text_problem("id", item_id):
-        return None  # SQLite would refuse to look for what it cannot store
-    row: _Row | None = connection.execute(f"SELECT {_COLUMNS} FROM items WHERE id = ?", (item_id,)).fetchone()
-    return row
-
-
-def _known(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, _Row]:
-    """The rows of those ids that are there, in the order of `ids`, which holds each once."""
-    found: dict[str, _Row] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        askable = [item_id for item_id in ids[start : start + _AT_ONCE] if not text_problem("id", item_id)]
-        marks = ",".join("?" * len(askable))
-        rows = connection.execute(f"SELECT {_COLUMNS} FROM items WHERE id IN ({marks})", askable)
-        found |= {row[0]: row for row in rows}
-    return {item_id: found[item_id] for item_id in ids if item_id in found}
-
-
 def _unknown(*ids: ItemId) -> UnknownItem:
     if len(ids) == 1:
         return UnknownItem(f"no item with the id {ids[0]!r} in the catalogue; ids are compared exactly, case included")
     listed = ", ".join(repr(item_id) for item_id in ids[:_LISTED])
     more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
     return UnknownItem(f"no items with the {len(ids)} ids {listed}{more}; ids are compared exactly, case included")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(_meta(connection, "version"))
-
-
-def _meta(connection: sqlite3.Connection, key: str) -> str:
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    if row is None:
-        raise StoreError(f"the store has no {key!r}; it is damaged: restore a copy or import into a new one")
-    return str(row[0])
-
-
-def _set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
-    connection.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rarec.catalogue.tokens import EstimatedTokens, Tokens, cut_to_tokens
 from rarec.errors import SettingsError
 from rarec.types import Item
 
-PACKAGED = ("generic", "film")
+PACKAGED = ("generic", "film", "books", "games", "shop")
+_ESTIMATED = EstimatedTokens()
 
 
 class LayoutLine(BaseModel):
@@ -34,6 +36,8 @@ class Layout(BaseModel):
         other_attributes: whether each attribute without a line of its own follows as ``Name: values``.
         max_other_values: how many values such a line has; None is all.
         max_text_chars: how many characters of the item's text follow; 0 leaves it out.
+        max_tokens: how many tokens of the embedder all of it may have, with those that the model puts around it; what
+            is more is cut at the end, at a word. None sets no limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,9 +47,14 @@ class Layout(BaseModel):
     other_attributes: bool = False
     max_other_values: int | None = Field(default=None, ge=1)
     max_text_chars: int = Field(default=700, ge=0)
+    max_tokens: int | None = Field(default=None, ge=8)
 
-    def render(self, item: Item) -> str:
+    def render(self, item: Item, tokens: Tokens | None = None) -> str:
         """The text of one item; see `item_text`."""
+        whole = self._whole(item)
+        return whole if self.max_tokens is None else cut_to_tokens(whole, self.max_tokens, tokens or _ESTIMATED)
+
+    def _whole(self, item: Item) -> str:
         first = item.title if item.year is None else f"{item.title} ({item.year})"
         named = [self._line(item, line) for line in self.lines]
         others = self._others(item) if self.other_attributes else []
@@ -64,20 +73,23 @@ class Layout(BaseModel):
         ]
 
 
-def item_text(item: Item, layout: Layout | None = None) -> str:
+def item_text(item: Item, layout: Layout | None = None, tokens: Tokens | None = None) -> str:
     """What is embedded for an item: title and year, its attributes, then the beginning of its text.
 
     Lines are joined by newlines and an empty one is left out; no layout is the generic one. Titles, values
     and text are copied byte for byte, because vectors are cached by the hash of this text.
 
+    Args:
+        tokens: of the embedder, where the layout sets a limit of tokens; None estimates them on the safe side.
+
     >>> item_text(Item(id=ItemId("1"), title="Plum jam", attributes={"made_in": ("Ghent",)}, text="Dark and tart."))
     'Plum jam\\nMade in: Ghent\\nDark and tart.'
     """
-    return (layout or load_layout("generic")).render(item)
+    return (layout or load_layout("generic")).render(item, tokens)
 
 
 def load_layout(name_or_path: str | Path) -> Layout:
-    """A packaged layout by its name (``generic``, ``film``), or one from a TOML file.
+    """A packaged layout by its name (one of `PACKAGED`), or one from a TOML file.
 
     Raises:
         SettingsError: no such layout or file, or the file is wrong; every mistake in it is listed.

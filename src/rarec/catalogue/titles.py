@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.catalogue.folding import folded_words
-from rarec.catalogue.names import Kind, names_of
+from rarec.catalogue.names import Kind, bare_name, names_of
 from rarec.errors import InputError
 from rarec.types import Item, ItemId
 
@@ -161,9 +161,7 @@ def normal_title(title: str) -> str:
     >>> normal_title("Amélie's Garden, The")
     'amelies garden'
     """
-    names = _title_names(title)
-    bare = (name for name, kind in names.items() if kind == Kind.BARE)
-    return next(bare, _full_name(title))
+    return bare_name(title) or _full_name(title)
 
 
 def _names(item: Item) -> dict[str, Kind]:

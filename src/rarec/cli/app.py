@@ -11,6 +11,7 @@ from rarec.cli.chat import chat
 from rarec.cli.command import EXIT_CODES, set_debug
 from rarec.cli.compare import compare
 from rarec.cli.console import out
+from rarec.cli.corpus import corpus
 from rarec.cli.data import data
 from rarec.cli.delete import delete
 from rarec.cli.demo import demo
@@ -20,6 +21,7 @@ from rarec.cli.evaluate import evaluate
 from rarec.cli.import_file import import_file
 from rarec.cli.init import init
 from rarec.cli.keys import keys
+from rarec.cli.layout import layout
 from rarec.cli.mcp import mcp
 from rarec.cli.promote import promote
 from rarec.cli.recommend import recommend
@@ -65,6 +67,8 @@ app.command("init")(init)
 app.command("import")(import_file)
 app.command("delete")(delete)
 app.command("embed")(embed)
+app.command("layout")(layout)
+app.add_typer(corpus, name="corpus")
 app.command("train")(train)
 app.command("align")(align)
 app.command("promote")(promote)

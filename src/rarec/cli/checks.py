@@ -152,9 +152,11 @@ def _coverage(catalogue: CatalogueStore, embedder: CachedEmbedder, path: Path) -
     import numpy as np
 
     from rarec.embed.cache_file import CacheFile, text_key
+    from rarec.embed.tokens import tokens_of
 
     layout = catalogue.layout
-    keys = list(dict.fromkeys(text_key(layout.render(item)) for item in catalogue))
+    tokens = tokens_of(embedder) if layout.max_tokens else None
+    keys = list(dict.fromkeys(text_key(layout.render(item, tokens)) for item in catalogue))
     if not keys:
         return Check("embeddings", "ok", "no items")
     missing = len(keys)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,10 @@ from rarec.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     from rarec.embed import CachedEmbedder
+    from rarec.progress import OnProgress
+
+STREAM_CHUNK = 2000
+"""Texts whose vectors are in memory at one time."""
 
 
 @command
@@ -34,9 +40,8 @@ def embed(
     """Embed the items that have no vector yet.
 
     Answering embeds what is missing by itself; this does it beforehand and shows how far it is, as rarec import --embed
-    does for one file. Vectors are kept as
-    they are made: after Ctrl-C or a crash the same command goes on where it was. Ready vectors can be taken over with
-    --seed-texts and --seed-vectors.
+    does for one file. Vectors are kept as they are made: after Ctrl-C or a crash the same command goes on where it was.
+    Ready vectors can be taken over with --seed-texts and --seed-vectors.
 
     Example: rarec embed --seed-texts texts.parquet --seed-vectors minilm_f16.npy
     """
@@ -44,6 +49,7 @@ def embed(
         raise InputError("--seed-texts and --seed-vectors go together; give both or none")
     from rarec.assembly import cached_embedder
     from rarec.catalogue import CatalogueStore
+    from rarec.embed.tokens import tokens_of
     from rarec.settings import StorePaths, read_settings
 
     paths, settings = StorePaths(store), read_settings(store)
@@ -55,32 +61,48 @@ def embed(
         if seed_texts is not None and seed_vectors is not None:
             seeded = _seed(embedder, seed_texts, seed_vectors)
         layout = catalogue.layout
-        texts = [layout.render(item) for item in catalogue]
-        embedded = embed_texts(embedder, texts)
+        tokens = tokens_of(embedder) if layout.max_tokens else None
+        count = len(catalogue)
+        embedded = embed_texts(embedder, (layout.render(item, tokens) for item in catalogue), count)
         name = embedder.name
     if as_json:
-        print_json({"items": len(texts), "embedded": embedded, "seeded": seeded, "embedder": name})
+        print_json({"items": count, "embedded": embedded, "seeded": seeded, "embedder": name})
         return
     taken = f", {seeded:,} vectors taken over" if seeded else ""
-    out().print(f"{len(texts):,} items have a vector, {embedded:,} of them new{taken}. Embedder: {name}")
+    out().print(f"{count:,} items have a vector, {embedded:,} of them new{taken}. Embedder: {name}")
 
 
-def embed_texts(embedder: CachedEmbedder, texts: list[str]) -> int:
-    """Embed what is missing; how many that was."""
-    at = (0, 0)
+def embed_texts(embedder: CachedEmbedder, texts: Iterable[str], total: int) -> int:
+    """Embed what is missing of so many texts, under a bar; how many that was."""
     with counting("Embedding items", unit="texts") as progress:
 
-        def tell(done: int, total: int) -> None:
-            nonlocal at
-            at = (done, total)
-            progress(done, total)
+        def tell(_stage: str, done: int, of: int, _text: str) -> None:
+            progress(done, of)
 
         try:
-            embedder.embed(texts, progress=tell)
+            return embed_stream(embedder, texts, total=total, tell=tell)
         except KeyboardInterrupt:
-            kept = f"{at[0]:,} of {at[1]:,} new vectors are kept" if at[1] else "What was embedded is kept"
-            raise Interrupted(f"{kept}; run the same command again to go on.") from None
-    return at[0]
+            raise Interrupted("What was embedded is kept; run the same command again to go on.") from None
+
+
+def embed_stream(embedder: CachedEmbedder, texts: Iterable[str], *, total: int, tell: OnProgress) -> int:
+    """Embed what is missing, some texts at a time, so that neither texts nor vectors are all in memory; how many."""
+    done = new = 0
+    coming = iter(texts)
+    tell("Embed", 0, total, "")
+    while chunk := list(islice(coming, STREAM_CHUNK)):
+        fresh = 0
+
+        def progress(had: int, of: int, before: int = done, size: int = len(chunk)) -> None:
+            nonlocal fresh
+            fresh = had
+            tell("Embed", before + size - of + had, total, "")
+
+        embedder.embed(chunk, progress=progress)
+        done += len(chunk)
+        new += fresh
+        tell("Embed", done, total, "")
+    return new
 
 
 def _seed(embedder: CachedEmbedder, texts: Path, vectors: Path) -> int:

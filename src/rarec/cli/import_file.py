@@ -18,7 +18,7 @@ from rarec.cli.progress import counting
 from rarec.errors import ImportRejected, InputError
 
 if TYPE_CHECKING:
-    from rarec.catalogue import CatalogueStore, ImportReport, Layout, Rejection
+    from rarec.catalogue import CatalogueStore, ImportReport, Rejection
     from rarec.types import Item
 
 LISTED = 20
@@ -70,7 +70,7 @@ def import_file(
     embed: Annotated[
         bool,
         typer.Option(
-            "--embed", help="Embed the items before the store shows them. The file is read twice, so no pipe."
+            "--embed", help="Embed the items before the store shows them. The file is read three times, so no pipe."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -97,11 +97,13 @@ def import_file(
         if embed:
             rows = partial(read_items, columns=mapping or None, format=format and format.value)
             reader = corpus_items if source is Source.corpus else partial(rows, list_separator=list_separator)
-            texts = _texts(file, reader, catalogue.layout, skip_bad=skip_bad)
             from rarec.assembly import cached_embedder  # here, for torch comes with it
+            from rarec.embed.tokens import tokens_of
 
+            layout = catalogue.layout
             with cached_embedder(StorePaths(store), settings) as embedder:
-                embedded = embed_texts(embedder, texts)
+                write = partial(layout.render, tokens=tokens_of(embedder) if layout.max_tokens else None)
+                embedded = embed_texts(embedder, *_texts(file, reader, write, skip_bad=skip_bad))
         try:
             if source is Source.corpus:
                 done = _import_corpus(catalogue, file)
@@ -148,20 +150,24 @@ def parse_map(entries: Sequence[str]) -> dict[str, str]:
 
 
 def _texts(
-    file: Path, reader: Callable[[Path], Iterator[Item | Rejection]], layout: Layout, *, skip_bad: bool
-) -> list[str]:
-    """What would be embedded for the items of a file; nothing if it would be refused."""
+    file: Path,
+    reader: Callable[[Path], Iterator[Item | Rejection]],
+    write: Callable[[Item], str],
+    *,
+    skip_bad: bool,
+) -> tuple[Iterator[str], int]:
+    """What would be embedded for the items of a file, one at a time, and how many; none if it would be refused."""
     from rarec.catalogue import Rejection
 
     if file.exists() and not file.is_file():
-        raise InputError(f"--embed reads the file twice, and {str(file)!r} is none; write it to a file first")
-    texts: list[str] = []
+        raise InputError(f"--embed reads the file three times, and {str(file)!r} is none; write it to a file first")
+    count = 0
     for row in reader(file):
         if not isinstance(row, Rejection):
-            texts.append(layout.render(row))
+            count += 1
         elif not skip_bad:
-            return []
-    return texts
+            return iter(()), 0
+    return (write(row) for row in reader(file) if not isinstance(row, Rejection)), count
 
 
 def _import_corpus(catalogue: CatalogueStore, file: Path) -> ImportReport:

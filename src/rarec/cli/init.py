@@ -19,8 +19,8 @@ def init(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="How items are written for the embedder: generic, film, or a TOML file. Default: generic, or film "
-            "with --starter.",
+            help="How items are written for the embedder: generic, film, books, games, shop, or a TOML file. "
+            "Default: generic, or film with --starter.",
         ),
     ] = None,
     bundle: Annotated[

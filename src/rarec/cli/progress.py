@@ -69,7 +69,7 @@ class _Lines:
         if self._tenths.get(stage, 0) < tenth:
             self._tenths[stage] = tenth
             note = f", {text}" if text else ""
-            count = "done" if total == 1 else f"{done:,} of {total:,} {self._unit}"
+            count = "done" if total == 1 else f"{done:,} of {total:,} {self._unit}".rstrip()
             err().print(f"{stage}: {count}{note}")
 
     def close(self) -> None:
@@ -85,7 +85,9 @@ def _progress(unit: str) -> Progress:
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.1f} {unit}/s", style="progress.data.speed")
+            return Text(
+                "" if speed is None else f"{speed:,.1f} {unit}/s".replace(" /", "/"), style="progress.data.speed"
+            )
 
     columns: list[Any] = [
         TextColumn("{task.description}", markup=False),

@@ -51,6 +51,8 @@ class Problem:
         remedy: what to do about it.
         fatal: whether nothing behind it can be read (a truncated archive, a missing column). Other rows go on, unless
             the recipe says ``on_bad = "stop"``.
+        used: whether the row is used all the same, with what is wrong put right or left out ("2019-2021" as 2019, HTML
+            taken out of a text). Such a note stops nothing.
     """
 
     file: str
@@ -58,6 +60,7 @@ class Problem:
     reason: str
     remedy: str = ""
     fatal: bool = False
+    used: bool = False
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file

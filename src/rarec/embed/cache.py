@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rarec.embed.cache_file import CacheFile, text_key
 from rarec.embed.protocol import Embedder, Kind, Progress
+from rarec.embed.tokens import Tokens, tokens_of
 from rarec.embed.vectors import checked_texts, longest_first
 from rarec.errors import InputError
 
@@ -65,6 +66,11 @@ class CachedEmbedder:
     @property
     def dimension(self) -> int:
         return self._embedder.dimension
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """How the real one takes texts apart; None if that is not known."""
+        return tokens_of(self._embedder)
 
     def __len__(self) -> int:
         """How many document vectors of this embedder the file holds."""

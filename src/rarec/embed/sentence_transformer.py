@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rarec.embed.model_files import check_folder, content_hash, model_folder
 from rarec.embed.protocol import Kind, Progress
+from rarec.embed.tokens import ModelTokens, tokens_in
 from rarec.embed.vectors import checked_texts, longest_first, unit_rows
 from rarec.errors import EmbedderError, InputError, MissingExtra, RarecError
 
@@ -66,6 +67,7 @@ class SentenceTransformerEmbedder:
         self._folder: Path | None = None
         self._name = ""
         self._loaded: SentenceTransformer | None = None
+        self._tokens: tuple[ModelTokens | None] | None = None  # a tuple once it was looked for
 
     @property
     def name(self) -> str:
@@ -86,6 +88,18 @@ class SentenceTransformerEmbedder:
         if full is None:
             raise EmbedderError(f"the model {str(self._wanted)!r} does not say how long its vectors are")
         return int(full) if self._truncate_dim is None else min(int(full), self._truncate_dim)
+
+    @property
+    def tokens(self) -> ModelTokens | None:
+        """How the model takes texts apart, without loading it; None if its folder has no ``tokenizer.json``.
+
+        Raises:
+            EmbedderError: the model is missing or unsafe, or the file damaged.
+        """
+        with self._lock:
+            if self._tokens is None:
+                self._tokens = (tokens_in(self._checked_folder()),)
+            return self._tokens[0]
 
     def embed(
         self, texts: Sequence[str], *, kind: Kind = "document", progress: Progress | None = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rarec.catalogue.text import Layout, item_text
 from rarec.conversations.parquet import read_columns
 from rarec.embed.protocol import Embedder
+from rarec.embed.tokens import tokens_of
 from rarec.errors import InputError
 from rarec.types import Item
 
@@ -35,7 +36,8 @@ def item_vectors(
     Raises:
         InputError: the stored files are damaged or do not fit each other.
     """
-    texts = [item_text(item, layout) for item in items]
+    tokens = tokens_of(embedder) if layout.max_tokens else None
+    texts = [item_text(item, layout, tokens) for item in items]
     vectors = np.empty((len(items), embedder.dimension), np.float32)
     missing = list(range(len(items)))
     if STORED_MODEL in embedder.name.casefold() and (stored / "texts.parquet").exists():

@@ -17,6 +17,7 @@ from rarec.conversations import Interactions as Person
 from rarec.conversations import JsonlSet, read_interactions, read_jsonl
 from rarec.conversations.data_set import DataSetInfo
 from rarec.embed.cache import CachedEmbedder
+from rarec.embed.tokens import tokens_of
 from rarec.errors import InputError
 from rarec.progress import OnProgress
 from rarec.retriever.data import ItemTable
@@ -57,7 +58,8 @@ def own_material(own: OwnData, embedder: CachedEmbedder, tell: OnProgress, *, ho
             f"held_back = {hold_back!r} leaves none of the {len(splits['train'])} training conversations; lower it"
         )
     people = _people(own, known)
-    texts = [layout.render(item) for item in items]
+    tokens = tokens_of(embedder) if layout.max_tokens else None
+    texts = [layout.render(item, tokens) for item in items]
     vectors = embedder.embed(texts, progress=lambda done, total: tell("embed items", done, total, ""))
     table = ItemTable.of(items, vectors)
     named = {m.item for conversations in splits.values() for c in conversations for m in c.mentions()}

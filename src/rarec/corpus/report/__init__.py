@@ -1,0 +1,1 @@
+"""What the items of a catalogue are like, as one HTML page."""
