@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,14 @@ class Users:
     async def _user(self, client: Any, taken: list[Taken], end: float) -> None:
         await self._think(self._rng.uniform(0, self._think_s), end)  # else all would speak at once for ever
         while time.perf_counter() < end:
-            session = (await client.post("/v1/sessions")).json()["id"]
+            begun = time.perf_counter()
+            made = await client.post("/v1/sessions")
+            if not made.is_success:
+                print(f"no session: {made.status_code} {made.text[:300]}", file=sys.stderr, flush=True)
+                taken.append(Taken(begun, 1000 * (time.perf_counter() - begun), made.status_code))
+                await self._think(self._think_s, end)
+                continue
+            session = made.json()["id"]
             streamed = self._rng.random() < self._streamed
             for _ in range(TURNS):
                 if time.perf_counter() >= end:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.embed.model_files import check_folder, content_hash, model_folder
+from rarec.embed.passes import SharedPasses
 from rarec.embed.protocol import Kind, Progress
 from rarec.embed.tokens import ModelTokens, tokens_in
 from rarec.embed.vectors import checked_texts, longest_first, unit_rows
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+_QUERIES = 8  # in one tensor: texts that are padded to a longer one cost more than a larger batch saves
+
+
 class SentenceTransformerEmbedder:
     """A model loaded by sentence-transformers from safetensors, when it is first needed.
 
-    Code from a model's folder never runs and pickled weights are refused. Safe to use from several threads.
+    Code from a model's folder never runs and pickled weights are refused. Safe to use from several threads, whose
+    queries go through the model together if they come while it is at work.
 
     Args:
         model: a folder, or a name in the hub's cache on this machine.
@@ -68,6 +73,7 @@ class SentenceTransformerEmbedder:
         self._name = ""
         self._loaded: SentenceTransformer | None = None
         self._tokens: tuple[ModelTokens | None] | None = None  # a tuple once it was looked for
+        self._queries = SharedPasses(self._queries_in_one, most=batch_size)
 
     @property
     def name(self) -> str:
@@ -112,10 +118,18 @@ class SentenceTransformerEmbedder:
             MissingExtra: sentence-transformers is not installed.
         """
         clean = checked_texts(texts)
+        if kind == "query" and 0 < len(clean) <= self._batch_size and progress is None:
+            return self._queries(clean)
+        return self._in_parts(clean, self._batch_size, kind, progress)
+
+    def _queries_in_one(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._in_parts(texts, min(_QUERIES, self._batch_size), "query", None)
+
+    def _in_parts(self, clean: Sequence[str], size: int, kind: Kind, progress: Progress | None) -> NDArray[np.float32]:
         rows: NDArray[np.float32] = np.empty((len(clean), self.dimension), dtype=np.float32)
         done = 0
         with self._lock, _torch_threads(self._threads):
-            for chunk in longest_first(clean, self._batch_size):
+            for chunk in longest_first(clean, size):
                 rows[chunk] = self._encode([clean[place] for place in chunk], kind)
                 done += len(chunk)
                 if progress is not None:
