@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,8 @@ class StateDatabase:
         self.engine = engine
         self.shown = repr(engine.url.render_as_string(hide_password=True))
         """For messages."""
+        # SQLite lets one write at a time and has others sleep and look again: of eight threads some wait for a second.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
 
     @classmethod
     def open(cls, place: str | Path) -> StateDatabase:
@@ -75,10 +78,23 @@ class StateDatabase:
 
         On SQLite it has the file for itself from the start; on PostgreSQL lock the rows that a decision hangs on.
         """
-        with self.speaking(), self.engine.connect() as connection:
+        with self._alone(), self.speaking(), self.engine.connect() as connection:
             connection.execution_options(rarec_write=True)
             with connection.begin():
                 yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Until the writers of this process that came before are done."""
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=_BUSY_S):
+            raise StoreError(f"the database {self.shown} was not free to write for {_BUSY_S:g} s; try again")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
