@@ -6,9 +6,11 @@ import csv
 import gzip
 import io
 import json
+import shlex
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -21,6 +23,7 @@ Row = tuple[int, Mapping[str, object]]
 HeaderCheck = Callable[[list[str]], None]
 
 MAX_LINE_BYTES = 1_000_000
+_NOT_UTF8 = "not valid UTF-8"
 _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -52,18 +55,25 @@ def format_of(path: Path, asked: str | None) -> Format:
     return found
 
 
-def rows_of(path: Path, *, form: Format, check_header: HeaderCheck) -> Iterator[Row | Rejection]:
+def rows_of(
+    path: Path, *, form: Format, check_header: HeaderCheck, delimiter: str | None = None
+) -> Iterator[Row | Rejection]:
     """Rows of a file with their line numbers, and rejections of lines that are no rows; blank lines are skipped.
 
     Args:
+        delimiter: between the columns of a CSV file, one character; None is a comma, or a tab for .tsv.
         check_header: called once with the column names of a CSV or Parquet file; may raise.
     Raises:
-        InputError: the file cannot be read at all (missing, damaged archive, no UTF-8 header).
+        InputError: the file cannot be read at all (missing, damaged archive, no UTF-8 header), or a delimiter that is
+            none or that the format does not have.
         MissingExtra: the package for Parquet or zstandard is not installed.
     """
-    reader = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[form]
+    if delimiter is not None and (form != "csv" or not _can_delimit(delimiter)):
+        raise InputError(f"the delimiter {delimiter!r} is of no use; give one character, such as ';', and a CSV file")
+    readers: dict[Format, Callable[[Path, HeaderCheck], Iterator[Row | Rejection]]]
+    readers = {"jsonl": _jsonl, "csv": partial(_csv, delimiter=delimiter), "parquet": _parquet}
     try:
-        yield from reader(path, check_header)
+        yield from readers[form](path, check_header)
     except FileNotFoundError:
         raise InputError(f"no file {str(path)!r}; check the path") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -85,7 +95,7 @@ def _parsed(number: int, line: bytes) -> Row | Rejection:
     try:
         row = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
-        return Rejection(number, f"not valid UTF-8: {shortened(line)}")
+        return Rejection(number, f"{_NOT_UTF8}: {shortened(line)}")
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep or a number too long"
         return Rejection(number, f"not valid JSON ({reason}): {shortened(line.decode('utf-8'))}")
@@ -94,11 +104,26 @@ def _parsed(number: int, line: bytes) -> Row | Rejection:
     return number, row
 
 
-def _csv(path: Path, check_header: HeaderCheck) -> Iterator[Row | Rejection]:
+def remedy_for(path: Path, rejections: Sequence[Rejection]) -> str:
+    """What mends all of some refused rows at once, if it is known; else nothing."""
+    encoded = any(rejection.reason.startswith(_NOT_UTF8) for rejection in rejections)
+    return _as_utf8(path) if encoded else ""
+
+
+def _as_utf8(path: Path, written: str = "WINDOWS-1252") -> str:
+    source, made = shlex.quote(str(path)), shlex.quote(f"utf8-{path.name}")
+    return f"save the file as UTF-8, for example with: iconv -f {written} -t UTF-8 {source} > {made}"
+
+
+def _can_delimit(text: str) -> bool:
+    return len(text) == 1 and not text.isalnum() and text not in '"\r\n\0'
+
+
+def _csv(path: Path, check_header: HeaderCheck, *, delimiter: str | None = None) -> Iterator[Row | Rejection]:
     too_long: list[int] = []
     with _open(path) as file:
-        delimiter = "\t" if _plain_suffix(path) == ".tsv" else ","
-        records = csv.reader(_decoded(file, too_long), delimiter=delimiter, strict=True)
+        used = delimiter or ("\t" if _plain_suffix(path) == ".tsv" else ",")
+        records = csv.reader(_decoded(file, too_long), delimiter=used, strict=True)
         header = _header(path, records, check_header)
         while header:
             first = records.line_num + 1
@@ -122,7 +147,8 @@ def _header(path: Path, records: Iterator[list[str]], check: HeaderCheck) -> lis
     except csv.Error as error:
         raise InputError(f"the header of {str(path)!r} is not CSV: {error}") from None
     if any("\0" in name or not _is_utf8(name) for name in header):
-        raise InputError(f"the header of {str(path)!r} is not UTF-8: {shortened(header)}; save the file as UTF-8")
+        written = "UTF-16" if any("\0" in name for name in header) else "WINDOWS-1252"
+        raise InputError(f"the header of {str(path)!r} is not UTF-8: {shortened(header)}; {_as_utf8(path, written)}")
     twice = {name for name in header if header.count(name) > 1}
     if twice:
         raise InputError(f"the header of {str(path)!r} names {min(twice)!r} twice; rename one of the columns")
@@ -138,7 +164,7 @@ def _record(number: int, header: list[str], record: list[str]) -> Row | Rejectio
         if "\0" in value:
             return Rejection(number, f"contains a NUL byte: {shortened(value)}")
         if not _is_utf8(value):
-            return Rejection(number, f"not valid UTF-8: {shortened(value)}")
+            return Rejection(number, f"{_NOT_UTF8}: {shortened(value)}")
     return number, dict(zip(header, record, strict=True))
 
 
