@@ -294,7 +294,9 @@ def test_the_demo_plays_and_says_how_to_go_on(store: Path) -> None:
     assert all(int(line.partition(")")[0][-4:]) >= 2000 for line in answers[2])
     assert "[liked]" in text.rpartition("mentioned so far")[2]
     assert text.count("ms: link") == 3
-    assert f"Go on with: rarec chat --store {store}" in text
+    assert "No terminal is here, so this was text" in text
+    assert f"serve --store {store}" in text
+    assert "No terminal" not in rarec("demo", "--folder", store, "--terminal").stdout
 
 
 def test_the_demo_finishes_a_store_that_was_begun(tmp_path: Path, small_bundle: Path) -> None:

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rarec.cli.options import store_option
 from rarec.errors import EmbedderError, LLMError, MissingExtra, RarecError, StoreError
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ def _coverage(catalogue: CatalogueStore, embedder: CachedEmbedder, path: Path) -
         finally:
             file.close()
     detail = f"{len(keys) - missing:,} of {len(keys):,} texts have a vector"
-    return Check("embeddings", "warn", detail, "run: rarec embed") if missing else Check("embeddings", "ok", detail)
+    if not missing:
+        return Check("embeddings", "ok", detail)
+    return Check("embeddings", "warn", detail, f"run: rarec embed{store_option(path.parent)}")
 
 
 def _model(paths: StorePaths, settings: Settings, embedder: CachedEmbedder, *, ask: bool) -> Check:
