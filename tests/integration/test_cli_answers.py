@@ -132,6 +132,8 @@ def test_a_dead_model_degrades_the_answer(store: Path) -> None:
 
 def test_settings_errors_and_missing_stores(store: Path, tmp_path: Path) -> None:
     assert "needs a model" in rarec("recommend", "x", "--store", store, "--llm", "http", code=2).stderr
+    told = rarec("recommend", "x", "--store", store, "--llm", "local", "--model", "m", code=2).stderr
+    assert "--model m is of --llm http, not of --llm local" in told
     failed = rarec("recommend", "x", "--store", tmp_path / "none", "--json", code=3)
     assert json.loads(failed.stdout)["error"]["message"].endswith(f"rarec init {tmp_path / 'none'}")
     (store / "bundle" / "ranker.safetensors").unlink()

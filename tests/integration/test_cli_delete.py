@@ -199,3 +199,8 @@ finally:
             [sys.executable, "-c", program, *words, "--store", str(store)], check=True, capture_output=True, text=True
         )
         assert done.stdout.splitlines()[-1] == "[]"
+    words = ["promote", "--rollback", "--store", str(store)]
+    none = subprocess.run([sys.executable, "-c", program, *words], check=False, capture_output=True, text=True)
+    assert none.returncode == 2
+    assert "nothing was promoted" in none.stderr
+    assert none.stdout.splitlines()[-1] == "[]"
