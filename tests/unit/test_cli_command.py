@@ -108,9 +108,9 @@ def test_an_internal_error_says_so() -> None:
 
 def test_a_missing_package_names_its_extra() -> None:
     result = runner.invoke(program(raising(ModuleNotFoundError("x", name="pyarrow.parquet"))))
-    assert "pip install 'rarec[train]'" in result.stderr
+    assert "pip install -e '.[train]'" in result.stderr
     result = runner.invoke(program(raising(ModuleNotFoundError("x", name="torch.nn"))))
-    assert "pip install 'rarec[serve]'" in result.stderr
+    assert "pip install -e '.[serve]'" in result.stderr
 
 
 def test_an_interrupt_may_have_something_to_say() -> None:

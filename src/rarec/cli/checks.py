@@ -65,7 +65,7 @@ def installation() -> Iterator[Check]:
         needed = [package for package in missing if package not in FASTER]
         status: Status = "ok" if not missing else "fail" if needed and extra == "serve" else "warn"
         detail = ", ".join(f"{package} {version or 'missing'}" for package, version in versions.items())
-        remedy = f"pip install 'rarec[{extra}]'" if missing else ""
+        remedy = f"in a checkout of rarec: pip install -e '.[{extra}]'" if missing else ""
         yield Check(f"extra {extra}", status, detail, remedy, MissingExtra.exit_code if status == "fail" else 0)
     yield from _guarded("threads", _threads)
 
