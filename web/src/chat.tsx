@@ -47,7 +47,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
   const [, setVersion] = useState(0);
   const again = () => setVersion((version) => version + 1);
   const [talk, setTalk] = useState(() => new Talk(service.model, again));
-  const [sessions, setSessions] = useState<SessionLine[] | null>(null);
+  const [sessions, setSessions] = useState<SessionLine[] | null>([]); // null where none are kept
   const [traced, setTraced] = useState<Facts | null>(null);
   const [looked, setLooked] = useState<ShownItem | null>(null);
   const [filtering, setFiltering] = useState(false);

@@ -72,7 +72,7 @@ export function TraceView({ trace }: { trace: Trace }) {
       )}
       <Mentions trace={trace} />
       <Wishes trace={trace} />
-      <Timings timings={trace.timings_ms ?? {}} />
+      <Timings timings={trace.timings_ms ?? {}} chooser={local ? "ranker" : "model"} />
       <Candidates candidates={trace.candidates ?? []} chooser={local ? "Ranker" : "Model"} />
     </div>
   );
@@ -129,7 +129,7 @@ function Wishes({ trace }: { trace: Trace }) {
   );
 }
 
-function Timings({ timings }: { timings: Record<string, number> }) {
+function Timings({ timings, chooser }: { timings: Record<string, number>; chooser: string }) {
   const total = timings["total"] ?? 0;
   const stages = Object.keys(STAGES).filter((name) => (timings[name] ?? 0) > 0).map((name) => ({ name, ms: timings[name]! }));
   if (!stages.length) return null;
@@ -151,7 +151,7 @@ function Timings({ timings }: { timings: Record<string, number> }) {
       <ul class="legend">
         {stages.map(({ name, ms }) => (
           <li key={name}>
-            <i class={`dot stage-${name}`} /> {STAGES[name]} <b>{milliseconds(ms)}</b>
+            <i class={`dot stage-${name}`} /> {name === "llm" ? chooser : STAGES[name]} <b>{milliseconds(ms)}</b>
           </li>
         ))}
       </ul>

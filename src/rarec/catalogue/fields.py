@@ -80,7 +80,7 @@ class Columns:
         wrong = [key for key in given if not key.startswith(PREFIX) or not key[len(PREFIX) :].strip()]
         if wrong:
             raise InputError(
-                f"there is no field {wrong[0]!r} to map a column to; use {', '.join(FIELDS)} or {PREFIX}NAME, for "
+                f"unknown field {wrong[0]!r} to map a column to; use {', '.join(FIELDS)} or {PREFIX}NAME, for "
                 "example --map id=sku --map attributes.colour=col"
             )
         attributes = {key[len(PREFIX) :]: column for key, column in given.items()}
@@ -95,9 +95,9 @@ class Columns:
         if self.before and self.before["id"] in names:
             again = " ".join(f"--map {shlex.quote(f'{name}={column}')}" for name, column in self.before.items())
             raise InputError(
-                f"the ids of this store came from the column {self.before['id']!r}, which this file has too; without "
-                f"--map the same items would get other ids and stand there twice. As before: {again}; for other ids: "
-                "--map id=COLUMN"
+                f"the ids of this store came from the column {self.before['id']!r}, which this file has too; "
+                f"without it the same items would get other ids and stand there twice. As before: {again}; for other "
+                "ids: --map id=COLUMN"
             )
 
     def check_header(self, header: Collection[str], *, asked: Mapping[str, str] | None) -> None:
