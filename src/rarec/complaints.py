@@ -149,11 +149,9 @@ def _complaint(error: Mapping[str, Any], model: type[BaseModel]) -> Complaint:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     spot = _spot(error["loc"], model, unknown=kind == "extra_forbidden")
     if kind == "extra_forbidden":
-        name, known = str(error["loc"][-1]), [key for table in spot.tables for key in _keys(table)]
+        name = str(error["loc"][-1])
         secret = any(word in name.casefold() for word in _SECRET)  # somebody will put one where it does not belong
-        of = "".join(f"of {tag}" for table in spot.tables for tag in _tags(table)) or "here"
-        text = f"unknown key{_guess(name, known) or '.'} The keys {of} are {', '.join(known)}"
-        return Complaint(spot.key, "***" if secret else _shown(value), text)
+        return Complaint(spot.key, "***" if secret else _shown(value), _unknown(name, spot))
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         known, given = [tag for table in spot.tables for tag in _tags(table)], str(context.get("tag", ""))
         key = f"{spot.key}.{context['discriminator'].strip(chr(39))}"
@@ -163,6 +161,21 @@ def _complaint(error: Mapping[str, Any], model: type[BaseModel]) -> Complaint:
         wanted = f"must be {_table(spot)}" if spot.tables else "it has no default"
         return Complaint(spot.key, "", f"missing; {wanted}")
     return Complaint(spot.key, _shown(value), _text(kind, error, spot))
+
+
+def unknown_key(place: _Place, model: type[BaseModel]) -> str:
+    """What is told of a key that a table does not have: the nearest one, and all that it has.
+
+    Args:
+        place: of the key, as pydantic's errors name it.
+    """
+    return _unknown(str(place[-1]), _spot(place, model, unknown=True))
+
+
+def _unknown(name: str, spot: _Spot) -> str:
+    known = [key for table in spot.tables for key in _keys(table)]
+    of = "".join(f"of {tag}" for table in spot.tables for tag in _tags(table)) or "here"
+    return f"unknown key{_guess(name, known) or '.'} The keys {of} are {', '.join(known)}"
 
 
 def _text(kind: str, error: Mapping[str, Any], spot: _Spot) -> str:
@@ -243,4 +256,4 @@ def _inside(place: _Place, outer: _Place) -> bool:
     return len(place) > len(outer) and place[: len(outer)] == outer
 
 
-__all__ = ["Complaint", "checked", "complaints", "models_in", "wrong_values"]
+__all__ = ["Complaint", "checked", "complaints", "models_in", "unknown_key", "wrong_values"]

@@ -82,7 +82,7 @@ class MissingExtra(RarecError, ImportError):
 
     @classmethod
     def of(cls, package: str, extra: str, purpose: str) -> MissingExtra:
-        return cls(f"{purpose} needs the package {package!r}; run: pip install 'rarec[{extra}]'")
+        return cls(f"{purpose} needs the package {package!r}; run in a checkout of rarec: pip install -e '.[{extra}]'")
 
 
 class EmbedderError(RarecError):

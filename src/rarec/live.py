@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rarec.errors import StoreError
+from rarec.errors import InputError, StoreError
 from rarec.files import write_text
 
 FORMAT: Final = 1
@@ -60,6 +60,19 @@ def read_live(root: Path) -> LiveBundle:
             f"{str(path)!r} does not say which bundle is live: {error.errors()[0]['msg']}; update rarec if a later "
             f"version wrote it, else delete it (the bundle in {FIRST!r} is live then)"
         ) from error
+
+
+def before_live(root: Path) -> tuple[LiveBundle, str]:
+    """What is live in the store at `root`, and the folder of what was so before it.
+
+    Raises:
+        InputError: nothing was.
+        StoreError: as `read_live`.
+    """
+    found = read_live(root)
+    if not found.before:
+        raise InputError(f"nothing was promoted in {str(root)!r} that could be taken back")
+    return found, found.before[-1]
 
 
 def write_live(root: Path, live: LiveBundle) -> None:

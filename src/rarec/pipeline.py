@@ -31,7 +31,7 @@ from rarec.prompt import (
     render,
     reply_text,
 )
-from rarec.ranker.evidence import Evidence, rarity, whys
+from rarec.ranker.evidence import Evidence, telling, whys
 from rarec.ranker.local import LocalRanker, write_reply
 from rarec.settings import Settings
 from rarec.telemetry import span
@@ -437,7 +437,7 @@ def _retriever_order(
 
 def _answer(task: RankingTask, choice: _Choice, clock: _Clock) -> Recommendation:
     chosen = [task.candidates[position].item for position in choice.answer.order]
-    reasons = whys(chosen, Evidence.of(task.conversation, task.mentioned), rarity(task.candidates))
+    reasons = whys(chosen, Evidence.of(task.conversation, task.mentioned), telling(task.candidates))
     items = tuple(
         RankedItem(
             item=task.candidates[position].item,

@@ -49,6 +49,11 @@ class LLMSettings(BaseModel):
     input_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     output_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
+    @property
+    def priced(self) -> bool:
+        """Whether it is known what a call costs."""
+        return self.input_usd is not None
+
     @model_validator(mode="after")
     def _named(self) -> LLMSettings:
         if self.kind == "http" and not self.model:
@@ -262,7 +267,7 @@ def _origin(name: str, origin: Mapping[str, str], path: Path) -> str:
 
 
 TEMPLATE = """\
-# Settings of this store. Every line that is commented out shows its default.
+# Settings of this store. Every line that is commented out shows its default; prices are examples and have none.
 # An environment variable RAREC_SECTION__NAME overrides a line, for example RAREC_LLM__MODEL.
 
 [embedder]
@@ -273,6 +278,8 @@ TEMPLATE = """\
 # model = ""                 # for example "gpt-4o-mini"; needed for "http"
 # base_url = ""              # for example "http://127.0.0.1:11434/v1"; empty means OpenAI
 # api_key_env = "OPENAI_API_KEY"
+# input_usd = 0.15           # the model's price, US dollars for a million tokens that it reads
+# output_usd = 0.60          # and for those that it writes: ceilings in usd need both, or the model is not asked
 
 [recommend]
 # candidates = 50            # how many items the retriever proposes to the model

@@ -36,6 +36,10 @@ class Item:
     popularity: float = 0.0
 
 
+LINK = "url"
+"""The attribute that holds an item's own page; it is followed by people, and read by no embedder and no model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mention:
     """An item that a turn speaks of.

@@ -49,7 +49,7 @@ def test_the_whole_answer_as_json(store: Path) -> None:
     assert "Nine Lanterns" not in titles(answer)
     assert set(answer["timings_ms"]) >= {"link", "retrieve", "llm", "total"}
     assert (answer["degraded"], answer["model"], answer["report"]["repaired"]) == (False, "local-ranker", False)
-    assert all(item["why"] and item["attributes"]["genres"] and item["retriever_rank"] >= 1 for item in answer["items"])
+    assert all(item["attributes"]["genres"] and item["retriever_rank"] >= 1 for item in answer["items"])
     assert titles(answer)[0] in answer["reply"]
 
 
@@ -132,6 +132,8 @@ def test_a_dead_model_degrades_the_answer(store: Path) -> None:
 
 def test_settings_errors_and_missing_stores(store: Path, tmp_path: Path) -> None:
     assert "needs a model" in rarec("recommend", "x", "--store", store, "--llm", "http", code=2).stderr
+    told = rarec("recommend", "x", "--store", store, "--llm", "local", "--model", "m", code=2).stderr
+    assert "--model m is of --llm http, not of --llm local" in told
     failed = rarec("recommend", "x", "--store", tmp_path / "none", "--json", code=3)
     assert json.loads(failed.stdout)["error"]["message"].endswith(f"rarec init {tmp_path / 'none'}")
     (store / "bundle" / "ranker.safetensors").unlink()
@@ -294,7 +296,9 @@ def test_the_demo_plays_and_says_how_to_go_on(store: Path) -> None:
     assert all(int(line.partition(")")[0][-4:]) >= 2000 for line in answers[2])
     assert "[liked]" in text.rpartition("mentioned so far")[2]
     assert text.count("ms: link") == 3
-    assert f"Go on with: rarec chat --store {store}" in text
+    assert "No terminal is here, so this was text" in text
+    assert f"serve --store {store}" in text
+    assert "No terminal" not in rarec("demo", "--folder", store, "--terminal").stdout
 
 
 def test_the_demo_finishes_a_store_that_was_begun(tmp_path: Path, small_bundle: Path) -> None:

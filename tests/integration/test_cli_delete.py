@@ -50,7 +50,7 @@ def test_named_items_are_deleted(make_store: MakeStore) -> None:
     done = rarec("delete", "marzipan", "low-tide-radio", "marzipan", "--store", store, "--yes", "--json")
     assert json.loads(done.stdout) == {"deleted": 2, "unknown": 0, "items": 18}
     assert {"marzipan", "low-tide-radio"}.isdisjoint(ids_in(store))
-    assert "Deleted 1 items; 17 are left" in rarec("delete", "orchard-street", "--store", store, "-y").stdout
+    assert "Deleted 1 item; 17 are left" in rarec("delete", "orchard-street", "--store", store, "-y").stdout
 
 
 def test_ids_come_from_a_file_or_the_standard_input(make_store: MakeStore, tmp_path: Path) -> None:
@@ -199,3 +199,8 @@ finally:
             [sys.executable, "-c", program, *words, "--store", str(store)], check=True, capture_output=True, text=True
         )
         assert done.stdout.splitlines()[-1] == "[]"
+    words = ["promote", "--rollback", "--store", str(store)]
+    none = subprocess.run([sys.executable, "-c", program, *words], check=False, capture_output=True, text=True)
+    assert none.returncode == 2
+    assert "nothing was promoted" in none.stderr
+    assert none.stdout.splitlines()[-1] == "[]"

@@ -65,6 +65,20 @@ def test_a_database_elsewhere_needs_no_store(database_place: str, tmp_path: Path
     assert [key["name"] for key in listed(*there)] == ["shop"]
 
 
+def test_a_ceiling_in_dollars_without_prices_is_told_when_the_key_is_made(store: Path) -> None:
+    said = " ".join(rarec("keys", "add", "site", "--store", store, "--limit", "day.usd=5").stderr.split())
+    assert "Warning: ceilings in usd (site), but the prices of the model are not known" in said
+    assert "Set input_usd and output_usd in the table [llm] of rarec.toml" in said
+    assert "Warning" not in rarec("keys", "add", "calls", "--store", store, "--limit", "day.calls=5").stderr
+    settings = store / "rarec.toml"
+    text = settings.read_text()
+    for line in ("input_usd = 0.15", "output_usd = 0.60"):
+        assert f"# {line}" in text, "init writes them, to be filled in"
+        text = text.replace(f"# {line}", line)
+    settings.write_text(text)
+    assert "Warning" not in rarec("keys", "add", "priced", "--store", store, "--limit", "day.usd=5").stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

@@ -20,6 +20,7 @@ import pytest
 
 from rarec.errors import SettingsError
 from rarec.service.running import check_binding, listen
+from rarec.state import StateDatabase, add_key, parse_limits, revoke_key
 from rarec.testing import FakeOpenAIServer, Reply
 from serving import until
 
@@ -101,6 +102,21 @@ def test_several_workers_answer_and_add_up_their_figures(make_store: MakeStore) 
         assert float(found[1]) == asked
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def test_what_keeps_the_model_from_answering_is_told_at_the_start(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    store = make_store("shop")
+    with StateDatabase.open(store / "service.sqlite") as database:
+        add_key(database, "site", parse_limits(["day.usd=5"], source="test"))
+        revoke_key(database, add_key(database, "gone", parse_limits(["day.usd=5"], source="test"))[0].id)
+    with serving("--store", str(store), "--model", "gpt-4o-mini") as (_, _, _, lines):
+        said = " ".join("".join(lines).split())
+    assert "Warning: ceilings in usd (site), but the prices of the model are not known" in said
+    assert "OPENAI_API_KEY is not set, so OpenAI will refuse to answer" in said
 
 
 def refused(*options: str) -> tuple[int, str]:

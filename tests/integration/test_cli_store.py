@@ -318,7 +318,7 @@ def test_doctor_of_a_good_store(make_store: MakeStore) -> None:
     store = make_store("s")
     found = checks(rarec("doctor", "--store", store, "--json"))
     assert found["embeddings"]["status"] == "warn"
-    assert found["embeddings"]["remedy"] == "run: rarec embed"
+    assert found["embeddings"]["remedy"] == f"run: rarec embed --store {store}"
     rarec("embed", "--store", store)
     after = rarec("doctor", "--store", store, "--json")
     assert document(after)["ok"] is True

@@ -116,7 +116,7 @@ def test_verdicts_change_the_next_list(serve: Serve, go: Go) -> None:
     page = visit.page
     visit.ask("Anything with trams?")
     refused, liked, seen = visit.titles()[2:5]
-    for title, verdict in ((refused, "Not for me"), (liked, "Like"), (seen, "Seen it")):
+    for title, verdict in ((refused, "Not for me"), (liked, "Like"), (seen, "Know it")):
         page.get_by_role("group", name=f"What you think of {title}").get_by_role("button", name=verdict).click()
     page.get_by_text("3 changes since the last list.").wait_for()
     assert page.locator(".card.refuse .card-title").inner_text() == refused
@@ -282,6 +282,37 @@ def test_markup_in_titles_and_replies_stays_text(serve: Serve, go: Go) -> None:
     assert page.locator("img, iframe, object").count() == 0
 
 
+def test_words_and_links_are_of_the_shop(serve: Serve, go: Go) -> None:
+    served = serve()
+    address = "https://shop.example/tram?a=1&b=2"
+    for number, link in enumerate((address, "javascript:window.hit=3")):
+        item = {"title": f"Linked Tram {number}", "year": 1701, "attributes": {"url": [link], "genres": ["Drama"]}}
+        assert served.ask("PUT", f"/v1/items/linked-{number}", item).status == 201
+    visit = go(served)
+    page = visit.page
+    page.locator(".sidebar").get_by_role("link", name="Admin").wait_for()  # without keys whoever is here is the owner
+    hint = page.get_by_label("What are you looking for?").get_attribute("placeholder")
+    assert re.fullmatch(r"[^,]+, not [^,]+ …", hint)
+    page.get_by_role("button", name="Filters", exact=True).click()
+    page.get_by_label("To", exact=True).fill("1701")
+    page.get_by_role("button", name="Done").click()
+    visit.ask("Linked Tram, please")
+    assert page.locator("a.card-title").count() + page.locator("button.card-title").count() == len(visit.titles())
+    link = page.locator("a.card-title")
+    assert (link.get_attribute("href"), link.get_attribute("rel")) == (address, "noopener noreferrer")
+    assert page.locator("button.card-title").inner_text() == "Linked Tram 1", "no other scheme is followed"
+    page.get_by_role("button", name="Details of Linked Tram 0").click()
+    assert page.locator(".details-link a").get_attribute("href") == address
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Filters", exact=True).click()
+    page.get_by_label("To", exact=True).fill("1700")
+    page.get_by_role("button", name="Done").click()
+    visit.ask("And now?")
+    last = page.locator(".answer").last
+    assert last.inner_text().count("Nothing in the catalogue") == 1
+    assert last.locator(".note").count() == 0
+
+
 def test_a_key_is_asked_for_and_kept_in_the_tab(serve: Serve, go: Go, tmp_path: Path) -> None:
     place = str(tmp_path / "keys.sqlite")
     with StateDatabase.open(place) as database:
@@ -297,6 +328,7 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(serve: Serve, go: Go, tmp_path: 
     page.get_by_role("button", name="Use this key").click()
     visit.ask("Anything?")
     assert len(visit.titles()) == 6
+    assert page.get_by_role("link", name="Admin").count() == page.get_by_role("link", name="API").count() == 0
     page.reload()
     page.locator(".starters").wait_for()
     assert page.evaluate("JSON.stringify(localStorage).includes(sessionStorage.getItem('rarec.key'))") is False
@@ -305,6 +337,8 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(serve: Serve, go: Go, tmp_path: 
     page.get_by_label("Key").fill(owner)
     page.get_by_role("button", name="Use this key").click()
     page.locator(".tile").first.wait_for()
+    page.goto(served.url)
+    page.locator(".sidebar").get_by_role("link", name="Admin").wait_for()
 
 
 def test_too_many_requests_say_when_to_come_back(serve: Serve, go: Go) -> None:
@@ -459,8 +493,8 @@ def test_axe_finds_nothing(serve: Serve, go: Go, scheme: str) -> None:
     page.locator(".fan").wait_for()
     found = {"welcome": axe_violations(page)}
     visit.ask("Something from the 90s, not horror, under two hours")
-    for verdict in ("Like", "Not for me", "Seen it"):
-        page.get_by_role("button", name=verdict).nth({"Like": 0, "Not for me": 1, "Seen it": 2}[verdict]).click()
+    for verdict in ("Like", "Not for me", "Know it"):
+        page.get_by_role("button", name=verdict).nth({"Like": 0, "Not for me": 1, "Know it": 2}[verdict]).click()
     visit.ask("And else?")
     found["talk"] = axe_violations(page)
     page.get_by_role("button", name="Why these?").first.click()

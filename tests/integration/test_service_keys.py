@@ -48,7 +48,8 @@ def test_without_keys_this_machine_is_let_in_and_owns(serve: Callable[..., Runni
     for secret in ("", "any", "rarec_a_b"):
         assert ask(served, "GET", "/v1/sessions", secret=secret).status == 200
     assert ask(served, "GET", "/v1/admin/overview").status == 200
-    assert ask(served, "GET", "/v1/service").json["keys_needed"] is False
+    service = ask(served, "GET", "/v1/service").json
+    assert (service["keys_needed"], service["owner"]) == (False, True), "who is on this machine is the owner"
 
 
 def test_with_a_key_everybody_needs_one(
@@ -87,7 +88,10 @@ def test_a_page_without_a_key_learns_that_it_needs_one_and_nothing_else(
     until(lambda: served.ask("GET", "/readyz").status == 200)
     nothing = {"attributes": {}, "people": [], "year_min": None, "year_max": None}
     closed = ask(served, "GET", "/v1/service").json
-    assert closed == {"model": "rarec", "items": 0, "example_messages": [], "vocabulary": nothing, "keys_needed": True}
+    assert closed == {
+        "model": "rarec", "items": 0, "example_messages": [], "vocabulary": nothing, "keys_needed": True, "layout": "",
+        "owner": False,
+    }  # fmt: skip
     told = ask(served, "GET", "/v1/service", secret=secret).json
     assert told["items"] == 20
     assert set(told["vocabulary"]["attributes"]["genres"]) == {"Drama", "Comedy", "Horror", "Romance"}

@@ -85,7 +85,9 @@ def test_over_the_day_the_retriever_answers(shop: Open, database_place: str) -> 
     open_ = shop(GOOD, place=database_place, ceilings=("day.calls=2",))
     facts = [open_.ask(f"Trams, number {number}?") for number in range(4)]
     assert [f["degraded"] for f in facts] == [False, False, True, True]
-    assert facts[2]["reason"] == REACHED, "what others have spent is not told"
+    reason = facts[2]["reason"]
+    assert "the ceiling of today (UTC) for all keys together is 2 calls: 2 calls spent" in reason
+    assert "one more call may take 1 call; raise it" in reason
     assert all(len(f["items"]) == 2 for f in facts)
     assert open_.calls == 2
     assert booked(open_)[0] == 2
@@ -98,11 +100,13 @@ def test_ceilings_of_a_key_and_a_session(shop: Open, tmp_path: Path) -> None:
         rich = add_key(database, "rich", Limits())[1]
     open_ = shop(GOOD, place=place, ceilings=("session.calls=1",))
     assert not open_.ask("One?", secret=poor)["degraded"]
-    assert open_.ask("Two?", secret=poor)["degraded"]
+    assert "today (UTC) for this key is 1 call: 1 call spent" in open_.ask("Two?", secret=poor)["reason"]
     assert not open_.ask("Three?", secret=rich)["degraded"]
     made = open_.served.ask("POST", "/v1/sessions", headers={"Authorization": f"Bearer {rich}"}).json["id"]
     assert not open_.ask("Four?", secret=rich, session=made)["degraded"]
-    assert open_.ask("Five?", secret=rich, session=made)["degraded"]
+    assert "the ceiling of this session is 1 call:" in open_.ask("Five?", secret=rich, session=made)["reason"]
+    others = shop(GOOD, place=place, ceilings=("day.calls=0",))
+    assert others.ask("Six?", secret=rich)["reason"] == REACHED, "what others have spent is not told"
 
 
 def test_money_is_booked_by_what_the_provider_counts(shop: Open) -> None:
@@ -117,7 +121,10 @@ def test_money_is_booked_by_what_the_provider_counts(shop: Open) -> None:
         assert spent(database, LOCAL).usd == pytest.approx(cost["usd"])
     assert cost["usd"] > 0
     poor = shop(GOOD, flags={"llm.input_usd": 1.0, "llm.output_usd": 10.0}, ceilings=("request.usd=0.000001",))
-    assert poor.ask("Trams?")["reason"] == REACHED
+    reason = poor.ask("Trams?")["reason"]
+    assert "the ceiling of this request is 0.000001 USD: 0 USD spent" in reason
+    assert "one more call may take 0.0" in reason
+    assert "more than all of it; raise the ceiling" in reason
     assert poor.calls == 0
 
 

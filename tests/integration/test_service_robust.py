@@ -61,6 +61,48 @@ def test_other_types_are_422_with_places(served: Running, route: str, body: Any)
     assert all(wrong["where"] and wrong["detail"] for wrong in document["errors"])
 
 
+@pytest.mark.parametrize(
+    ("route", "body", "where", "told"),
+    [
+        ("/v1/recommend", {"message": "hi"}, "message", "did you mean 'messages'? The keys here are messages, history"),
+        (
+            "/v1/recommend",
+            {"filters": {"brand": ["Acme"]}},
+            "filters.brand",
+            "The keys here are any_of, all_of, none_of, year_min, year_max, exclude; values of an attribute stand in "
+            'any_of, all_of or none_of: {"any_of": {"brand": ["..."]}}',
+        ),
+        (
+            "/v1/chat/completions",
+            {"model": "rarec", "messages": [{"role": "user", "content": "Hi"}], "rarec": {"filter": {}}},
+            "rarec.filter",
+            "did you mean 'filters'?",
+        ),
+        ("/v1/recommend", {"history": [{"ids": "x"}]}, "history.0.KnownItem.ids", "unknown key"),
+        (
+            "/v1/recommend",
+            {"filters": {"any_of": {"brand": "Acme"}}},
+            "filters.any_of.brand",
+            'texts, such as ["Acme"]',
+        ),
+    ],
+)
+def test_an_unknown_name_is_told_which_there_are(served: Running, route: str, body: Any, where: str, told: str) -> None:
+    errors = {e["where"]: e["detail"] for e in served.ask("POST", route, body).problem(422)["errors"]}
+    assert told in errors[where]
+
+
+def test_attributes_are_lists_of_texts(served: Running) -> None:
+    row = {"id": "x", "title": "Mug", "attributes": {"price": 12.5}, "colour": "blue"}
+    told = {
+        e["where"]: e["detail"] for e in served.ask("POST", "/v1/items", {"items": [row]}).json["rejected"][0]["errors"]
+    }
+    assert told["attributes.price"] == 'must be a list of texts, such as ["12.5"]'
+    assert told["colour"].startswith("unknown key. The keys here are id, title, text, year, attributes, popularity")
+    problem = served.ask("PUT", "/v1/items/x", {"title": "Mug", "attributes": {"price": 12.5}}).problem(422)
+    assert 'such as ["12.5"]' in problem["detail"]
+
+
 def test_many_mistakes_are_cut_short(served: Running) -> None:
     document = served.ask("POST", "/v1/recommend", {"messages": [7] * 500}).problem(422)
     assert len(document["errors"]) == 20

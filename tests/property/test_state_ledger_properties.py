@@ -246,7 +246,7 @@ def test_a_reservation_of_a_killed_process_counts_until_it_expires_and_is_spent_
         assert reserved(database, account) == Spend(1, 10)
         assert expire(database) == 0
         settle(database, reserve(database, ceilings, Spend(1, 10)), Spend(1, 4))
-        with pytest.raises(BudgetExceeded, match="allows 2 calls: 1 calls spent, 1 calls reserved") as caught:
+        with pytest.raises(BudgetExceeded, match="is 2 calls: 1 call spent, 1 call reserved") as caught:
             reserve(database, ceilings, Spend(1, 10))
         assert caught.value.passing
         overdue(database, reservation)
@@ -283,7 +283,7 @@ def test_a_request_is_booked_on_its_four_accounts_and_the_day_of_all(database: S
         ("day", "2026-11-26"): Ceiling(calls=9),
     }
     held = reserve(database, ceilings, Spend(1, 100, 10**12))
-    with pytest.raises(BudgetExceeded, match="this request allows 1 calls") as caught:
+    with pytest.raises(BudgetExceeded, match="this request is 1 call:") as caught:
         reserve(database, {**ceilings, Account("day", "2026-11-26 k"): Ceiling()}, Spend(1, 1))
     assert caught.value.passing
     settle(database, held, Spend(1, 80, 10**11))

@@ -189,9 +189,15 @@ def test_missing_ids_are_made_of_title_and_year_and_kept_apart(tmp_path: Path) -
     [
         ("a.txt", "x", {}, "cannot tell the format"),
         ("a.jsonl", "{}", {"format": "xml"}, "unknown format 'xml'"),
-        ("a.csv", "id;title\n1;Jam", {}, "no column 'title'"),
-        ("a.csv", "id,title\n1,Jam", {"columns": {"year": "made"}}, "no column 'made' for 'year'"),
-        ("a.csv", "id,title\n1,Jam", {"columns": {"colour": "c"}}, "unknown field 'colour'"),
+        ("a.csv", "id;title\n1;Jam", {}, "no column 'title' .* seem to stand between ';': give --delimiter ';'"),
+        ("a.csv", "id\ttitle\n1\tJam", {}, r"between a tab: give --delimiter \$'\\t'"),
+        ("a.csv", "id,Titel\n1,Jam", {}, "has the columns id, Titel; is 'Titel' meant.*--map title=Titel$"),
+        ("a.csv", "id,label\n1,Jam", {}, "has the columns id, label; say which .* --map title=COLUMN$"),
+        ("a.csv", "id,my title\n1,Jam", {}, "--map 'title=my title'$"),
+        ("a.csv", "id,title\n1,Jam", {"columns": {"year": "made"}}, "no column 'made' for the year"),
+        ("a.csv", "id,title\n1,Jam", {"columns": {"colour": "c"}}, "unknown field 'colour' to map"),
+        ("a.csv", "id,title\n1,Jam", {"delimiter": "ab"}, "the delimiter 'ab'"),
+        ("a.jsonl", "{}", {"delimiter": ";"}, "a CSV file"),
         ("a.csv", "id,title,title\n1,Jam,Jam", {}, "twice"),
     ],
 )
@@ -210,8 +216,53 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
 
 def test_a_utf16_csv_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("id,title\n1,Jam\n".encode("utf-16"))
-    with pytest.raises(InputError, match="save the file as UTF-8"):
+    with pytest.raises(InputError, match="save the file as UTF-8, for example with: iconv -f UTF-16 "):
         list(read_items(tmp_path / "a.csv"))
+
+
+def test_a_missing_column_lists_all_that_are_there(tmp_path: Path) -> None:
+    names = [f"column_number_{number}" for number in range(40)]
+    path = written(tmp_path / "a.csv", ",".join(names), ",".join(names))
+    with pytest.raises(InputError) as caught:
+        list(read_items(path))
+    assert ", ".join(names) in str(caught.value)
+
+
+def test_a_delimiter_is_used(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "id;title", '1;"Jam; plum"')
+    assert [row.title for row in read_items(path, delimiter=";") if isinstance(row, Item)] == ["Jam; plum"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_ids_that_came_from_a_mapped_column_are_not_invented_later(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "a.csv":
+        written(path, "sku,title,made", "7,Jam,1990")
+    else:
+        written(path, json.dumps({"sku": "7", "title": "Jam", "made": 1990}))
+    columns = {"id": "sku", "year": "made"}
+    with CatalogueStore.open(tmp_path / "c.db", create=True) as store:
+        assert store.columns == {}
+        import_items(store, path, columns=columns)
+        assert store.columns == columns
+        for wrong in (None, {"year": "made"}):
+            with pytest.raises(InputError, match=r"stand there twice\. As before: --map id=sku --map year=made;"):
+                import_items(store, path, columns=wrong)
+        assert store.ids() == ("7",)
+        assert import_items(store, path, columns=columns).unchanged == 1
+    with CatalogueStore.open(tmp_path / "c.db") as store:
+        assert import_items(store, path, columns={"id": "title"}).added == 1, "another id that is asked for is meant"
+        assert store.columns == {"id": "title"}
+        plain = written(tmp_path / "plain.jsonl", json.dumps({"id": "8", "name": "x", "title": "Tea"}))
+        store.add((), columns={"id": "sku"})
+        assert import_items(store, plain).added == 1, "a file without that column has ids of its own"
+
+
+def test_a_file_in_another_encoding_is_told_how_to_convert(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "id,title", "1,Café".encode("latin-1"))
+    told = r"iconv -f WINDOWS-1252 -t UTF-8 .*a\.csv > utf8-a\.csv"
+    with CatalogueStore.open(tmp_path / "c.db", create=True) as store, pytest.raises(ImportRejected, match=told):
+        import_items(store, path)
 
 
 def test_an_import_counts_what_it_did(tmp_path: Path) -> None:

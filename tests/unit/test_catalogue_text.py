@@ -41,7 +41,13 @@ def test_an_item_with_nothing_but_a_title() -> None:
 
 
 def test_the_generic_layout_names_every_attribute_in_order() -> None:
-    jam = Item(ItemId("1"), "Plum jam", "Dark.", 2020, {"made_in": ("Ghent",), "empty": (), "taste": ("sour", "dark")})
+    jam = Item(
+        ItemId("1"),
+        "Plum jam",
+        "Dark.",
+        2020,
+        {"made_in": ("Ghent",), "empty": (), "taste": ("sour", "dark"), "url": ("https://x.example/7",)},
+    )
     assert item_text(jam) == "Plum jam (2020)\nMade in: Ghent\nTaste: sour, dark\nDark."
 
 

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from rarec.cli import console
 from rarec.cli.command import EXIT_CODES, Interrupted, command
-from rarec.cli.console import plain, print_json
+from rarec.cli.console import many, plain, print_json
+from rarec.cli.options import STORE, LLMKind, llm_flags, store_option
 from rarec.errors import (
     BundleError,
     EmbedderError,
@@ -108,9 +111,9 @@ def test_an_internal_error_says_so() -> None:
 
 def test_a_missing_package_names_its_extra() -> None:
     result = runner.invoke(program(raising(ModuleNotFoundError("x", name="pyarrow.parquet"))))
-    assert "pip install 'rarec[train]'" in result.stderr
+    assert "pip install -e '.[train]'" in result.stderr
     result = runner.invoke(program(raising(ModuleNotFoundError("x", name="torch.nn"))))
-    assert "pip install 'rarec[serve]'" in result.stderr
+    assert "pip install -e '.[serve]'" in result.stderr
 
 
 def test_an_interrupt_may_have_something_to_say() -> None:
@@ -142,3 +145,29 @@ def test_json_is_always_valid(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "é" in text
     assert json.loads(text) == {"a": [None, None, 1.5], "b": {"c": [1, "é"]}}
+
+
+def test_commands_to_paste_name_the_store_and_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert store_option(STORE) == ""
+    assert store_option(Path("my shop")) == " --store 'my shop'"
+    script = tmp_path / "bin" / "rarec"
+    script.parent.mkdir()
+    script.touch(mode=0o755)
+    monkeypatch.setattr("sys.argv", [str(script)])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert console.program() == "bin/rarec", "an environment that is not active"
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert console.program() == "rarec"
+
+
+def test_numbers_with_their_nouns() -> None:
+    assert [many(number, "item") for number in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
+
+
+def test_a_model_implies_an_endpoint_and_contradicts_another_kind() -> None:
+    assert llm_flags(None, "m", None)["llm.kind"] == "http"
+    assert llm_flags(LLMKind.http, "m", None)["llm.kind"] == "http"
+    for kind in (LLMKind.local, LLMKind.none):
+        with pytest.raises(InputError, match="--base-url http://x is of --llm http"):
+            llm_flags(kind, None, "http://x")

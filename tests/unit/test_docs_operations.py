@@ -11,7 +11,7 @@ import typer.main
 
 from rarec.cli.app import app
 from rarec.mcp.tools import TOOLS
-from rarec.settings import ServeSettings
+from rarec.settings import ServeSettings, Settings
 from scripts import ROOT
 
 PROGRAM: Any = typer.main.get_command(app)
@@ -56,8 +56,9 @@ def test_every_tool_and_argument_is_named() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    block = re.search(r"```toml\n(.*?)```", OPERATIONS, re.DOTALL)
-    assert block
-    ServeSettings.model_validate(tomllib.loads(block[1])["serve"])
+    blocks = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", OPERATIONS, re.DOTALL)]
+    assert {section for block in blocks for section in block} == {"llm", "serve"}
+    for block in blocks:
+        Settings.model_validate(block)
     for name in re.findall(r"serve\.(\w+)", MCP + OPERATIONS + SECURITY):
         assert name in ServeSettings.model_fields, name

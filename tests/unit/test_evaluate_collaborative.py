@@ -215,5 +215,5 @@ def test_a_missing_library_is_named(make: Make, package: str, monkeypatch: pytes
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtra, match=rf"needs the package '{package}'.*pip install 'rarec\[bench\]'"):
+    with pytest.raises(MissingExtra, match=rf"needs the package '{package}'.*pip install -e '\.\[bench\]'"):
         make(*world())

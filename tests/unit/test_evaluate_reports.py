@@ -477,7 +477,7 @@ def test_a_missing_package_is_a_missing_extra(package: str) -> None:
         "try:\n    write_html(Results(blocks=[]), 'never.html')\nexcept ImportError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "pip install 'rarec[bench]'" in done.stdout
+    assert "pip install -e '.[bench]'" in done.stdout
 
 
 def printed(what: Any, width: int) -> str:

@@ -343,7 +343,7 @@ def test_wrong_settings_are_refused_at_once() -> None:
 
 def test_a_missing_client_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'rarec\[serve\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[serve\]'"):
         HttpLLM("m")
 
 

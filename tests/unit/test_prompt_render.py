@@ -31,7 +31,7 @@ def test_candidates_are_numbered_with_year_attributes_and_text() -> None:
         "Salt",
         year=2001,
         text="word " * 100,
-        attributes={"genres": ("Drama", "War"), "none": (), "by": ("Ann O",)},
+        attributes={"genres": ("Drama", "War"), "none": (), "url": ("https://x.example/7",), "by": ("Ann O",)},
     )
     system, user = render(task(items=(shown, item("y", "Kin"))))
     assert (system.role, user.role) == ("system", "user")

@@ -63,4 +63,4 @@ def test_a_missing_package_is_a_missing_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("MissingExtra")
-    assert "pip install 'rarec[serve]'" in done.stdout
+    assert "pip install -e '.[serve]'" in done.stdout

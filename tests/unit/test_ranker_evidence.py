@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarec.prompt import reply_text
-from rarec.ranker.evidence import Evidence, asked_for, fold, ngrams, owners, pairs, rarity, shared, why
+from rarec.ranker.evidence import Evidence, asked_for, fold, ngrams, owners, pairs, rarity, shared, telling, why
 from rarec.ranker.local import write_reply
 from rarec.types import Candidate, Conversation, Item, ItemId, Mention, RankingTask, Turn
 
@@ -107,6 +107,20 @@ def test_why_prefers_what_was_asked_for_and_rare() -> None:
     assert "Seen One" not in reason("dry ones", Mention(seen.id, "disliked"))
 
 
+def test_why_prefers_values_that_say_more_than_a_country() -> None:
+    seen = item("seen", "Seen One", land=("here",), theme=("tides",))
+    best = item("best", land=("here",), theme=("tides", "salt"))
+    others = [item(f"o{i}", land=("there",), theme=("tides" if i < 2 else f"t{i}",)) for i in range(8)]
+    candidates = [Candidate(i, 0.0) for i in (best, *others)]
+    assert rarity(candidates)["land", "here"] > rarity(candidates)["theme", "tides"]
+    weights = telling(candidates)
+    assert weights["theme", "tides"] == pytest.approx(1 / 3 * 8 / 10)
+    assert weights["land", "here"] == pytest.approx(2 / 9)
+    evidence = Evidence.of(Conversation((Turn("user", "", (Mention(seen.id),)),)), {seen.id: seen})
+    assert why(best, evidence, weights) == "because it shares tides (theme) with Seen One"
+    assert telling([]) == {}
+
+
 WORDS = st.sampled_from(["warm", "dry", "Ada", "Bo", "slow", "brass", "[2]", "its", "old oak", "<b>", "a\nb", "[99]"])
 ITEMS = st.lists(
     st.builds(
@@ -144,8 +158,10 @@ def test_a_reason_names_only_values_that_the_item_has(task: RankingTask) -> None
     evidence = Evidence.of(task.conversation, task.mentioned)
     for candidate in task.candidates:
         reason = why(candidate.item, evidence, rarity(task.candidates))
-        assert reason
         own = pairs(candidate.item)
+        asked = any(asked_for(value, evidence.words) for _, value in own)
+        alike = any(pair in pairs(other) for pair in own for other in evidence.welcome)
+        assert bool(reason) == (asked or alike), "what says nothing is left out"
         if claim := re.match(r"because you wrote (.*?)(, and it shares |$)", reason, re.DOTALL):
             values = {value for _, value in own if asked_for(value, evidence.words)}
             claims = {value for value in values if value in claim.group(1)}

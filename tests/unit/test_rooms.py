@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "service": {
         "background",
         "catalogue",
+        "complaints",
         "constraints",
         "documents",
         "live",

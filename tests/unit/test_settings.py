@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarec.errors import SettingsError
-from rarec.settings import TEMPLATE, Settings, StorePaths, load_settings
+from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, load_settings
 
 
 def load(
@@ -118,7 +118,10 @@ def test_the_template_shows_the_defaults() -> None:
     assert shown != TEMPLATE
     assert Settings.model_validate(tomllib.loads(TEMPLATE)) == Settings()
     values = tomllib.loads(shown)
+    prices = {name: values["llm"].pop(name) for name in ("input_usd", "output_usd")}  # examples: they have no default
     assert Settings.model_validate(values) == Settings()
+    assert LLMSettings.model_validate(prices).priced
+    assert not LLMSettings().priced
     assert values["llm"].keys() >= {"kind", "model", "base_url", "api_key_env"}
 
 

@@ -105,7 +105,7 @@ def test_a_call_that_fails_says_how_and_not_with_which_words() -> None:
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace.export", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'rarec\[telemetry\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[telemetry\]'"):
         telemetry.check()
 
 

@@ -1,11 +1,12 @@
 /** A recommended item, and all that is known of it. */
 import { Cover, Dialog, Icon, nameOf } from "./common";
 import type { Item, ShownItem, Verdict } from "./types";
+import { linkOf, seenLabel } from "./words";
 
 const VERDICTS: { verdict: Verdict; icon: "heart" | "no" | "seen"; label: string }[] = [
   { verdict: "like", icon: "heart", label: "Like" },
   { verdict: "refuse", icon: "no", label: "Not for me" },
-  { verdict: "seen", icon: "seen", label: "Seen it" },
+  { verdict: "seen", icon: "seen", label: "" },
 ];
 
 interface CardProps {
@@ -15,24 +16,37 @@ interface CardProps {
   kinds: string[];
   /** Attributes that name people; undefined where the service does not say. */
   people: string[] | undefined;
+  /** Of the catalogue. */
+  layout: string;
   verdict: Verdict | null;
   onVerdict: (verdict: Verdict) => void;
   onOpen: () => void;
+  /** Its link was followed. */
+  onFollow: () => void;
 }
 
-export function Card({ shown, item, kinds, people: named, verdict, onVerdict, onOpen }: CardProps) {
+export function Card({ shown, item, kinds, people: named, layout, verdict, onVerdict, onOpen, onFollow }: CardProps) {
   const tags = tagsOf(item, kinds);
   const people = peopleOf(item, kinds, named);
+  const link = linkOf(item);
+  // Where the title leads elsewhere the cover opens the details, so it has to be reached by keyboard.
+  const cover = link ? { "aria-label": `Details of ${shown.title}` } : { tabIndex: -1, "aria-hidden": true };
   return (
     <li class={`card ${verdict ?? ""}`}>
-      <button type="button" class="card-cover" tabIndex={-1} aria-hidden="true" onClick={onOpen}>
+      <button type="button" class="card-cover" {...cover} onClick={onOpen}>
         <Cover title={shown.title} />
       </button>
       <div class="card-text">
         <h2>
-          <button type="button" class="card-title" onClick={onOpen}>
-            {shown.title}
-          </button>
+          {link ? (
+            <a class="card-title" href={link} target="_blank" rel="noopener noreferrer" onClick={onFollow}>
+              {shown.title}
+            </a>
+          ) : (
+            <button type="button" class="card-title" onClick={onOpen}>
+              {shown.title}
+            </button>
+          )}
         </h2>
         <p class="card-facts">
           {[shown.year, ...tags].filter(Boolean).map((fact) => (
@@ -52,7 +66,7 @@ export function Card({ shown, item, kinds, people: named, verdict, onVerdict, on
               onClick={() => onVerdict(one)}
             >
               <Icon name={icon} />
-              <span>{label}</span>
+              <span>{label || seenLabel(layout).button}</span>
             </button>
           ))}
         </div>
@@ -61,6 +75,7 @@ export function Card({ shown, item, kinds, people: named, verdict, onVerdict, on
 }
 
 export function Details({ shown, item, onClose }: { shown: ShownItem; item: Item | undefined; onClose: () => void }) {
+  const link = linkOf(item);
   return (
     <Dialog title={shown.title} class="details" onClose={onClose}>
       <div class="details-body">
@@ -69,8 +84,15 @@ export function Details({ shown, item, onClose }: { shown: ShownItem; item: Item
           {shown.year !== null && <p class="details-year">{shown.year}</p>}
           {shown.why && <p class="card-why">{shown.why}</p>}
           {item?.text && <p class="details-text">{item.text}</p>}
+          {link && (
+            <p class="details-link">
+              <a href={link} target="_blank" rel="noopener noreferrer">
+                {new URL(link).host}
+              </a>
+            </p>
+          )}
           <dl class="facts">
-            {Object.entries(item?.attributes ?? {}).map(([name, values]) => (
+            {Object.entries(item?.attributes ?? {}).filter(([name]) => !(link && name === "url")).map(([name, values]) => (
               <div key={name}>
                 <dt>{nameOf(name)}</dt>
                 <dd>{values.slice(0, 12).join(", ")}</dd>

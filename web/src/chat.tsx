@@ -11,6 +11,7 @@ import { Sidebar } from "./sidebar";
 import { type AnswerMessage, Talk, UPDATE } from "./talk";
 import { TraceDialog } from "./trace";
 import type { Facts, Item, Service, SessionLine, ShownItem } from "./types";
+import { greeting, placeholder, seenLabel } from "./words";
 
 function App() {
   const [service, setService] = useState<Service | null>(null);
@@ -46,7 +47,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
   const [, setVersion] = useState(0);
   const again = () => setVersion((version) => version + 1);
   const [talk, setTalk] = useState(() => new Talk(service.model, again));
-  const [sessions, setSessions] = useState<SessionLine[] | null>(null);
+  const [sessions, setSessions] = useState<SessionLine[] | null>([]); // null where none are kept
   const [traced, setTraced] = useState<Facts | null>(null);
   const [looked, setLooked] = useState<ShownItem | null>(null);
   const [filtering, setFiltering] = useState(false);
@@ -102,7 +103,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
     void refresh();
   };
 
-  const sidebar = <Sidebar sessions={sessions} current={talk.session} onNew={restart} onOpen={open} onDelete={(id) => void forget(id)} />;
+  const sidebar = <Sidebar sessions={sessions} current={talk.session} onNew={restart} onOpen={open} onDelete={(id) => void forget(id)} owner={service.owner} />;
   return (
     <div class="frame">
       <a class="skip" href="#say">
@@ -144,6 +145,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
                   talk={talk}
                   kinds={kinds}
                   people={people}
+                  layout={service.layout}
                   last={number === count - 1}
                   onTrace={setTraced}
                   onLook={(item) => {
@@ -170,6 +172,7 @@ function Chat({ service, onKey }: { service: Service; onKey: () => void }) {
           )}
           <Field
             field={field}
+            hint={placeholder(service)}
             busy={talk.busy}
             onAsk={(text) => void ask(text)}
             onStop={() => talk.stop()}
@@ -205,8 +208,14 @@ function Welcome({ service, onAsk }: { service: Service; onAsk: (text: string) =
       <section class="welcome">
         <h1>The catalogue is empty</h1>
         <p class="lead">
-          Bring items in with <code>rarec import items.csv</code>, or add the first one in <a href="/admin">the admin page</a>. They
-          can be recommended at once.
+          {service.owner ? (
+            <>
+              Bring items in with <code>rarec import items.csv</code>, or add the first one in <a href="/admin">the admin page</a>.
+              They can be recommended at once.
+            </>
+          ) : (
+            "There is nothing to recommend yet."
+          )}
         </p>
       </section>
     );
@@ -220,7 +229,7 @@ function Welcome({ service, onAsk }: { service: Service; onAsk: (text: string) =
           </div>
         ))}
       </div>
-      <h1>What are you in the mood for?</h1>
+      <h1>{greeting(service.layout)}</h1>
       <p class="lead">
         {`Say what you liked, what you would rather not have, or how it should feel. Everything suggested is one of the ${service.items.toLocaleString("en")} items of this catalogue.`}
       </p>
@@ -243,6 +252,7 @@ interface AnswerProps {
   talk: Talk;
   kinds: string[];
   people: string[] | undefined;
+  layout: string;
   last: boolean;
   onTrace: (facts: Facts) => void;
   onLook: (item: ShownItem) => void;
@@ -251,7 +261,7 @@ interface AnswerProps {
   onRetry: () => void;
 }
 
-function Answer({ answer, talk, kinds, people, last, onTrace, onLook, onSay, onKey, onRetry }: AnswerProps) {
+function Answer({ answer, talk, kinds, people, layout, last, onTrace, onLook, onSay, onKey, onRetry }: AnswerProps) {
   const { facts, failure, state } = answer;
   if (failure?.status === 401 || failure?.status === 403) return <KeyForm wrong={storedKey() !== ""} onKey={() => (onKey(), onRetry())} />;
   return (
@@ -272,7 +282,7 @@ function Answer({ answer, talk, kinds, people, last, onTrace, onLook, onSay, onK
           {`The language model did not take part${facts.reason ? ` (${facts.reason})` : ""}. These come straight from the retriever.`}
         </p>
       )}
-      {facts && facts.items.length === 0 && <p class="note">Nothing in the catalogue passes all the filters. Remove one below.</p>}
+      {facts && facts.items.length === 0 && !answer.text && <p class="note">Nothing in the catalogue passes all the filters. Remove one below.</p>}
       {facts && facts.items.length > 0 && (
         <ul class="cards" aria-label="Suggestions">
           {facts.items.map((shown) => (
@@ -282,10 +292,12 @@ function Answer({ answer, talk, kinds, people, last, onTrace, onLook, onSay, onK
               item={talk.items.get(shown.id)}
               kinds={kinds}
               people={people}
+              layout={layout}
               verdict={talk.verdictOf(shown.id)}
               onOpen={() => onLook(shown)}
+              onFollow={() => talk.clicked(shown.id, facts.turn ?? null)}
               onVerdict={(verdict) =>
-                void talk.feel(shown, facts.turn ?? null, verdict).then((problem) => onSay(problem ? `That was not kept: ${problem.title}` : felt(talk, shown)))
+                void talk.feel(shown, facts.turn ?? null, verdict).then((problem) => onSay(problem ? `That was not kept: ${problem.title}` : felt(talk, shown, layout)))
               }
             />
           ))}
@@ -304,13 +316,14 @@ function Answer({ answer, talk, kinds, people, last, onTrace, onLook, onSay, onK
 
 interface FieldProps {
   field: { current: HTMLTextAreaElement | null };
+  hint: string;
   busy: boolean;
   onAsk: (text: string) => void;
   onStop: () => void;
   onFilter: () => void;
 }
 
-function Field({ field, busy, onAsk, onStop, onFilter }: FieldProps) {
+function Field({ field, hint, busy, onAsk, onStop, onFilter }: FieldProps) {
   const [text, setText] = useState("");
   const send = () => {
     if (busy || !text.trim()) return;
@@ -338,7 +351,7 @@ function Field({ field, busy, onAsk, onStop, onFilter }: FieldProps) {
         rows={1}
         maxLength={4000}
         aria-label="What are you looking for?"
-        placeholder="From the 90s, not horror …"
+        placeholder={hint}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={(event) => {
@@ -372,8 +385,8 @@ function announced(answer: AnswerMessage): string {
   return titles.length ? `${answer.text} ${titles.length} suggestions: ${titles.join(", ")}` : answer.text;
 }
 
-function felt(talk: Talk, shown: ShownItem): string {
-  const words = { like: "liked", refuse: "not for you", seen: "seen" };
+function felt(talk: Talk, shown: ShownItem, layout: string): string {
+  const words = { like: "liked", refuse: "not for you", seen: seenLabel(layout).said };
   const verdict = talk.verdictOf(shown.id);
   return verdict ? `${shown.title}: ${words[verdict]}. The next list heeds it.` : `${shown.title}: taken back.`;
 }

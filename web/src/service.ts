@@ -14,7 +14,7 @@ export async function loadService(): Promise<Service> {
   }
   const models = await call<{ data: { id: string }[] }>("GET", "/v1/models");
   const { items, next } = await call<{ items: Item[]; next: number | null }>("GET", "/v1/items?limit=1000");
-  return { model: models.data[0]?.id ?? "rarec", items: next ?? items.length, ...described(items), keys_needed: false };
+  return { model: models.data[0]?.id ?? "rarec", items: next ?? items.length, ...described(items), keys_needed: false, layout: "", owner: false };
 }
 
 /** Attributes with at most forty values, the commonest first, the years, and some words to begin with. */

@@ -6,12 +6,14 @@ interface Props {
   /** null where the service keeps none. */
   sessions: SessionLine[] | null;
   current: string | null;
+  /** Whether the pages for the owner and for programs are named. */
+  owner: boolean;
   onNew: () => void;
   onOpen: (id: string) => void;
   onDelete: (id: string) => void;
 }
 
-export function Sidebar({ sessions, current, onNew, onOpen, onDelete }: Props) {
+export function Sidebar({ sessions, current, owner, onNew, onOpen, onDelete }: Props) {
   const kept = (sessions ?? []).filter((session) => session.turns > 0);
   return (
     <div class="side">
@@ -43,10 +45,12 @@ export function Sidebar({ sessions, current, onNew, onOpen, onDelete }: Props) {
           ))}
         </ul>
       </nav>
-      <p class="elsewhere">
-        <a href="/admin">Admin</a>
-        <a href="/docs">API</a>
-      </p>
+      {owner && (
+        <p class="elsewhere">
+          <a href="/admin">Admin</a>
+          <a href="/docs">API</a>
+        </p>
+      )}
     </div>
   );
 }

@@ -9,6 +9,9 @@ const STAGES: Record<string, string> = {
   words: "wishes, by the model", link: "finding items", embed: "reading", retrieve: "retrieving", llm: "model",
 };
 
+/** What the service calls the ranker that is no language model. */
+const LOCAL = "local-ranker";
+
 interface Place {
   session: string | null;
   facts: Facts;
@@ -53,22 +56,26 @@ export function traceOf(facts: Facts): Trace {
 
 export function TraceView({ trace }: { trace: Trace }) {
   const spend = spendOf(trace);
+  const local = trace.model === LOCAL;
   return (
     <div class="trace">
       <p class="badges">
-        <span class={`badge ${trace.degraded ? "warn" : "good"}`}>{trace.degraded ? "Degraded" : "Chosen by the model"}</span>
-        {trace.model && <span class="badge">{trace.model}</span>}
+        <span class={`badge ${trace.degraded ? "warn" : "good"}`}>{trace.degraded ? "Degraded" : local ? "Ordered by the local ranker" : trace.model ? "Chosen by the model" : "Chosen"}</span>
+        {trace.model && !local && <span class="badge">{trace.model}</span>}
         {trace.cached && <span class="badge">From memory</span>}
         {spend && <span class="badge">{spend}</span>}
         {trace.bundle && <span class="badge" title="Hash of the retriever's weights">{`retriever ${trace.bundle.slice(0, 8)}`}</span>}
       </p>
+      {local && !trace.degraded && (
+        <p class="quiet">A small ranker on this machine put the candidates in order; it is not a language model, and its words are templates.</p>
+      )}
       {trace.degraded && (
         <p class="quiet">No language model took part{trace.reason ? `: ${trace.reason}` : ""}. The order is the retriever's.</p>
       )}
       <Mentions trace={trace} />
       <Wishes trace={trace} />
-      <Timings timings={trace.timings_ms ?? {}} />
-      <Candidates candidates={trace.candidates ?? []} />
+      <Timings timings={trace.timings_ms ?? {}} chooser={local ? "ranker" : "model"} />
+      <Candidates candidates={trace.candidates ?? []} chooser={local ? "Ranker" : "Model"} />
     </div>
   );
 }
@@ -124,7 +131,7 @@ function Wishes({ trace }: { trace: Trace }) {
   );
 }
 
-function Timings({ timings }: { timings: Record<string, number> }) {
+function Timings({ timings, chooser }: { timings: Record<string, number>; chooser: string }) {
   const total = timings["total"] ?? 0;
   const stages = Object.keys(STAGES).filter((name) => (timings[name] ?? 0) > 0).map((name) => ({ name, ms: timings[name]! }));
   if (!stages.length) return null;
@@ -146,7 +153,7 @@ function Timings({ timings }: { timings: Record<string, number> }) {
       <ul class="legend">
         {stages.map(({ name, ms }) => (
           <li key={name}>
-            <i class={`dot stage-${name}`} /> {STAGES[name]} <b>{milliseconds(ms)}</b>
+            <i class={`dot stage-${name}`} /> {name === "llm" ? chooser : STAGES[name]} <b>{milliseconds(ms)}</b>
           </li>
         ))}
       </ul>
@@ -154,7 +161,7 @@ function Timings({ timings }: { timings: Record<string, number> }) {
   );
 }
 
-function Candidates({ candidates }: { candidates: TraceCandidate[] }) {
+function Candidates({ candidates, chooser }: { candidates: TraceCandidate[]; chooser: string }) {
   if (!candidates.length) return null;
   const scores = candidates.map((one) => one.retriever_score);
   const [low, high] = [Math.min(...scores), Math.max(...scores)];
@@ -169,7 +176,7 @@ function Candidates({ candidates }: { candidates: TraceCandidate[] }) {
             <th scope="col">#</th>
             <th scope="col">Item</th>
             <th scope="col">Retriever's score</th>
-            <th scope="col">Model's place</th>
+            <th scope="col">{`${chooser}'s place`}</th>
           </tr>
         </thead>
         <tbody>

@@ -104,6 +104,10 @@ export interface Service {
     year_max: number | null;
   };
   keys_needed: boolean;
+  /** Of the catalogue; films have words of their own. */
+  layout: string;
+  /** Whether the admin page is for this visitor. */
+  owner: boolean;
 }
 
 export interface SessionLine {

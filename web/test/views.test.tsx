@@ -6,6 +6,7 @@ import { Figures } from "../src/admin-overview";
 import { Card, peopleOf } from "../src/card";
 import { Cover, dollars, milliseconds, Prose } from "../src/common";
 import { traceOf, TraceView } from "../src/trace";
+import { linkOf, placeholder, seenLabel } from "../src/words";
 
 const EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>';
 const SHOWN = { id: "x", title: EVIL, year: 1990, score: 1.5, why: EVIL, retriever_rank: 4 };
@@ -16,7 +17,7 @@ test("markup in titles, reasons, attributes and replies is shown as text", () =>
   const pages = [
     renderToString(<Prose text={`${EVIL}\n\n- **${EVIL}**`} />),
     renderToString(<Cover title={EVIL} />),
-    renderToString(<Card shown={SHOWN} item={ITEM} kinds={["genres"]} people={undefined} verdict={null} onVerdict={() => undefined} onOpen={() => undefined} />),
+    renderToString(<Card shown={SHOWN} item={ITEM} kinds={["genres"]} people={undefined} layout="film" verdict={null} onVerdict={() => undefined} onOpen={() => undefined} onFollow={() => undefined} />),
     renderToString(<TraceView trace={{ ...traceOf(facts), mentions: [{ id: "x", title: EVIL, sentiment: "liked", span: null, turn: 1 }], model: EVIL, bundle: EVIL }} />),
   ];
   for (const page of pages) {
@@ -26,10 +27,35 @@ test("markup in titles, reasons, attributes and replies is shown as text", () =>
 });
 
 test("a card says what was thought of it", () => {
-  const card = renderToString(<Card shown={{ ...SHOWN, title: "Kiosk" }} item={ITEM} kinds={["genres"]} people={undefined} verdict="like" onVerdict={() => undefined} onOpen={() => undefined} />);
+  const card = renderToString(<Card shown={{ ...SHOWN, title: "Kiosk" }} item={ITEM} kinds={["genres"]} people={undefined} layout="film" verdict="like" onVerdict={() => undefined} onOpen={() => undefined} onFollow={() => undefined} />);
   assert.equal(card.match(/aria-pressed="true"|aria-pressed(?=[ >])/g)?.length, 1);
   assert.ok(card.includes("What you think of Kiosk"));
   assert.ok(card.includes("Ada Berg"));
+});
+
+test("a title leads to the item's own page, and nowhere else", () => {
+  const at = (url: string) => ({ ...ITEM, attributes: { ...ITEM.attributes, url: [url] } });
+  const card = renderToString(<Card shown={{ ...SHOWN, title: "Kiosk" }} item={at("https://shop.example/a?b=1&c=2")} kinds={[]} people={undefined} layout="generic" verdict={null} onVerdict={() => undefined} onOpen={() => undefined} onFollow={() => undefined} />);
+  assert.match(card, /<a class="card-title" href="https:\/\/shop.example\/a\?b=1&amp;c=2" target="_blank" rel="noopener noreferrer">Kiosk<\/a>/);
+  assert.ok(card.includes('aria-label="Details of Kiosk"'));
+  assert.ok(card.includes("Know it") && !card.includes("Seen it"));
+  for (const bad of ["javascript:alert(1)", "data:text/html,x", " https://x.example", "//x.example", "/a", "https://", ""]) assert.equal(linkOf(at(bad)), null, bad);
+  assert.equal(linkOf(undefined), null);
+});
+
+test("words are of the catalogue", () => {
+  const vocabulary = { attributes: { long: ["a value that is far too long to be shown", "x"], brand: ["Acme", "Bolt"] }, year_min: null, year_max: null };
+  assert.equal(placeholder({ layout: "generic", vocabulary }), "Acme, not Bolt …");
+  assert.equal(placeholder({ layout: "generic", vocabulary: { ...vocabulary, attributes: {} } }), "Say what you are looking for …");
+  assert.equal(placeholder({ layout: "film", vocabulary }), "From the 90s, not horror …");
+  assert.equal(seenLabel("film").button, "Seen it");
+});
+
+test("the local ranker is not called a model", () => {
+  const facts = { items: [SHOWN], degraded: false, reason: "", timings_ms: {} };
+  const page = renderToString(<TraceView trace={{ ...traceOf(facts), model: "local-ranker" }} />);
+  assert.ok(page.includes("Ordered by the local ranker") && page.includes("Ranker&#39;s place") || page.includes("Ranker's place"));
+  assert.ok(!page.includes("Chosen by the model"));
 });
 
 test("people are the attributes whose values look like full names", () => {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
+import shlex
+import textwrap
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rarec.catalogue.validation import item_problem, shortened
@@ -14,6 +17,9 @@ from rarec.types import Item, ItemId
 
 FIELDS = ("id", "title", "text", "year", "popularity")
 PREFIX = "attributes."
+_DELIMITERS = (";", "\t", "|")
+_LISTED = 100
+_LONGEST_NAME = 60
 _WHOLE = re.compile(r"[+-]?[0-9]{1,6}(\.0{1,6})?")
 
 
@@ -45,29 +51,54 @@ class Columns:
         fields: item field -> column.
         attributes: attribute -> column. Every column that is named nowhere becomes an attribute of its own name.
         separator: splits the attribute columns of formats that have no lists.
+        before: the mapping of an earlier import into the same store, if the ids now come from elsewhere; else None.
     """
 
     fields: Mapping[str, str]
     attributes: Mapping[str, str]
     separator: str
+    before: Mapping[str, str] | None = None
 
     @classmethod
-    def of(cls, columns: Mapping[str, str] | None, *, separator: str = "|") -> Columns:
+    def of(
+        cls,
+        columns: Mapping[str, str] | None,
+        *,
+        separator: str = "|",
+        before: Mapping[str, str] | None = None,
+    ) -> Columns:
         """Read a user's mapping; see `read_items` for what it means.
 
+        Args:
+            before: the mapping of an earlier import; a mapping of the id that is given now is meant, whatever it says.
         Raises:
             InputError: a key is no item field and no ``attributes.<name>``.
         """
+        forgotten = {} if "id" in (columns or {}) else dict(before or {})
         given = dict(columns or {})
         fields = {name: given.pop(name, name) for name in FIELDS}
         wrong = [key for key in given if not key.startswith(PREFIX) or not key[len(PREFIX) :].strip()]
         if wrong:
             raise InputError(
-                f"unknown field {wrong[0]!r} in columns; use {', '.join(FIELDS)} or {PREFIX}<name>, "
-                f'for example {{"id": "sku", "attributes.colour": "col"}}, or --map id=sku --map attributes.colour=col'
+                f"unknown field {wrong[0]!r} to map a column to; use {', '.join(FIELDS)} or {PREFIX}NAME, for "
+                "example --map id=sku --map attributes.colour=col"
             )
         attributes = {key[len(PREFIX) :]: column for key, column in given.items()}
-        return cls(fields, attributes, separator)
+        return cls(fields, attributes, separator, forgotten if forgotten.get("id", "id") != "id" else None)
+
+    def check_ids(self, names: Collection[str]) -> None:
+        """Refuse a row or table that has the column which an earlier import took the ids from, and now would not.
+
+        Raises:
+            InputError: names the options to give again.
+        """
+        if self.before and self.before["id"] in names:
+            again = " ".join(f"--map {shlex.quote(f'{name}={column}')}" for name, column in self.before.items())
+            raise InputError(
+                f"the ids of this store came from the column {self.before['id']!r}, which this file has too; "
+                f"without it the same items would get other ids and stand there twice. As before: {again}; for other "
+                "ids: --map id=COLUMN"
+            )
 
     def check_header(self, header: Collection[str], *, asked: Mapping[str, str] | None) -> None:
         """Refuse a table that lacks a column which was asked for, or has no title.
@@ -75,13 +106,26 @@ class Columns:
         Raises:
             InputError: names the missing column and those that exist.
         """
+        self.check_ids(header)
         needed = {**(asked or {}), "title": self.fields["title"]}
         for field, column in needed.items():
             if column not in header:
-                raise InputError(
-                    f"no column {column!r} for {field!r}; the file has {shortened(list(header))}; "
-                    f"say which one holds the {field}: columns={{{field!r}: ...}}, or --map {field}=COLUMN"
-                )
+                raise InputError(f"no column {column!r} for the {field}; {_columns_told(list(header), column, field)}")
+
+
+def _columns_told(header: Sequence[str], wanted: str, field: str) -> str:
+    """Which columns a file has, and what to do if one of them is meant."""
+    if len(header) == 1 and (mark := next((mark for mark in _DELIMITERS if mark in header[0]), None)):
+        shown = "a tab" if mark == "\t" else repr(mark)
+        option = "$'\\t'" if mark == "\t" else repr(mark)
+        return f"its columns seem to stand between {shown}: give --delimiter {option}"
+    near = difflib.get_close_matches(wanted.casefold(), [name.casefold() for name in header], n=1)
+    guess = next((name for name in header if name.casefold() in near), "COLUMN")
+    meant = "" if guess == "COLUMN" else f"is {guess!r} meant? "
+    listed = ", ".join(textwrap.shorten(name, _LONGEST_NAME, placeholder="...") for name in header[:_LISTED])
+    more = f" and {len(header) - _LISTED:,} more" if len(header) > _LISTED else ""
+    option = shlex.quote(f"{field}={guess}")
+    return f"the file has the columns {listed}{more}; {meant}say which one holds it: --map {option}"
 
 
 def item_from(row: Mapping[str, object], columns: Columns, *, split: bool) -> tuple[Item, bool]:
@@ -93,6 +137,7 @@ def item_from(row: Mapping[str, object], columns: Columns, *, split: bool) -> tu
         BadField: a value is missing or wrong.
     """
     field = columns.fields
+    columns.check_ids(row.keys())
     title = _title(row.get(field["title"]))
     year = _year(row.get(field["year"]))
     derived = field["id"] not in row

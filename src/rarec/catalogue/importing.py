@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rarec.catalogue.fields import BadField, Columns, Rejection, item_from
-from rarec.catalogue.rows import format_of, rows_of
+from rarec.catalogue.rows import Reading, format_of, remedy_for, rows_of
 from rarec.catalogue.store import CatalogueStore
 from rarec.errors import ImportRejected, InputError
 from rarec.types import Item, ItemId
@@ -25,7 +26,8 @@ class RowsRejected(ImportRejected):
         count = f"{len(rejections)} row{'s' if len(rejections) > 1 else ''}"
         super().__init__(
             f"{count} of {str(path)!r} refused, nothing imported:\n{listed}{more}\n"
-            "Correct the file, or skip the refused rows with skip_bad (--skip-bad)."
+            f"What helps: {remedy_for(path, rejections) or 'correct the file'}, or skip the refused rows with skip_bad "
+            "(--skip-bad)."
         )
         self.rejections = rejections
 
@@ -45,7 +47,9 @@ def read_items(
     *,
     columns: Mapping[str, str] | None = None,
     format: str | None = None,
+    delimiter: str | None = None,
     list_separator: str = "|",
+    before: Mapping[str, str] | None = None,
 ) -> Iterator[Item | Rejection]:
     """Read items from a JSONL, CSV, TSV or Parquet file, one at a time, in the file's order.
 
@@ -66,16 +70,20 @@ def read_items(
 
     Args:
         format: jsonl, csv or parquet; None goes by the file's name. ``.gz`` and ``.zst`` are opened.
+        delimiter: between the columns of a CSV file; None is a comma, or a tab for .tsv.
         list_separator: splits the values of attribute columns in CSV files.
+        before: the mapping of an earlier import into the same store, see `CatalogueStore.columns`.
     Raises:
-        InputError: the file cannot be read, lacks a column, or `columns` or `format` is wrong.
+        InputError: the file cannot be read, lacks a column, or `columns`, `delimiter` or `format` is wrong; or it has
+            the column that ids came from before, and `columns` does not name one for the id.
         MissingExtra: the package for Parquet or zstandard is not installed.
     """
     source = Path(path)
     form = format_of(source, format)
-    plan = Columns.of(columns, separator=list_separator)
+    plan = Columns.of(columns, separator=list_separator, before=before)
     ids = _Ids()
-    rows = rows_of(source, form=form, check_header=lambda header: plan.check_header(header, asked=columns))
+    check = partial(plan.check_header, asked=columns)
+    rows = rows_of(source, form=form, check_header=check, reading=Reading(delimiter=delimiter or ""))
     for row in rows:
         if isinstance(row, Rejection):
             yield row
@@ -117,6 +125,7 @@ def import_items(
     *,
     columns: Mapping[str, str] | None = None,
     format: str | None = None,
+    delimiter: str | None = None,
     list_separator: str = "|",
     skip_bad: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -124,7 +133,8 @@ def import_items(
     """Import a file into a store in one transaction; see `read_items` for what is read.
 
     Items whose id the store has are replaced; nothing is deleted. If a row is refused nothing is imported,
-    unless `skip_bad`. A kill at any moment leaves the store as it was before or as it is after.
+    unless `skip_bad`. A kill at any moment leaves the store as it was before or as it is after. The store remembers
+    `columns` if they name one for the id, so that the next import is not done with other ids by mistake.
 
     Args:
         progress: called with the number of rows read so far, about every thousand and at the end.
@@ -139,7 +149,10 @@ def import_items(
 
     def accepted() -> Iterator[Item]:
         nonlocal read
-        for row in read_items(source, columns=columns, format=format, list_separator=list_separator):
+        for row in read_items(
+            source, columns=columns, format=format, delimiter=delimiter, list_separator=list_separator,
+            before=store.columns,
+        ):  # fmt: skip
             read += 1
             if progress and read % _PROGRESS_ROWS == 0:
                 progress(read)
@@ -152,7 +165,7 @@ def import_items(
         if not read:
             raise InputError(f"{str(source)!r} has no rows; an import needs at least one item")
 
-    counts = store.add(accepted())
+    counts = store.add(accepted(), columns=columns if columns and "id" in columns else None)
     if progress:
         progress(read)
     return ImportReport(counts.added, counts.updated, counts.unchanged, tuple(rejections))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class Reading:
 
 
 _AS_USUAL = Reading()
+_NOT_UTF8 = "not valid UTF-8"
 _TOLD_ROWS = 4096
 
 
@@ -85,9 +87,14 @@ def rows_of(
     Args:
         check_header: called once with the column names of a CSV or Parquet file; may raise.
     Raises:
-        InputError: the file cannot be read at all (missing, damaged archive, no UTF-8 header).
+        InputError: the file cannot be read at all (missing, damaged archive, no UTF-8 header), or a delimiter that is
+            none or that the format does not have.
         MissingExtra: the package for Parquet or zstandard is not installed.
     """
+    if reading.delimiter and (form != "csv" or not _can_delimit(reading.delimiter)):
+        raise InputError(
+            f"the delimiter {reading.delimiter!r} is of no use; give one character, such as ';', and a CSV file"
+        )
     reader = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[form]
     try:
         yield from reader(path, check_header, reading)
@@ -120,6 +127,21 @@ def parsed_json(number: int, line: bytes, encoding: str = "utf-8") -> Row | Reje
     if not isinstance(row, dict):
         return Rejection(number, f"not a JSON object: {shortened(row)}")
     return number, row
+
+
+def remedy_for(path: Path, rejections: Sequence[Rejection]) -> str:
+    """What mends all of some refused rows at once, if it is known; else nothing."""
+    encoded = any(rejection.reason.startswith(_NOT_UTF8) for rejection in rejections)
+    return _as_utf8(path) if encoded else ""
+
+
+def _as_utf8(path: Path, written: str = "WINDOWS-1252") -> str:
+    source, made = shlex.quote(str(path)), shlex.quote(f"utf8-{path.name}")
+    return f"save the file as UTF-8, for example with: iconv -f {written} -t UTF-8 {source} > {made}"
+
+
+def _can_delimit(text: str) -> bool:
+    return len(text) == 1 and not text.isalnum() and text not in '"\r\n\0'
 
 
 def _csv(path: Path, check_header: HeaderCheck, reading: Reading) -> Iterator[Row | Rejection]:
@@ -161,7 +183,8 @@ def _header(path: Path, records: Iterator[list[str]], check: HeaderCheck) -> lis
     except csv.Error as error:
         raise InputError(f"the header of {str(path)!r} is not CSV: {error}") from None
     if any("\0" in name or not _is_utf8(name) for name in header):
-        raise InputError(f"the header of {str(path)!r} is not UTF-8: {shortened(header)}; save the file as UTF-8")
+        written = "UTF-16" if any("\0" in name for name in header) else "WINDOWS-1252"
+        raise InputError(f"the header of {str(path)!r} is not UTF-8: {shortened(header)}; {_as_utf8(path, written)}")
     twice = {name for name in header if header.count(name) > 1}
     if twice:
         raise InputError(f"the header of {str(path)!r} names {min(twice)!r} twice; rename one of the columns")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
@@ -103,17 +104,19 @@ class CatalogueStore:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
-    def add(self, items: Iterable[Item]) -> Counts:
+    def add(self, items: Iterable[Item], *, columns: Mapping[str, str] | None = None) -> Counts:
         """Insert items, or replace those whose id is there (they keep their place), in one transaction.
 
         `items` is consumed as it comes, so it may be longer than memory; an exception in it undoes the whole
         write. The later of two items with one id wins. No items change nothing.
 
+        Args:
+            columns: which column of a file fed which field; remembered with the items. None leaves what is known.
         Raises:
             InputError: an item is not acceptable (an empty title, a negative popularity ...).
             StoreError: the store is full, locked or damaged.
         """
-        return self._write(items, missing=None)
+        return self._write(items, missing=None, columns=columns)
 
     def update(self, items: Iterable[Item]) -> Counts:
         """Replace items that are there; like `add`, but an id that is not is an error.
@@ -278,7 +281,20 @@ class CatalogueStore:
         """Whole sets of items that were put in, and can be taken back."""
         return Revisions(self._database)
 
-    def _write(self, items: Iterable[Item], *, missing: Callable[[ItemId], Exception] | None) -> Counts:
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Which column fed which field, of the last import that mapped the id; empty if none did."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'columns'").fetchone()
+        return {} if row is None else json.loads(row[0])
+
+    def _write(
+        self,
+        items: Iterable[Item],
+        *,
+        missing: Callable[[ItemId], Exception] | None,
+        columns: Mapping[str, str] | None = None,
+    ) -> Counts:
         added = updated = unchanged = 0
         with self._database.writing() as connection:
             version = version_of(connection) + 1
@@ -298,6 +314,8 @@ class CatalogueStore:
                     added += 1
             if added or updated:
                 set_meta(connection, "version", str(version))
+            if columns:
+                set_meta(connection, "columns", json.dumps(dict(columns), ensure_ascii=False))
         return Counts(added, updated, unchanged)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rarec.catalogue.tokens import EstimatedTokens, Tokens, cut_to_tokens
 from rarec.errors import SettingsError
-from rarec.types import Item
+from rarec.types import LINK, Item
 
 PACKAGED = ("generic", "film", "books", "games", "shop")
 _ESTIMATED = EstimatedTokens()
@@ -33,7 +33,7 @@ class Layout(BaseModel):
     Attributes:
         name: names it in messages.
         lines: the attribute lines in order.
-        other_attributes: whether each attribute without a line of its own follows as ``Name: values``.
+        other_attributes: whether each attribute without a line of its own follows as ``Name: values``; a link does not.
         max_other_values: how many values such a line has; None is all.
         max_text_chars: how many characters of the item's text follow; 0 leaves it out.
         max_tokens: how many tokens of the embedder all of it may have, with those that the model puts around it; what
@@ -69,7 +69,7 @@ class Layout(BaseModel):
         return [
             f"{name[:1].upper()}{name[1:].replace('_', ' ')}: {', '.join(values[: self.max_other_values])}"
             for name, values in item.attributes.items()
-            if values and name not in own
+            if values and name not in own and name != LINK
         ]
 
 

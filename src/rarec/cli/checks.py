@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rarec.cli.options import store_option
 from rarec.errors import EmbedderError, LLMError, MissingExtra, RarecError, StoreError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def installation() -> Iterator[Check]:
         needed = [package for package in missing if package not in FASTER]
         status: Status = "ok" if not missing else "fail" if needed and extra == "serve" else "warn"
         detail = ", ".join(f"{package} {version or 'missing'}" for package, version in versions.items())
-        remedy = f"pip install 'rarec[{extra}]'" if missing else ""
+        remedy = f"in a checkout of rarec: pip install -e '.[{extra}]'" if missing else ""
         yield Check(f"extra {extra}", status, detail, remedy, MissingExtra.exit_code if status == "fail" else 0)
     yield from _guarded("threads", _threads)
 
@@ -169,7 +170,9 @@ def _coverage(catalogue: CatalogueStore, embedder: CachedEmbedder, path: Path) -
         finally:
             file.close()
     detail = f"{len(keys) - missing:,} of {len(keys):,} texts have a vector"
-    return Check("embeddings", "warn", detail, "run: rarec embed") if missing else Check("embeddings", "ok", detail)
+    if not missing:
+        return Check("embeddings", "ok", detail)
+    return Check("embeddings", "warn", detail, f"run: rarec embed{store_option(path.parent)}")
 
 
 def _model(paths: StorePaths, settings: Settings, embedder: CachedEmbedder, *, ask: bool) -> Check:

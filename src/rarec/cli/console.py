@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,6 +37,22 @@ def _console(*, stderr: bool) -> Console:
     watched = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if watched or "COLUMNS" in os.environ else PIPED_WIDTH
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=not watched, width=width)
+
+
+def program() -> str:
+    """How this program is called, for commands that are shown to be pasted: `rarec` where the shell finds it.
+
+    Else the path of the script that runs, for example of an environment that is not active.
+    """
+    started = Path(sys.argv[0])
+    if started.name != "rarec" or shutil.which("rarec"):
+        return "rarec"
+    return os.path.relpath(started) if started.is_absolute() else str(started)
+
+
+def many(number: int, noun: str) -> str:
+    """A number with its noun: ``1 item``, ``2,000 items``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def plain(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rarec.cli.command import Interrupted, command
-from rarec.cli.console import err, interactive, out, plain, print_json
+from rarec.cli.console import err, interactive, many, out, plain, print_json
 from rarec.cli.options import STORE, AsJson, Store
 from rarec.errors import InputError
 
@@ -62,8 +62,9 @@ def delete(
     if as_json:
         print_json({"deleted": gone, "unknown": unknown, "items": total})
         return
-    skipped = f", {unknown:,} ids were not in it" if unknown else ""
-    out().print(f"Deleted {gone:,} items{skipped}; {total:,} are left in the store.")
+    skipped = f", {many(unknown, 'id')} {'was' if unknown == 1 else 'were'} not in it" if unknown else ""
+    left = f"{total:,} {'is' if total == 1 else 'are'} left in the store"
+    out().print(f"Deleted {many(gone, 'item')}{skipped}; {left}.")
 
 
 def _ids(named: Sequence[str], file: Path | None) -> list[ItemId]:
@@ -91,7 +92,7 @@ def _text(file: Path) -> str:
 def _agreed(items: Sequence[Item]) -> bool:
     """Show what would go and ask."""
     if not interactive():
-        raise InputError(f"{len(items):,} items would be deleted and nobody is there to agree; say so with --yes")
+        raise InputError(f"{many(len(items), 'item')} would be deleted and nobody is there to agree; say so with --yes")
     console = err()
     for item in items[:LISTED]:
         year = "" if item.year is None else f" ({item.year})"
@@ -99,6 +100,6 @@ def _agreed(items: Sequence[Item]) -> bool:
     if len(items) > LISTED:
         console.print(f"... and {len(items) - LISTED:,} more")
     try:
-        return typer.confirm(f"Delete {len(items):,} item{'s' if len(items) > 1 else ''}?", err=True)
+        return typer.confirm(f"Delete {many(len(items), 'item')}?", err=True)
     except typer.Abort:  # Ctrl-C, or the end of the input
         return False

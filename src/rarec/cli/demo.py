@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rarec.cli.command import command
-from rarec.cli.console import interactive, out
-from rarec.cli.options import STORE
+from rarec.cli.console import interactive, out, program
+from rarec.cli.options import STORE, store_option
 
 if TYPE_CHECKING:
     from rarec.cli.session import Session
@@ -67,10 +67,16 @@ def demo(
 
         serve_page(folder, port=port, show=show)
     else:
-        _play_here(folder, chat=chat and interactive())
+        _play_here(folder, chat=chat and interactive(), asked=terminal or not chat)
 
 
-def _play_here(folder: Path, *, chat: bool) -> None:
+def _play_here(folder: Path, *, chat: bool, asked: bool) -> None:
+    """Play as text.
+
+    Args:
+        chat: whether a chat of one's own follows.
+        asked: whether text was asked for; else there is no terminal.
+    """
     from rarec.cli.chat import converse
     from rarec.cli.opening import filter_check, opened, word_reader
     from rarec.cli.session import Session
@@ -87,8 +93,10 @@ def _play_here(folder: Path, *, chat: bool) -> None:
             )
             converse(session, recommender)
         else:
-            out().print(f"\nGo on with: rarec chat --store {folder}, or rarec serve --store {folder} for the page")
-            out().print(f"Or with a catalogue of your own: rarec init {STORE}, then rarec import FILE")
+            text = "" if asked else "No terminal is here, so this was text; the page is served with one. "
+            out().print(f"\n{text}For the page: {program()} serve{store_option(folder)}")
+            out().print(f"To chat in a terminal: {program()} chat{store_option(folder)}")
+            out().print(f"With a catalogue of your own: {program()} init {STORE}, then {program()} import FILE")
 
 
 def prepare(folder: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from rarec.cli.console import out
+from rarec.cli.console import out, program
 
 HOST = "127.0.0.1"
 
@@ -29,7 +29,9 @@ def serve_page(folder: Path, *, port: int, show: bool) -> None:
     with listen(HOST, port) as sock, opened(folder) as recommender:
 
         def tell() -> None:
-            out().print(f"\nThe page:       {url_of(sock)}\nFor its owner:  {url_of(sock)}/admin\nCtrl-C ends it.")
+            out().print(f"\nThe page:       {url_of(sock)}\nFor its owner:  {url_of(sock)}/admin")
+            out().print(f"Your own items: {program()} init shop, then {program()} import items.csv --store shop")
+            out().print("Ctrl-C ends it.")
             if show and desktop():
                 webbrowser.open(url_of(sock))
 

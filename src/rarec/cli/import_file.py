@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rarec.cli.command import command, report
-from rarec.cli.console import err, out, plain, print_json
+from rarec.cli.console import err, many, out, plain, print_json
 from rarec.cli.options import STORE, AsJson, Store
 from rarec.cli.progress import counting
 from rarec.errors import ImportRejected, InputError
@@ -55,6 +55,12 @@ def import_file(
     format: Annotated[
         Format | None, typer.Option(metavar="jsonl|csv|parquet", help="Default: by the file's name.")
     ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHARACTER", help="Between the columns of a CSV file. Default: a comma, or a tab for .tsv."
+        ),
+    ] = None,
     list_separator: Annotated[
         str, typer.Option(metavar="TEXT", help="Splits the values of an attribute in CSV files.")
     ] = "|",
@@ -78,8 +84,10 @@ def import_file(
     """Import a catalogue file into the store, in one transaction.
 
     Items whose id is there already are replaced; nothing is deleted. Every refused row is shown with its line and the
-    reason; if there is one, nothing is imported, unless --skip-bad is given. A recommender that is running has the
-    items from its next turn on, and embeds there what has no vector yet: give --embed with a large file.
+    reason; if there is one, nothing is imported, unless --skip-bad is given. The store remembers which column --map
+    took the ids from: a later file that has it is refused without that --map, for it would double the items. A
+    recommender that is running has the items from its next turn on, and embeds there what has no vector yet: give
+    --embed with a large file.
 
     Example: rarec import movies.csv --map id=movie_id --map title=name --map attributes.genres=genre
     """
@@ -89,14 +97,17 @@ def import_file(
     from rarec.settings import StorePaths, read_settings
 
     mapping = parse_map(columns or ())
-    if source is Source.corpus and (mapping or format):
-        raise InputError("--map and --format do not go with --source corpus; its columns are known")
+    if source is Source.corpus and (mapping or format or delimiter):
+        raise InputError("--map, --format and --delimiter do not go with --source corpus; its columns are known")
     settings = read_settings(store)
     embedded: int | None = None
     with CatalogueStore.open(StorePaths(store).catalogue) as catalogue:
         if embed:
-            rows = partial(read_items, columns=mapping or None, format=format and format.value)
-            reader = corpus_items if source is Source.corpus else partial(rows, list_separator=list_separator)
+            rows = partial(
+                read_items, columns=mapping or None, format=format and format.value, delimiter=delimiter,
+                list_separator=list_separator, before=catalogue.columns,
+            )  # fmt: skip
+            reader = corpus_items if source is Source.corpus else rows
             from rarec.assembly import cached_embedder  # here, for torch comes with it
             from rarec.embed.tokens import tokens_of
 
@@ -114,12 +125,13 @@ def import_file(
                         file,
                         columns=mapping or None,
                         format=format and format.value,
+                        delimiter=delimiter,
                         list_separator=list_separator,
                         skip_bad=skip_bad,
                         progress=lambda rows: progress(rows, 0),
                     )
         except RowsRejected as error:
-            raise _refused(error, rejected, as_json=as_json) from None
+            raise _refused(error, file, rejected, as_json=as_json) from None
         total = len(catalogue)
     _write_rejected(rejected, done.rejected)
     if as_json:
@@ -129,7 +141,7 @@ def import_file(
     else:
         _show(done, total)
         if embedded is not None:
-            out().print(f"Embedded {embedded:,} new texts.")
+            out().print(f"Embedded {many(embedded, 'new text')}.")
 
 
 def parse_map(entries: Sequence[str]) -> dict[str, str]:
@@ -186,14 +198,16 @@ def _import_corpus(catalogue: CatalogueStore, file: Path) -> ImportReport:
     return ImportReport(counts.added, counts.updated, counts.unchanged, ())
 
 
-def _refused(error: ImportRejected, rejected: Path | None, *, as_json: bool) -> typer.Exit:
+def _refused(error: ImportRejected, file: Path, rejected: Path | None, *, as_json: bool) -> typer.Exit:
     """Show refused rows, and the exit that ends the command."""
+    from rarec.catalogue.rows import remedy_for
+
     rows: tuple[Rejection, ...] = getattr(error, "rejections", ())
     _write_rejected(rejected, rows)
     if not as_json:
         _show_rejected(rows)
-    count = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
-    short = ImportRejected(f"{count} refused, nothing imported; correct the file, or skip them with --skip-bad")
+    told = f"{many(len(rows), 'row')} refused, nothing imported; {remedy_for(file, rows) or 'correct the file'}"
+    short = ImportRejected(f"{told}, or skip them with --skip-bad")
     return typer.Exit(report(short, as_json=as_json, more={"rejected": _documents(rows)}))
 
 

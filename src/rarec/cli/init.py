@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from rarec.cli.command import command
-from rarec.cli.console import out, print_json
-from rarec.cli.options import STORE, AsJson
+from rarec.cli.console import many, out, print_json
+from rarec.cli.options import STORE, AsJson, store_option
 
 
 @command
@@ -49,7 +49,7 @@ def init(
     if as_json:
         print_json({"store": str(path), "items": items, "layout": used, "settings": str(paths.settings)})
         return
-    place = "" if path == STORE else f" --store {path}"
+    place = store_option(path)
     console = out()
-    console.print(f"Made a store at {path} with {items:,} items, layout {used}.")
+    console.print(f"Made a store at {path} with {many(items, 'item')}, layout {used}.")
     console.print(f"Next: rarec embed{place}" if items else f"Next: rarec import FILE{place}", style="dim")

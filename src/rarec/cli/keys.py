@@ -43,7 +43,8 @@ def add(
     """Make a key and show its secret, once: it is not kept, only a hash of it.
 
     A client sends the secret as "Authorization: Bearer SECRET". The ceilings are of what language models take: a call
-    that could pass one is not made. Whoever lost a secret revokes the key and makes another.
+    that could pass one is not made. Those in usd need the model's prices, input_usd and output_usd of rarec.toml.
+    Whoever lost a secret revokes the key and makes another.
 
     Example: rarec keys add shop --store my-store --limit day.usd=2.5 --limit request.calls=2
     """
@@ -55,6 +56,8 @@ def add(
     if as_json:
         print_json({**_document(made), "secret": secret})
         return
+    if note := _unpriced(store, made):
+        err().print(note, style="yellow")
     err().print(f"Made the key {plain(made.name)}. Its secret, which is shown only now:", style="dim")
     out().print(secret)
 
@@ -123,6 +126,14 @@ def _opened(store: Path, database: str | None) -> StateDatabase:
 
     place = database or StorePaths(store).database(read_settings(store).serve)  # says so if there is no store
     return StateDatabase.open(place)
+
+
+def _unpriced(store: Path, key: Key) -> str:
+    """What has to be done before ceilings in dollars work; nothing where there is no store, or prices are known."""
+    from rarec.cli.opening import prices_note
+    from rarec.settings import StorePaths, read_settings
+
+    return prices_note(read_settings(store).llm, [key]) if StorePaths(store).catalogue.is_file() else ""
 
 
 def _written(limits: dict[str, dict[str, Any]]) -> list[str]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rarec.cli.console import err, plain
 from rarec.cli.progress import counting
 
 if TYPE_CHECKING:
     from rarec.constraints import Constraints
     from rarec.pipeline import Recommender
-    from rarec.settings import ServeSettings
+    from rarec.settings import LLMSettings, ServeSettings
+    from rarec.state import Key
     from rarec.types import Conversation, Filters
+
+_LISTED = 5
 
 
 @contextmanager
@@ -30,7 +35,39 @@ def opened(store: Path, *, flags: Mapping[str, Any] | None = None) -> Iterator[R
     with recommender:
         # The embedder loads its model on its first query; that belongs here, not into the first turn's deadline.
         recommender.engine.embedder.embed(["ready"], kind="query")
+        if note := key_note(recommender.settings.llm):
+            err().print(note, style="yellow")
         yield recommender
+
+
+def key_note(settings: LLMSettings) -> str:
+    """That OpenAI would be asked without a key, which it refuses; else nothing. Other servers may need none."""
+    from rarec.llm.http import OPENAI_URL, URL_VARIABLE
+
+    if settings.kind != "http" or os.environ.get(settings.api_key_env):
+        return ""
+    if (settings.base_url or os.environ.get(URL_VARIABLE) or OPENAI_URL).rstrip("/") != OPENAI_URL:
+        return ""
+    return (
+        f"Warning: the environment variable {settings.api_key_env} is not set, so OpenAI will refuse to answer, and "
+        "every list will be the retriever's alone (degraded). Set it, or name another endpoint with --base-url."
+    )
+
+
+def prices_note(settings: LLMSettings, keys: Sequence[Key]) -> str:
+    """That the model will not be asked for some keys: a ceiling is in dollars, and nobody knows what a call costs."""
+    from rarec.state import in_money
+
+    named = [key.name for key in keys if key.revoked is None and in_money(key.limits)]
+    if settings.priced or not named:
+        return ""
+    shown = ", ".join(named[:_LISTED]) + (f" and {len(named) - _LISTED} more" if len(named) > _LISTED else "")
+    return (
+        f"Warning: ceilings in usd ({plain(shown)}), but the prices of the model are not known: a model that is paid "
+        "will not be asked for them, and every list will be the retriever's alone (degraded). Set input_usd and "
+        "output_usd in the table [llm] of rarec.toml (US dollars for a million tokens), or make keys with ceilings "
+        "of calls or tokens."
+    )
 
 
 def filter_check(recommender: Recommender) -> Callable[[Filters], None]:
@@ -70,9 +107,12 @@ def service_database(place: str) -> str | Path:
 def has_service_keys(store: Path, flags: Mapping[str, Any]) -> bool:
     """Whether the service's database has a key; it is made if it is missing, and what is wrong with it is said now."""
     from rarec.settings import StorePaths, read_settings
-    from rarec.state import StateDatabase, has_keys
+    from rarec.state import StateDatabase, has_keys, list_keys
 
-    with StateDatabase.open(StorePaths(store).database(read_settings(store, flags).serve)) as opened:
+    settings = read_settings(store, flags)
+    with StateDatabase.open(StorePaths(store).database(settings.serve)) as opened:
+        if settings.llm.kind == "http" and (note := prices_note(settings.llm, list_keys(opened))):
+            err().print(note, style="yellow")
         return has_keys(opened)
 
 

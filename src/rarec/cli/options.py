@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import enum
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rarec.errors import InputError
+
 Store = Annotated[Path, typer.Option("--store", metavar="FOLDER", envvar="RAREC_STORE", help="Folder of the store.")]
 STORE = Path("rarec-store")
+
+
+def store_option(path: Path) -> str:
+    """The option as it stands behind a command that is shown to be pasted; empty for the default."""
+    return "" if path == STORE else f" --store {shlex.quote(str(path))}"
+
 
 Database = Annotated[
     str | None,
@@ -78,7 +87,14 @@ BaseUrl = Annotated[
 
 
 def llm_flags(llm: LLMKind | None, model: str | None, base_url: str | None) -> dict[str, Any]:
-    """The three options as settings flags; None leaves what the settings say."""
+    """The three options as settings flags; None leaves what the settings say.
+
+    Raises:
+        InputError: a model or an endpoint is named for what is none.
+    """
+    for option, value in (("--model", model), ("--base-url", base_url)):
+        if value and llm not in (None, LLMKind.http):
+            raise InputError(f"{option} {value} is of --llm http, not of --llm {llm}; leave one of the two out")
     implied = LLMKind.http if llm is None and (model or base_url) else llm
     return {"llm.kind": implied and implied.value, "llm.model": model, "llm.base_url": base_url}
 

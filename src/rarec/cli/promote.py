@@ -175,10 +175,14 @@ def _recipe_with_split(path: Path, data: Path | None, split: str | None) -> Alig
 
 
 def _roll_back(store: Path, as_json: bool) -> None:
-    from rarec.promotion import roll_back
+    from rarec.live import before_live
     from rarec.settings import StorePaths, read_settings
 
-    was, live = roll_back(StorePaths(store), read_settings(store))
+    settings = read_settings(store)
+    before_live(store)  # where nothing is to be undone that is said at once: what follows loads torch
+    from rarec.promotion import roll_back
+
+    was, live = roll_back(StorePaths(store), settings)
     if as_json:
         print_json({"was": was, "live": live})
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rarec.embed.factory import embedder_from
 from rarec.errors import BundleError, InputError, StoreError
 from rarec.files import atomic_write, held_alone, place_folder
-from rarec.live import FIRST, FOLDER, NAME, LiveBundle, read_live, write_live
+from rarec.live import FIRST, FOLDER, NAME, LiveBundle, before_live, read_live, write_live
 from rarec.promotion.decisions import Decisions
 from rarec.promotion.models import RETRIEVER, Bundle, read_bundle
 from rarec.retriever.bundle import read_manifest
@@ -82,14 +82,12 @@ def roll_back(paths: StorePaths, settings: Settings, *, embedder: str | None = N
         StoreError: another promotion is running, or the store cannot be written.
     """
     with only_one(paths):
-        was = read_live(paths.root)
-        if not was.before:
-            raise InputError(f"nothing was promoted in {str(paths.root)!r} that could be taken back")
+        was, last = before_live(paths.root)
         name = embedder_from(settings.embedder).name if embedder is None else embedder
-        found = read_bundle(paths.root / was.before[-1], embedder=name)
-        Decisions(paths.promotion).switched("rollback", was.live, was.before[-1], found.digests)
-        write_live(paths.root, LiveBundle(live=was.before[-1], before=was.before[:-1]))
-    return was.live, was.before[-1]
+        found = read_bundle(paths.root / last, embedder=name)
+        Decisions(paths.promotion).switched("rollback", was.live, last, found.digests)
+        write_live(paths.root, LiveBundle(live=last, before=was.before[:-1]))
+    return was.live, last
 
 
 @dataclass(frozen=True, slots=True)

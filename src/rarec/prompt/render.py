@@ -11,7 +11,7 @@ from typing import Any
 from rarec.errors import InputError
 from rarec.prompt.template import Labels, Limits, PromptTemplate, TextsTemplate, TitlesTemplate
 from rarec.prompt.text import ELLIPSIS, middle_cut, one_line
-from rarec.types import Conversation, Item, ItemId, Message, RankingTask, Sentiment
+from rarec.types import LINK, Conversation, Item, ItemId, Message, RankingTask, Sentiment
 
 MAX_CHARS = 24_000
 """About 6,000 tokens of English: fits the smallest contexts in use beside the answer."""
@@ -189,7 +189,8 @@ def _candidates(task: RankingTask, limits: Limits) -> str:
 def _describe(item: Item, limits: Limits) -> str:
     parts = [label(item, title_chars=limits.title_chars)]
     if limits.attributes and limits.values:
-        shown = [(name, values) for name, values in item.attributes.items() if values][: limits.attributes]
+        shown = [(name, values) for name, values in item.attributes.items() if values and name != LINK]
+        shown = shown[: limits.attributes]
         parts += [_attribute(name, tuple(values[: limits.values]), limits.value_chars) for name, values in shown]
     if text := one_line(item.text, limit=limits.text_chars):
         parts.append(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -121,38 +122,48 @@ def rarity(candidates: Sequence[Candidate]) -> dict[tuple[str, str], float]:
     return {pair: 1 / n for pair, n in counts.items()}
 
 
-def why(item: Item, evidence: Evidence, rare: Mapping[tuple[str, str], float]) -> str:
-    """One true sentence: what the user asked for, what it shares with a mentioned item, or else how it came up."""
-    return whys([item], evidence, rare)[0]
+def telling(candidates: Sequence[Candidate]) -> dict[tuple[str, str], float]:
+    """How much a pair says of an item: its rarity, times the share of different values among those of its attribute.
+
+    Of few candidates even a country can be rare; but countries come up again and again, and directors do not.
+    """
+    found = rarity(candidates)
+    different: Counter[str] = Counter(name for name, _ in found)
+    in_all: Counter[str] = Counter(name for candidate in candidates for name, _ in pairs(candidate.item))
+    return {pair: rare * different[pair[0]] / in_all[pair[0]] for pair, rare in found.items()}
 
 
-def whys(items: Sequence[Item], evidence: Evidence, rare: Mapping[tuple[str, str], float]) -> list[str]:
+def why(item: Item, evidence: Evidence, weights: Mapping[tuple[str, str], float]) -> str:
+    """One true sentence: what the user asked for, and what it shares with a mentioned item; empty if there is neither.
+
+    Args:
+        weights: what says more comes first; see `telling`.
+    """
+    return whys([item], evidence, weights)[0]
+
+
+def whys(items: Sequence[Item], evidence: Evidence, weights: Mapping[tuple[str, str], float]) -> list[str]:
     """`why` for each of some items; what a long conversation mentions is gone through once."""
     # What only the assistant named is no reason.
     named = [i for i in evidence.welcome if i.id in evidence.own]
     owner = owners(named)
-    return [_why(item, evidence, rare, named, owner) for item in items]
+    return [_why(item, evidence, weights, owner) for item in items]
 
 
 def _why(
     item: Item,
     evidence: Evidence,
-    rare: Mapping[tuple[str, str], float],
-    named: Sequence[Item],
+    weights: Mapping[tuple[str, str], float],
     owner: Mapping[tuple[str, str], Item],
 ) -> str:
-    by_rarity = sorted(evidence.asked(item), key=lambda p: -rare.get(p, 1.0))
+    asked = sorted(evidence.asked(item), key=lambda p: -weights.get(p, 1.0))
     # A genre and a keyword may be one word. "Wrote", not "asked for": the words may stand in "not horror".
-    wrote = list({value.casefold(): value for _, value in by_rarity}.values())[:2]
-    common = sorted(shared(item, owner), key=lambda p: -rare.get(p[:2], 1.0))[:1]
+    wrote = list({value.casefold(): value for _, value in asked}.values())[:2]
+    common = sorted(shared(item, owner), key=lambda p: -weights.get(p[:2], 1.0))[:1]
     reasons = []
     if wrote:
         reasons.append("you wrote " + " and ".join(f'"{value}"' for value in wrote))
     if common:
         name, value, other = common[0]
         reasons.append(f"it shares {value} ({name}) with {other.title}")
-    if reasons:
-        return "because " + ", and ".join(reasons)
-    if named:
-        return f"because it seems to go with {named[-1].title}"
-    return "because it seems close to what you wrote" if evidence.words else "one to get started with"
+    return "because " + ", and ".join(reasons) if reasons else ""

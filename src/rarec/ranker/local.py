@@ -20,7 +20,7 @@ from rarec.embed.protocol import Embedder
 from rarec.errors import BundleError, InputError, LLMTimeout
 from rarec.llm.protocol import OnText
 from rarec.prompt import one_line
-from rarec.ranker.evidence import Evidence, rarity, why
+from rarec.ranker.evidence import Evidence, telling, why
 from rarec.ranker.features import FeatureMaker, ItemEmbeddings
 from rarec.ranker.model import Ranker, RankerConfig
 from rarec.retriever.bundle import fill, load_model
@@ -113,11 +113,11 @@ def write_reply(task: RankingTask, order: list[int]) -> str:
     evidence = Evidence.of(task.conversation, task.mentioned)
     first = task.candidates[order[0]].item
     # Words of the catalogue: brackets in them must not read as references.
-    reason = one_line(why(first, evidence, rarity(task.candidates)), limit=_REASON_CHARACTERS).translate(_BRACKETS)
+    reason = one_line(why(first, evidence, telling(task.candidates)), limit=_REASON_CHARACTERS).translate(_BRACKETS)
     if not evidence.words and not evidence.mentioned:
         opening = f"Here is a mix to start with, for example [{order[0] + 1}]."
         return f"{opening} What are you in the mood for, or what did you enjoy lately?"
-    sentences = [f"My first suggestion is [{order[0] + 1}], {reason}."]
+    sentences = [f"My first suggestion is [{order[0] + 1}]{reason and f', {reason}'}."]
     if len(order) > 2:
         sentences.append(f"You could also look at [{order[1] + 1}] or [{order[2] + 1}].")
     elif len(order) == 2:

@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from rarec import telemetry
+from rarec.complaints import models_in
 from rarec.errors import InputError, RarecError
 from rarec.pipeline import Recommender
 from rarec.service import admin, chat, feedback, front, items, probes, recommend, sessions
@@ -168,7 +169,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: RequestValidationError) -> Response:
-        return _answer(request, _wrong(error))
+        return _answer(request, _wrong(error, request))
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> Response:
@@ -176,13 +177,15 @@ def answer_errors(app: FastAPI) -> None:
         return _answer(request, known or of_status(error.status_code, str(error.detail), error.headers))
 
 
-def _wrong(error: RequestValidationError) -> Problem:
+def _wrong(error: RequestValidationError, request: Request) -> Problem:
     found = error.errors()
     if found and found[0]["type"] == "json_invalid":
         place = found[0]["loc"][-1]
         told = f"the body is not JSON: {found[0]['ctx']['error']} at character {place}"
         return Problem(400, "malformed-json", "The body is not JSON", told, errors=(Wrong(f"body.{place}", told),))
-    return invalid(*wrong_values(found))
+    body = getattr(request.scope.get("route"), "body_field", None)
+    models = [] if body is None else models_in(body.field_info.annotation)
+    return invalid(*wrong_values(found, models[0] if len(models) == 1 else None))
 
 
 def _answer(request: Request, problem: Problem) -> Response:

@@ -38,15 +38,17 @@ class ServiceOut(BaseModel):
     example_messages: list[str]
     vocabulary: VocabularyOut
     keys_needed: bool
+    layout: str = Field(description="Of the catalogue, `film` or another: pages choose their words by it.")
+    owner: bool = Field(description="Whether the caller may use /v1/admin.")
 
 
 @router.get("/service", response_model=ServiceOut)
 async def describe_service(request: Request) -> Response:
-    """Model, number of items, messages to begin with, what can be filtered by, and whether a key is needed."""
+    """Model, number of items, messages to begin with, what can be filtered by, and who the caller is."""
     parts = parts_of(request)
-    needed, vocabulary = await parts.access.keys_needed(), None
+    needed, vocabulary, owner = await parts.access.keys_needed(), None, False
     try:
-        await parts.access.admit(request)
+        owner = (await parts.access.admit(request)).admin
         vocabulary = parts.vocabulary if parts.ready else None
     except Problem as problem:
         if problem.status != 401:
@@ -57,6 +59,8 @@ async def describe_service(request: Request) -> Response:
         "example_messages": [],
         "vocabulary": {"attributes": {}, "people": [], "year_min": None, "year_max": None},
         "keys_needed": needed,
+        "layout": "",
+        "owner": owner,
     }
     if vocabulary is not None:
         known = vocabulary
@@ -71,6 +75,7 @@ def _described(parts: Parts, vocabulary: Vocabulary) -> dict[str, Any]:
     people = [name for name in vocabulary.attributes if vocabulary.sort(name) is Sort.PEOPLE]
     years = vocabulary.years or (None, None)
     return {
+        "layout": parts.recommender.engine.catalogue.layout.name,
         "example_messages": list(parts.settings.example_messages) or _examples(parts.popular, attributes),
         "vocabulary": {"attributes": attributes, "people": people, "year_min": years[0], "year_max": years[1]},
     }

@@ -136,7 +136,7 @@ def _sorted_out(rows: list[Any]) -> tuple[list[Item], list[dict[str, Any]]]:
         try:
             item = ItemIn.model_validate(row).item()
         except ValidationError as error:
-            found = wrong_values(error.errors(include_url=False, include_input=False))
+            found = wrong_values(error.errors(include_url=False), ItemIn)
         else:
             if problem := item_problem(item):
                 found = [_place(problem)]

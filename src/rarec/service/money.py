@@ -19,8 +19,10 @@ from rarec.service.database import PATIENCE_S, Database
 from rarec.service.logs import log
 from rarec.settings import LLMSettings, ServeSettings
 from rarec.state import (
+    LOCAL,
     Account,
     Ceiling,
+    CeilingReached,
     Limits,
     ceilings_for,
     in_money,
@@ -36,7 +38,12 @@ MARGIN_S = 0.02
 """So much earlier than the turn the model is given up, so that what it may have cost is booked in time."""
 LEASE_S = 60.0
 """What is set aside stays so for this long after the deadline of its call."""
-REACHED = "a ceiling of calls, tokens or money is reached"
+REACHED = "the ceiling of today for all keys together is reached; its figures are in the log of the service"
+"""What others have spent is not told to whoever has a key of their own."""
+NO_PRICES = (
+    "there is a ceiling in dollars, and the prices of the model are not known; whoever runs the service sets "
+    "llm.input_usd and llm.output_usd in rarec.toml"
+)
 UNBOOKED = "what the model may cost cannot be booked now"
 
 
@@ -87,7 +94,7 @@ class Books:
         both = {name: lower(getattr(own, name), getattr(all_, name)) for name in ("request", "session", "key")}
         limits = Limits(**both, day=own.day)
         if self.prices is None and (in_money(limits) or in_money(all_)):
-            raise BudgetExceeded("there is a ceiling in dollars, and the prices of the model are not known")
+            raise BudgetExceeded(NO_PRICES)
         found = ceilings_for(limits, key=payer.key, session=payer.session, request=request)
         return found | service_day(all_.day)
 
@@ -179,9 +186,10 @@ class TurnModel:
             if begun is not None:
                 begun.add_done_callback(self._give_back)
             raise
-        except BudgetExceeded as error:
+        except CeilingReached as error:
             log(20, "a ceiling is reached", key=self._payer.key, cause=str(error))
-            raise BudgetExceeded(REACHED) from None
+            of_others = error.account.of_all and self._payer.key != LOCAL
+            raise BudgetExceeded(REACHED if of_others else str(error)) from None
         except (StoreError, TimeoutError) as error:
             if begun is not None:
                 begun.add_done_callback(self._give_back)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
+from rarec.complaints import unknown_key
 from rarec.errors import (
     BudgetExceeded,
     BundleError,
@@ -31,6 +33,8 @@ from rarec.errors import (
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:rarec:problem:"
 MOST_LISTED = 20
+_MOST_NAMED = 60
+_OF_TEXTS = ("attributes", "any_of", "all_of", "none_of")
 _MOST_CHARACTERS = 1000
 
 
@@ -146,15 +150,32 @@ def invalid(*wrong: Wrong, detail: str = "") -> Problem:
     return Problem(422, "invalid-request", "The request has wrong values", told, errors=wrong)
 
 
-def wrong_values(errors: Sequence[Any]) -> list[Wrong]:
-    """Pydantic's errors, as places and words."""
+def wrong_values(errors: Sequence[Any], model: type[BaseModel] | None = None) -> list[Wrong]:
+    """Pydantic's errors, as places and words.
+
+    Args:
+        model: of the body, if it is known: then an unknown name is told which ones there are.
+    """
     found = []
     for error in errors:
-        where = ".".join(str(part) for part in error["loc"] if part != "body" and not _TYPE.fullmatch(str(part)))
-        words = str(error["msg"]).removeprefix("Value error, ")
-        words = words.replace("Input should", "must").replace(" should ", " must ")
-        found.append(Wrong(where or "body", words))
+        loc = tuple(part for part in error["loc"] if part != "body" and not _TYPE.fullmatch(str(part)))
+        found.append(Wrong(".".join(map(str, loc)) or "body", _words(error, loc, model)))
     return found
+
+
+def _words(error: Mapping[str, Any], loc: tuple[str | int, ...], model: type[BaseModel] | None) -> str:
+    if error["type"] == "extra_forbidden" and model is not None:
+        told = unknown_key(loc, model)
+        if loc[-2:-1] == ("filters",):  # an attribute, as one would write it at first
+            shown = json.dumps({"any_of": {str(loc[-1])[:_MOST_NAMED]: ["..."]}}, ensure_ascii=False)
+            return f"{told}; values of an attribute stand in any_of, all_of or none_of: {shown}"
+        return told
+    if error["type"] == "list_type" and loc[-2:-1] and loc[-2] in _OF_TEXTS:
+        value = error.get("input")
+        scalar = isinstance(value, (str, int, float)) and len(str(value)) <= _MOST_NAMED
+        return f"must be a list of texts, such as {json.dumps([str(value) if scalar else '...'], ensure_ascii=False)}"
+    words = str(error["msg"]).removeprefix("Value error, ")
+    return words.replace("Input should", "must").replace(" should ", " must ")
 
 
 def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Problem:

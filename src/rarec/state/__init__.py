@@ -3,9 +3,10 @@
 from rarec.state.database import StateDatabase
 from rarec.state.events import add_events, events_of
 from rarec.state.exporting import export_session
-from rarec.state.keys import add_key, find_key, has_keys, list_keys, local_key, revoke_key
+from rarec.state.keys import LOCAL, add_key, find_key, has_keys, list_keys, local_key, revoke_key
 from rarec.state.ledger import (
     Account,
+    CeilingReached,
     ceilings_for,
     expire,
     release,
@@ -43,9 +44,11 @@ from rarec.state.turn_rows import turn_document
 from rarec.state.turns import add_turns, conversation_of, list_turns
 
 __all__ = [
+    "LOCAL",
     "Account",
     "AnswerOf",
     "Ceiling",
+    "CeilingReached",
     "DayFigures",
     "Event",
     "Felt",

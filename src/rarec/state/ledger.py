@@ -43,10 +43,30 @@ class Account:
     scope: Scope
     name: str
 
+    @property
+    def of_all(self) -> bool:
+        """Whether all keys together are booked on it; see `service_day`."""
+        return self.scope == "day" and " " not in self.name
+
+    @property
+    def label(self) -> str:
+        """What it is of, for people: a day is that of one key, or of all together."""
+        if self.scope == "day":
+            return f"today (UTC) for {'all keys together' if self.of_all else 'this key'}"
+        return f"this {self.scope}" + (", over all its life" if self.scope == "key" else "")
+
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
             raise InputError(f"{self.scope!r} is no scope of a budget; use one of {', '.join(SCOPES)}")
         check_name(self.name, f"the name of an account of the scope {self.scope!r}")
+
+
+class CeilingReached(BudgetExceeded):
+    """A reservation could pass the ceiling of an account."""
+
+    def __init__(self, message: str, account: Account, *, passing: bool = False) -> None:
+        super().__init__(message, passing=passing)
+        self.account = account
 
 
 def ceilings_for(
@@ -74,7 +94,7 @@ def reserve(database: StateDatabase, ceilings: dict[Account, Ceiling], most: Spe
         most: see `rarec.llm.budget.most_of`.
         lease_s: how long it is taken to be alive; more than the call's deadline, > 0.
     Raises:
-        BudgetExceeded: it could pass a ceiling; `passing` says whether calls in flight may leave enough over.
+        CeilingReached: it could pass a ceiling; `passing` says whether calls in flight may leave enough over.
         InputError: no account, or a lease that is none.
     """
     if not ceilings or not lease_s > 0:
@@ -148,7 +168,7 @@ def reserved(database: StateDatabase, account: Account) -> Spend:
 def _reserve(database: StateDatabase, ceilings: dict[Account, Ceiling], most: Spend, lease_s: float) -> str:
     id, now = secrets.token_hex(16), now_us()
     with database.writing() as connection:
-        refused: list[BudgetExceeded] = []
+        refused: list[CeilingReached] = []
         for account in sorted(ceilings, key=lambda account: (account.scope, account.name)):  # locked in one order
             row = _hold(connection, account, most, now)
             if (error := _refusal(account, ceilings[account], row, most)) is not None:
@@ -180,18 +200,20 @@ def _hold(connection: Connection, account: Account, most: Spend, now: int) -> Ro
     ).one()
 
 
-def _refusal(account: Account, ceiling: Ceiling, row: Row[Any], most: Spend) -> BudgetExceeded | None:
+def _refusal(account: Account, ceiling: Ceiling, row: Row[Any], most: Spend) -> CeilingReached | None:
     """Why the reservation that was just added is too much; None if it fits."""
-    found: list[BudgetExceeded] = []
+    found: list[CeilingReached] = []
     money = None if ceiling.usd is None else round(ceiling.usd * _PICO)
     for unit, allowed in (("calls", ceiling.calls), ("tokens", ceiling.tokens), ("picodollars", money)):
         booked, held, wanted = getattr(row, f"spent_{unit}"), getattr(row, f"reserved_{unit}"), getattr(most, unit)
         if allowed is not None and booked + held > allowed:
             told = f"{_amount(unit, booked)} spent, {_amount(unit, held - wanted)} reserved for calls on their way"
+            alone = ", more than all of it; raise the ceiling, or lower" if wanted > allowed else "; raise it, or lower"
             found.append(
-                BudgetExceeded(
-                    f"the budget of this {account.scope} allows {_amount(unit, allowed)}: {told}, and one more call "
-                    f"may take {_amount(unit, wanted)}; raise the ceiling, or ask less",
+                CeilingReached(
+                    f"the ceiling of {account.label} is {_amount(unit, allowed)}: {told}, and one more call may take "
+                    f"{_amount(unit, wanted)}{alone} llm.max_tokens and recommend.candidates",
+                    account,
                     passing=held > wanted and booked + wanted <= allowed,
                 )
             )
@@ -238,4 +260,6 @@ def _columns(what: str, spend: Spend) -> dict[str, int]:
 
 
 def _amount(unit: str, number: int) -> str:
-    return f"{number / _PICO:.6g} USD" if unit == "picodollars" else f"{number:,} {unit}"
+    if unit == "picodollars":
+        return f"{number / _PICO:.8f}".rstrip("0").rstrip(".") + " USD"
+    return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}"
