@@ -47,6 +47,9 @@ def _with(parts: list[Constraint], want: Want) -> list[Constraint]:
     for part in parts:
         if part.attribute != new.attribute:
             kept.append(part)
+        elif want.narrows and part.turn == new.turn and not part.negated and part.hard == new.hard:
+            if both := tuple(value for value in part.values if value in new.values):
+                new = replace(new, values=both, label=f"{part.label}, {new.label}", span=(part.span[0], new.span[1]))
         elif part.negated == new.negated:
             replaced = not new.negated and not want.also and part.turn < new.turn and new.hard
             if replaced or (part.values == new.values and new.hard >= part.hard):
