@@ -210,6 +210,26 @@ def test_refusals_and_the_newest_wish_are_never_let_go() -> None:
 @pytest.mark.parametrize(
     ("text", "summary"),
     [
+        ("and a hammock to lie in", "maybe Roses · not enforced: hammock"),
+        ("a lemon tree instead", "maybe Roses · not enforced: lemon tree"),
+        ("and a gnome", "Roses"),
+        ("and a hammock in it", "Roses"),
+        ("I fell out of a hammock", "Roses"),
+        ("and a bench", "Roses · Benches"),
+    ],
+)
+def test_a_thing_that_only_titles_name_is_not_shut_out(text: str, summary: str) -> None:
+    named = [Item(ItemId("h"), "Hammock for two"), Item(ItemId("t"), "Lemon Tree, potted")]
+    vocabulary = Vocabulary([*ITEMS, *named])
+    assert understand(said("a rose", text), vocabulary).summary() == summary
+    vocabulary.remove([item.id for item in named])
+    assert not vocabulary.in_titles("hammock")
+    assert vocabulary.in_titles("zub")
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
         ("small balcony and want herbs and tomatoes", "maybe Herbs · not enforced: tomatoes"),
         ("I want tomatoes and herbs", "maybe Herbs · not enforced: tomatoes"),
         ("herbs, tomatoes and beans", "maybe Herbs · not enforced: tomatoes"),

@@ -36,4 +36,18 @@ class TakeBack:
     only_negated: bool = False
 
 
-Event = Want | TakeBack | Unenforced
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A thing is asked for that titles name and no value does, beside or instead of earlier wishes: "and a bench".
+
+    Attributes:
+        kinds: attributes by which earlier wishes would shut it out.
+    """
+
+    text: str
+    turn: int
+    span: tuple[int, int]
+    kinds: tuple[str, ...]
+
+
+Event = Want | TakeBack | Unenforced | Subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rarec.constraints.events import Event, TakeBack, Want
+from rarec.constraints.events import Event, Subject, TakeBack, Want
 from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced, values_label
 
 
@@ -20,6 +20,12 @@ def merged(events: Iterable[Event]) -> Constraints:
     for event in events:
         if isinstance(event, Unenforced):
             unenforced.append(event)
+        elif isinstance(event, Subject):
+            shut = [p for p in parts if p.hard and not p.negated and p.turn < event.turn and p.attribute in event.kinds]
+            if shut:
+                parts = [replace(p, hard=p.hard and p not in shut) for p in parts]
+                why = f"no value is called this; {' and '.join(p.label for p in shut)} would leave it out, now a lean"
+                unenforced.append(Unenforced(event.text, why, event.turn, event.span))
         elif isinstance(event, TakeBack):
             parts = _taken_back(parts, event)
             if event.attribute is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rarec.catalogue.folding import words_of
 from rarec.constraints.atoms import MAX_CHARACTERS, Atom, atoms_of, people
-from rarec.constraints.events import Event, TakeBack, Want
+from rarec.constraints.events import Event, Subject, TakeBack, Want
 from rarec.constraints.lexicon import key, lexicon, singular, spoken_names, unit_of
 from rarec.constraints.numbers import Amount, amounts_in
 from rarec.constraints.result import YEAR, Constraint, Unenforced, flag_label, values_label, years_label
@@ -24,6 +24,7 @@ _INTRODUCES = frozenset(("negation", "wish", "drop", "only", "like", "also", "so
 _INDEFINITE = ("a", "an", "some", "good")
 _MAKERS = ("by", "starring")
 _JOINS = ("and", "or", "plus", "as well as")
+_PLACES = ("in", "at", "on", "about")  # behind what is inside a thing, as in "and a dog in it"
 _ADDS = frozenset(("and", "or", "plus"))  # at the beginning of a turn
 _STATES = ("is", "are", "on", "in", "that", "this", "where", "would", "has", "around")
 _LOOSE_SUBJECTS = ("with", "has", "have", "on", "around")
@@ -142,6 +143,8 @@ class _ClauseReader:
         for at in range(self._from, len(clause.atoms)):
             if not self._counts(clause.atoms[at]):
                 self._take(at)
+        if subject := self._subject():
+            clause.events.append(subject)
         return clause.events
 
     def _any_of_all(self) -> Event | None:
@@ -299,6 +302,24 @@ class _ClauseReader:
         if len(back) > 1 and "link" in back[0].does and back[0].text in _JOINS and self._says_nothing(back[1]):
             return back[1] if article or _is_plural(back[1].text) else None
         return None
+
+    def _subject(self) -> Subject | None:
+        """What "and a bench to sit on" or "a lemon tree instead" names, if it is no value and titles have it."""
+        clause, vocabulary = self._clause, self._vocabulary
+        rest, article = _past_articles(clause.atoms[int(self._adds) :])
+        if not article or not (self._adds or any(a.text == "instead" for a in clause.atoms)):
+            return None
+        count = 0
+        while count < len(rest) and self._says_nothing(rest[count]):
+            count += 1
+        behind = rest[count] if count < len(rest) else None
+        if not count or (behind is not None and behind.text in _PLACES):
+            return None
+        if not vocabulary.in_titles(singular(rest[count - 1].text)):
+            return None
+        span = rest[0].span[0], rest[count - 1].span[1]
+        kinds = tuple(name for name in vocabulary.attributes if vocabulary.sort(name) in (Sort.NARROW, Sort.WIDE))
+        return Subject(self._text[slice(*span)], self._turn, span, kinds)
 
     def _says_nothing(self, atom: Atom) -> bool:
         """Whether it is a word of its own that the vocabulary does not know."""

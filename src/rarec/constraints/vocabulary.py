@@ -76,7 +76,8 @@ class Vocabulary:
     """
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._items: dict[ItemId, tuple[tuple[Meaning, ...], int | None]] = {}
+        self._items: dict[ItemId, tuple[tuple[Meaning, ...], int | None, tuple[str, ...]]] = {}
+        self._titles: Counter[str] = Counter()  # words of titles
         self._attributes: dict[str, _Attribute] = {}
         self._names: dict[str, tuple[Meaning, ...]] = {}
         self._surnames: dict[str, tuple[Meaning, ...]] = {}
@@ -103,7 +104,7 @@ class Vocabulary:
     def years(self) -> tuple[int, int] | None:
         """The first and the last year of any item; looks at all of them."""
         with self._lock:
-            found = [year for _, year in self._items.values() if year is not None]
+            found = [year for _, year, _ in self._items.values() if year is not None]
         return (min(found), max(found)) if found else None
 
     def values(self, attribute: str) -> Mapping[str, int]:
@@ -117,7 +118,9 @@ class Vocabulary:
             for item in items:
                 self._remove(item.id)
                 pairs = tuple(dict.fromkeys(self._pairs(item)))
-                self._items[item.id] = pairs, item.year
+                words = tuple(set(key(item.title).split()))
+                self._items[item.id] = pairs, item.year, words
+                self._titles.update(words)
                 self._years += item.year is not None
                 for meaning in pairs:
                     self._count(meaning)
@@ -172,6 +175,10 @@ class Vocabulary:
         if known is None or not known.counts or self.sort(attribute) is not Sort.FLAG:
             return ()
         return tuple(value for value in list(known.counts) if key(value) in (_NO if negated else _YES))
+
+    def in_titles(self, word: str) -> bool:
+        """Whether any title has a word, folded and in the singular."""
+        return word in self._titles
 
     def surname(self, word: str) -> tuple[Meaning, ...]:
         """People whose name ends so."""
@@ -256,7 +263,11 @@ class Vocabulary:
             yield self._surnames, words[-1]
 
     def _remove(self, item_id: ItemId) -> None:
-        pairs, year = self._items.pop(item_id, ((), None))
+        pairs, year, words = self._items.pop(item_id, ((), None, ()))
+        for word in words:
+            self._titles[word] -= 1
+            if not self._titles[word]:
+                del self._titles[word]
         self._years -= year is not None
         for meaning in pairs:
             known = self._attributes[meaning.attribute]
