@@ -72,7 +72,7 @@ def demo(
 
 def _play_here(folder: Path, *, chat: bool) -> None:
     from rarec.cli.chat import converse
-    from rarec.cli.opening import filter_check, opened, word_reader
+    from rarec.cli.opening import easer, filter_check, opened, vocabulary_of, word_reader
     from rarec.cli.session import Session
 
     with opened(folder) as recommender:
@@ -84,6 +84,8 @@ def _play_here(folder: Path, *, chat: bool) -> None:
                 n=SHOWN,
                 check_filters=filter_check(recommender),
                 understand=word_reader(recommender),
+                ease=easer(recommender),
+                vocabulary=vocabulary_of(recommender),
             )
             converse(session, recommender)
         else:
