@@ -37,6 +37,7 @@ _ABOUT = {
     "cheaper": "euros", "expensive": "euros", "budget": "euros", "lighter": "kg", "heavier": "kg", "shorter": "minutes",
     "longer": "minutes",
 }  # fmt: skip
+_BEFORE_A_NUMBER = ("", ":", *_MONEY)
 _LONGEST_BOUND = 3
 _LONGEST_NAME = 3
 _ARTICLES = frozenset(("a", "an"))
@@ -105,7 +106,7 @@ def _bounded(text: str, words: Words, at: int, count: int, names: Mapping[str, s
         place += size
         place += place < len(words.folded) and words.folded[place] in ("of", "is")
     number = _number(text, words, place)
-    if number is None:
+    if number is None or text[words.ends[place - 1] : words.starts[place]].strip() not in _BEFORE_A_NUMBER:
         return None
     last, value, unit = number
     if unit is None:

@@ -128,7 +128,8 @@ class _ClauseReader:
         self.tells_a_wish = not aside and (bool(wishes) or not reports or takes_back)
         first = clause.atoms[0]
         self._adds = first.first == 0 and first.text in _ADDS  # "and a bench"
-        self._states = clause.has("states") and not wishes and not clause.has("wish") and not self._adds
+        adds_a_thing = self._adds and any("light" in a.does for a in clause.atoms[1:2])
+        self._states = clause.has("states") and not wishes and not clause.has("wish") and not adds_a_thing
         likes = [i for i, a in enumerate(clause.atoms) if "like" in a.does]
         self._likes_from = likes[0] if likes and not wishes else len(clause.atoms)
 
@@ -389,7 +390,7 @@ class _ClauseReader:
     def _as_category(self, at: int) -> bool:
         """Whether an ordinary word is used as a kind: "a war movie", "some action, please", "not family"."""
         clause = self._clause
-        before, behind = clause.before(at), clause.behind(at)
+        before, behind, means = clause.before(at), clause.behind(at), clause.atoms[at].means
         if behind is not None and "noun" in behind.does and not behind.means:
             return True
         if self._introduced(at, "drop"):
@@ -400,8 +401,10 @@ class _ClauseReader:
             return False
         if before is None or "comma" in before.does or (at == 1 and before.text in _INDEFINITE):
             return behind is None or behind.text not in _STATES
-        if before.means or before.years or before.does & _INTRODUCES or self._introduced(at, "negation"):
+        if before.means or before.years or before.does & _INTRODUCES:
             return True
+        if self._introduced(at, "negation") and any(key(m.value) == key(clause.atoms[at].text) for m in means):
+            return True  # "not the roses"
         if "link" in before.does and at >= 2:
             return bool(clause.atoms[at - 2].means)
         if "subject" in before.does:
