@@ -84,6 +84,14 @@ def number(item: Item, attribute: str) -> float:
         ("price between 20 and 50", "price_eur", 20, 50),
         ("over 100 euros", "price_eur", 100.01, 1e9),
         ("over 20 euros and under 50 euros", "price_eur", 20.01, 49.99),
+        ("not more expensive than 50", "price_eur", 0, 50),
+        ("I don't want anything over 50 euros", "price_eur", 0, 50),
+        ("nothing that costs less than 20 euros", "price_eur", 20, 1e9),
+        ("50 euros or less", "price_eur", 0, 50),
+        ("price 50 max", "price_eur", 0, 50),
+        ("20 euros and up", "price_eur", 20, 1e9),
+        ("price <= 50", "price_eur", 0, 50),
+        ("price: 20-50", "price_eur", 20, 50),
         ("weight under 1 kg", "weight_kg", 0, 0.999),
         ("weight under 1", "weight_kg", 0, 0.999),
         ("lighter than 500 g", "weight_kg", 0, 0.499),
@@ -107,6 +115,7 @@ def test_a_bound_on_a_number_is_held(text: str, attribute: str, low: float, high
         ("I want less than 20 thorns", "no item says its thorns"),
         ("a rose up to 50 m2", "no item says its m2"),
         ("under 1 euro", "no item has such euros"),
+        ("something for 50 euros", "say whether it is the most or the least"),
     ],
 )
 def test_a_bound_that_cannot_be_held_is_told(text: str, why: str) -> None:
@@ -114,11 +123,26 @@ def test_a_bound_that_cannot_be_held_is_told(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["more than one book", "I am under 30", "after 2015", "at least 3 of them are mine", "Zub Max (19)"]
+    "text",
+    [
+        "more than one book",
+        "I am under 30",
+        "after 2015",
+        "at least 3 of mine",
+        "at least two roses",
+        "Max (19)",
+        "I had two, at least",
+    ],
 )
 def test_numbers_that_are_no_bound_are_not_taken_for_one(text: str) -> None:
     found = read(text)
     assert not [part for part in found.parts if part.attribute != "year"]
+
+
+def test_a_title_is_no_bound() -> None:
+    items = [*ITEMS, Item(ItemId("u"), "Under 40 Petals")]
+    text = "I liked Under 40 Petals"
+    assert understand(Conversation((Turn("user", text, Linker(items).link(text)),)), Vocabulary(items)) == Constraints()
 
 
 def test_a_bound_says_what_it_is_in_its_label_and_a_later_one_takes_its_place() -> None:
@@ -236,6 +260,7 @@ def test_a_thing_that_only_titles_name_is_not_shut_out(text: str, summary: str) 
         ("small balcony and want herbs and tomatoes", "maybe Herbs · not enforced: tomatoes"),
         ("I want tomatoes and herbs", "maybe Herbs · not enforced: tomatoes"),
         ("herbs, tomatoes and beans", "maybe Herbs · not enforced: tomatoes"),
+        ("roses, herbs and ferns", "maybe Roses · maybe Herbs · not enforced: ferns"),
         ("a rose and a gnome", "maybe Roses · not enforced: gnome"),
         ("herbs and parsley", "maybe Herbs · not enforced: parsley"),
         ("herbs and roses", "Herbs · Roses"),

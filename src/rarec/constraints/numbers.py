@@ -32,12 +32,25 @@ _BOUNDS = {
     ("nothing", "under"): ("low", False), ("nothing", "below"): ("low", False), ("not", "below"): ("low", False),
     ("not", "less", "than"): ("low", False),
 }  # fmt: skip
+# Words behind a number, the same.
+_BEHIND = {
+    ("or", "less"): "high", ("or", "under"): "high", ("or", "below"): "high", ("or", "cheaper"): "high",
+    ("or", "lighter"): "high", ("at", "most"): "high", ("max",): "high", ("maximum",): "high", ("tops",): "high",
+    ("or", "more"): "low", ("or", "over"): "low", ("or", "above"): "low", ("and", "up"): "low", ("at", "least"): "low",
+    ("minimum",): "low",
+}  # fmt: skip
+_SIGNS = {"<": ("high", True), "<=": ("high", False), ">": ("low", True), ">=": ("low", False)}
+_NOT = frozenset(("not", "no", "nothing", "dont", "doesnt", "isnt", "never", "without", "cant", "shouldnt", "mustnt"))
+_AFTER_NOT = frozenset((
+    "want", "need", "like", "anything", "something", "to", "be", "is", "it", "that", "costs", "cost", "spend", "pay",
+    "a", "any", "me", "show", "much",
+))  # fmt: skip
 # Words of bounds that say what the number counts.
 _ABOUT = {
     "cheaper": "euros", "expensive": "euros", "budget": "euros", "lighter": "kg", "heavier": "kg", "shorter": "minutes",
     "longer": "minutes",
 }  # fmt: skip
-_BEFORE_A_NUMBER = ("", ":", *_MONEY)
+_BEFORE_A_NUMBER = ("", ":", *_MONEY, *_SIGNS)
 _LONGEST_BOUND = 3
 _LONGEST_NAME = 3
 _ARTICLES = frozenset(("a", "an"))
@@ -87,20 +100,50 @@ def _amount(text: str, words: Words, at: int, names: Mapping[str, str]) -> Amoun
     for count in range(_LONGEST_BOUND, 0, -1):
         bound = _BOUNDS.get(tuple(folded[at : at + count]))
         if bound is not None:
-            return _bounded(text, words, at, count, names)
+            return _bounded(text, words, at, at + count, bound, names)
+    if at and (sign := _SIGNS.get(text[words.ends[at - 1] : words.starts[at]].strip())):
+        return _bounded(text, words, at, at, sign, names)
     if (found := _between(text, words, at, names)) is not None:
         return found
     number = _number(text, words, at)
+    if number is not None and folded[at] not in _ARTICLES:
+        behind = _bounded_behind(text, words, number, at, _name_before(words, at, names))
+        if behind is not None:
+            return behind
     if number is None or number[2] is None:
         return None
     last, value, unit = number
     return Amount(at, last, unit, value, value, False)
 
 
-def _bounded(text: str, words: Words, at: int, count: int, names: Mapping[str, str]) -> Amount | None:
-    """A number behind the words of a bound, or behind an attribute's name that follows them: "maximum price of 30"."""
-    end, strict = _BOUNDS[tuple(words.folded[at : at + count])]
-    place, name = at + count, _name_before(words, at, names)
+def _bounded_behind(
+    text: str, words: Words, number: tuple[int, float, Unit | None], first: int, name: str
+) -> Amount | None:
+    """ "50 euros or less", "20 and up"."""
+    last, value, unit = number
+    if last + 1 < len(words.folded) and text[words.ends[last] : words.starts[last + 1]].strip() not in ("", *_MONEY):
+        return None
+    for count in (2, 1):
+        end = _BEHIND.get(tuple(words.folded[last + 1 : last + 1 + count]))
+        if end is not None and last + count < len(words.folded):
+            low, high = (None, value) if end == "high" else (value, None)
+            return Amount(first, last + count, unit, low, high, True, False, name)
+    return None
+
+
+def _bounded(
+    text: str, words: Words, at: int, place: int, bound: tuple[str, bool], names: Mapping[str, str]
+) -> Amount | None:
+    """A number behind the words of a bound, or behind an attribute's name that follows them: "maximum price of 30".
+
+    Args:
+        at, place: the first word of the bound, and the one behind it.
+    """
+    said = words.folded[at:place]
+    end, strict = bound
+    if _is_refused(words, at) and not _NOT & set(said):
+        end, strict = "low" if end == "high" else "high", not strict
+    name = _name_before(words, at, names)
     if not name and (size := _name_at(words, place, names)):
         name = names[_joined(words, place, size)]
         place += size
@@ -110,7 +153,7 @@ def _bounded(text: str, words: Words, at: int, count: int, names: Mapping[str, s
         return None
     last, value, unit = number
     if unit is None:
-        about = next((_ABOUT[word] for word in words.folded[at : at + count] if word in _ABOUT), "")
+        about = next((_ABOUT[word] for word in said if word in _ABOUT), "")
         unit = next((unit for unit in lexicon().units if unit.name == about), None)
     if unit is not None and unit.covers and strict:  # people are counted
         value, strict = value + (-1 if end == "high" else 1), False
@@ -139,6 +182,14 @@ def _between(text: str, words: Words, at: int, names: Mapping[str, str]) -> Amou
     if unit is not None and of is None:
         low *= unit.said.get(singular(folded[last]), 1)
     return Amount(at, last, unit, low, high, True, False, name) if low <= high else None
+
+
+def _is_refused(words: Words, at: int) -> bool:
+    """Whether a negation speaks of the bound that begins at a word: "nothing that costs more than 50"."""
+    place = at - 1
+    while place > max(0, at - 5) and words.folded[place] in _AFTER_NOT:
+        place -= 1
+    return place >= 0 and words.folded[place] in _NOT
 
 
 def _name_before(words: Words, at: int, names: Mapping[str, str]) -> str:

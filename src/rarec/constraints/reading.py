@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from rarec.catalogue.folding import words_of
 from rarec.constraints.atoms import MAX_CHARACTERS, Atom, atoms_of, people
@@ -15,6 +16,7 @@ from rarec.constraints.vocabulary import Meaning, Sort, Span, Vocabulary
 
 _WEAK_WISHES = frozenset(("any", "some", "more", "next"))
 _MOST_NAMESAKES = 8
+_MOST_AMOUNTS = 20  # of a turn; each looks at all numbers of its attribute
 _LONGEST_CLAUSE = 100  # atoms; so that looking around in it keeps the time linear in the text
 _FEWEST = 10  # a keyword that fewer items have is a lean: it would leave less than an answer
 _ENDS_A_KIND = frozenset(
@@ -66,7 +68,7 @@ class TurnReader:
         """The events of a turn in order of appearance; see `rarec.constraints.understand`."""
         text = text[:MAX_CHARACTERS]
         words = words_of(text)
-        amounts = {a.first: a for a in amounts_in(text, words, self._numeric)}
+        amounts = {a.first: a for a in islice(amounts_in(text, words, self._numeric), _MOST_AMOUNTS)}
         bounds = frozenset(at for a in amounts.values() if a.bound for at in range(a.first, a.last + 1))
         events: list[Event] = []
         for atoms in _clauses(atoms_of(text, self._vocabulary, titles)):
@@ -273,6 +275,7 @@ class _ClauseReader:
         other = self._unread_half(at, constraint)
         if other is not None:
             constraint = replace(constraint, hard=False)
+            clause.events = [_as_lean(event, constraint.attribute) for event in clause.events]
         if self._joins_the_one_before(at, constraint):
             before = clause.events.pop()
             assert isinstance(before, Want)
@@ -547,11 +550,13 @@ class _ClauseReader:
         span = starts[amount.first], ends[amount.last]
         text = self._text[slice(*span)]
         counts = amount.unit is not None and amount.unit.covers
-        if not amount.bound and not counts:
-            return  # "a 90 minute film" is hardly meant to the minute
+        if not amount.bound and not counts:  # "a 90 minute film" is hardly meant to the minute
+            if amount.unit is not None and amount.unit.usual and not self._clause.has("states"):
+                yield Unenforced(text, "say whether it is the most or the least", self._turn, span)
+            return
         atom = next(i for i, a in enumerate(self._clause.atoms) if a.last >= amount.first)
         before = self._clause.before(atom)
-        if before is not None and before.text in ("about", "after"):
+        if (before is not None and before.text in ("about", "after")) or "title" in self._clause.atoms[atom].does:
             return
         attribute, why = amount.attribute, ""
         if amount.unit is None and not attribute:
@@ -589,7 +594,9 @@ class _ClauseReader:
         clause, vocabulary = self._clause, self._vocabulary
         inside = [a for a in clause.atoms if amount.first <= a.last and a.first <= amount.last]
         behind = clause.atoms[clause.atoms.index(inside[-1]) + 1 :][:1]
-        if any(a.years is not None and a.years.cued for a in inside) or any("noun" in a.does for a in behind):
+        if any(a.years is not None and a.years.cued for a in inside) or any(
+            "noun" in a.does or a.means for a in behind
+        ):
             return "", ""
         if clause.has("states") and not clause.has("wish"):
             return "", ""
@@ -634,6 +641,13 @@ class _ClauseReader:
             if not (atom.means or atom.years or atom.does & {"link", "noun"}):
                 return False
         return False
+
+
+def _as_lean(event: Event, attribute: str) -> Event:
+    """A wish for values of an attribute as a lean; anything else as it is."""
+    if isinstance(event, Want) and event.constraint.attribute == attribute and not event.constraint.negated:
+        return replace(event, constraint=replace(event.constraint, hard=False))
+    return event
 
 
 def _past_articles(atoms: Sequence[Atom]) -> tuple[Sequence[Atom], bool]:

@@ -61,7 +61,7 @@ class _Attribute:
     spelled: dict[str, Meaning] = field(default_factory=dict[str, Meaning])  # by value without case
     written: dict[str, Meaning] = field(default_factory=dict[str, Meaning])  # the same by value, to be quick
     names: int = 0  # values that look like names of people
-    numbers: int = 0
+    spans: dict[str, Span] = field(default_factory=dict[str, Span])  # values that are numbers
     flags: int = 0  # values that say yes or no
 
 
@@ -137,7 +137,7 @@ class Vocabulary:
         distinct = max(1, len(known.counts))
         if known.flags == distinct:
             return Sort.FLAG
-        if known.numbers >= _NUMBERS_SHARE * distinct:
+        if len(known.spans) >= _NUMBERS_SHARE * distinct:
             return Sort.NUMBERS
         if known.names >= _PEOPLE_SHARE * distinct and distinct >= 5:
             return Sort.PEOPLE
@@ -213,10 +213,8 @@ class Vocabulary:
     def spans(self, attribute: str) -> Iterator[tuple[Meaning, Span]]:
         """The values of an attribute that are numbers, with what they say, as they are."""
         known = self._attributes.get(attribute)
-        for value in list(known.counts) if known else ():
-            span = number_in(value)
-            if span is not None:
-                yield Meaning(attribute, value), span
+        for value, span in list(known.spans.items()) if known else ():
+            yield Meaning(attribute, value), span
 
     def _pairs(self, item: Item) -> Iterator[Meaning]:
         for attribute, values in item.attributes.items():
@@ -249,7 +247,8 @@ class Vocabulary:
         if known.counts[meaning.value] > 1:
             return
         known.names += _is_person(meaning.value)
-        known.numbers += number_in(meaning.value) is not None
+        if (span := number_in(meaning.value)) is not None:
+            known.spans[meaning.value] = span
         known.flags += key(meaning.value) in _YES | _NO
         for table, name in self._entries(meaning):
             table[name] = (*table.get(name, ()), meaning)
@@ -277,7 +276,7 @@ class Vocabulary:
             del known.counts[meaning.value], known.spelled[meaning.value.casefold()]
             known.written.clear()
             known.names -= _is_person(meaning.value)
-            known.numbers -= number_in(meaning.value) is not None
+            known.spans.pop(meaning.value, None)
             known.flags -= key(meaning.value) in _YES | _NO
             for table, name in self._entries(meaning):
                 left = tuple(m for m in table[name] if m != meaning)
