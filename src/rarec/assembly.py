@@ -37,7 +37,7 @@ from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.model import Retriever
 from rarec.settings import TEMPLATE, LLMSettings, Settings, StorePaths, read_settings
-from rarec.types import Conversation, Item, ItemId, Turn
+from rarec.types import Conversation, Filters, Item, ItemId, Turn
 
 Progress = Callable[[int, int], None]
 
@@ -118,6 +118,13 @@ class Engine:
                 for t in conversation.turns
             ),
         )
+
+    def leaves_any(self, filters: Filters, conversation: Conversation) -> bool:
+        """Whether any item passes and was not mentioned; looks at the filters only, at no vector."""
+        mentioned = {mention.item for mention in self.link(conversation).mentions()}
+        asked = replace(filters, exclude=filters.exclude | mentioned)
+        (hits,) = self.index.search(np.zeros((1, self.index.dimension), np.float32), n=1, filters=asked)
+        return len(hits.ids) > 0
 
     def query(self, linked: Conversation) -> NDArray[np.float32]:
         """The retriever's query for a linked conversation, shape (width + 1,); see `recent` for what it reads."""

@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rarec.cli.filters import describe_filters, parse_filters
+from rarec.cli.filters import check_expressions, describe_filters, parse_filters
+from rarec.constraints import Vocabulary
 from rarec.errors import InputError
-from rarec.types import Filters, ItemId
+from rarec.types import Filters, Item, ItemId
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,8 @@ def test_forms(expressions: list[str], expected: Filters) -> None:
         ("=Drama", "no name and operator"),
         ("genres=", "no value"),
         ("genres= , ", "no value"),
-        ("genres>=Drama", "only year can be compared"),
+        ("genres>=Drama", "'Drama' is not a number"),
+        ("price>=20", "only year can be compared with '>=' without a catalogue"),
         ("year>=soon", "'soon' is not a year"),
         ("year=", "'' is not a year"),
         ("year=1990..", "not a year"),
@@ -88,3 +90,55 @@ def test_filters_that_are_described_are_read_back(
 ) -> None:
     filters = Filters(any_of, none_of, low, high, all_of=all_of)
     assert parse_filters(describe_filters(filters)) == filters
+
+
+SHOP = Vocabulary(
+    Item(ItemId(f"b{k}"), f"Bench {k}", attributes={"price_eur": (str(10 * k),), "size": ("2..4",)})
+    for k in range(1, 8)
+)
+
+
+@pytest.mark.parametrize(
+    ("expressions", "values"),
+    [
+        (["price_eur<=30"], ("10", "20", "30")),
+        (["price_eur<30"], ("10", "20")),
+        (["price_eur>=60"], ("60", "70")),
+        (["price_eur>60.5"], ("70",)),
+        (["price_eur=19..50"], ("20", "30", "40", "50")),
+        (["price_eur>=19", "price_eur<=30"], ("20", "30")),
+        (["price_eur=10,30", "price_eur<20"], ("10",)),
+    ],
+)
+def test_numbers_are_compared_where_the_catalogue_has_some(expressions: list[str], values: tuple[str, ...]) -> None:
+    check_expressions(expressions)
+    assert parse_filters(expressions, vocabulary=lambda: SHOP) == Filters(any_of={"price_eur": values})
+    narrower = parse_filters(
+        ["price_eur>=30"], base=Filters(any_of={"price_eur": ("20", "30")}), vocabulary=lambda: SHOP
+    )
+    assert narrower.any_of == {"price_eur": ("30",)}
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("price_eur<=cheap", "'cheap' is not a number"),
+        ("price_eur=50..19", "50 is more than 19"),
+        ("size<=3", "the attribute 'size' has no numbers to compare; those that have are: 'price_eur'"),
+        ("price_eur>=500", "the filters leave no 'price_eur', whose numbers go from 10 to 70"),
+    ],
+)
+def test_what_cannot_be_compared_names_the_attribute(expression: str, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_filters([expression], vocabulary=lambda: SHOP)
+    assert reason in str(caught.value)
+
+
+def test_dots_in_a_value_that_is_no_number_are_its_own() -> None:
+    assert parse_filters(["size=2..4"], vocabulary=lambda: SHOP) == Filters(any_of={"size": ("2..4",)})
+
+
+@pytest.mark.parametrize("expression", ["price_eur<=cheap", "year>=soon", "=x", "genres="])
+def test_nonsense_is_refused_before_a_catalogue_is_opened(expression: str) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        check_expressions([expression])

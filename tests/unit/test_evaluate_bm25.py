@@ -79,5 +79,5 @@ def test_wrong_settings_and_a_missing_library_are_refused(monkeypatch: pytest.Mo
     with pytest.raises(InputError, match="last_messages must be at least 1, got 0"):
         BM25(ITEMS, last_messages=0)
     monkeypatch.setitem(sys.modules, "bm25s", None)
-    with pytest.raises(MissingExtra, match=r"'bm25' needs the package 'bm25s'.*rarec\[bench\]"):
+    with pytest.raises(MissingExtra, match=r"'bm25' needs the package 'bm25s'.*\[bench\]"):
         BM25(ITEMS)

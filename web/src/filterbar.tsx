@@ -34,7 +34,7 @@ export function Chips({ talk }: { talk: Talk }) {
       ))}
       {talk.unknown.map((words) => (
         <li key={words}>
-          <span class="chip unknown" title="The catalogue does not say this of its items">{`“${words}” not enforced`}</span>
+          <span class="chip unknown" title="The catalogue does not say this of its items, or it was let go so that something is left">{`“${words}” not enforced`}</span>
         </li>
       ))}
     </ul>

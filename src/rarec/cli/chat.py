@@ -32,18 +32,20 @@ def chat(
 
     Example: rarec chat --filter genres=Drama
     """
-    from rarec.cli.filters import parse_filters
-    from rarec.cli.opening import filter_check, opened, word_reader
+    from rarec.cli.filters import check_expressions, parse_filters
+    from rarec.cli.opening import easer, filter_check, opened, vocabulary_of, word_reader
     from rarec.cli.session import Session
 
-    filters = parse_filters(filter or ())
+    check_expressions(filter or ())
     with opened(Path(store), flags=llm_flags(llm, model, base_url)) as recommender:
         session = Session(
             recommender,
             n=n,
-            filters=filters,
+            filters=parse_filters(filter or (), vocabulary=vocabulary_of(recommender)),
             check_filters=filter_check(recommender),
             understand=word_reader(recommender) if words else None,
+            ease=easer(recommender),
+            vocabulary=vocabulary_of(recommender),
         )
         if interactive():
             known = len(recommender.engine.index)

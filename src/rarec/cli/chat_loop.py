@@ -22,7 +22,7 @@ Write what you are in the mood for, or what you liked. Commands:
   /why N        why item N is there
   /like N       you liked item N: the next answer knows (an empty line asks for it)
   /dislike N    you did not like it
-  /filter EXPR  allow only year>=2000, year=1990..1999, genres=Drama,Comedy, genres!=Horror ...
+  /filter EXPR  allow only year>=2000, year=1990..1999, genres=Drama,Comedy, genres!=Horror, price<=50 ...
   /filter       show the filters; /filter clear removes them, and what your words asked for
   /filters      list what your words asked for, with numbers; /drop N gives one up
   /n N          how many items an answer has

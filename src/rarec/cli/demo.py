@@ -78,7 +78,7 @@ def _play_here(folder: Path, *, chat: bool, asked: bool) -> None:
         asked: whether text was asked for; else there is no terminal.
     """
     from rarec.cli.chat import converse
-    from rarec.cli.opening import filter_check, opened, word_reader
+    from rarec.cli.opening import easer, filter_check, opened, vocabulary_of, word_reader
     from rarec.cli.session import Session
 
     with opened(folder) as recommender:
@@ -90,6 +90,8 @@ def _play_here(folder: Path, *, chat: bool, asked: bool) -> None:
                 n=SHOWN,
                 check_filters=filter_check(recommender),
                 understand=word_reader(recommender),
+                ease=easer(recommender),
+                vocabulary=vocabulary_of(recommender),
             )
             converse(session, recommender)
         else:

@@ -12,7 +12,7 @@ from rarec.cli.console import err, plain
 from rarec.cli.progress import counting
 
 if TYPE_CHECKING:
-    from rarec.constraints import Constraints
+    from rarec.constraints import Constraints, Vocabulary
     from rarec.pipeline import Recommender
     from rarec.settings import LLMSettings, ServeSettings
     from rarec.state import Key
@@ -80,6 +80,23 @@ def filter_check(recommender: Recommender) -> Callable[[Filters], None]:
         index.search(np.zeros((1, index.dimension), np.float32), n=1, filters=filters)
 
     return check
+
+
+def vocabulary_of(recommender: Recommender) -> Callable[[], Vocabulary]:
+    """What gives the vocabulary of the live catalogue, which is read when it is first needed."""
+    return lambda: recommender.engine.vocabulary
+
+
+def easer(recommender: Recommender) -> Callable[[Constraints, Conversation, Filters], Constraints]:
+    """What lets earlier wishes go where all of them leave nothing of the live catalogue beside filters."""
+    from rarec.constraints import eased
+
+    engine = recommender.engine
+
+    def ease(found: Constraints, conversation: Conversation, on: Filters) -> Constraints:
+        return eased(found, conversation, on=on, leaves_any=lambda filters: engine.leaves_any(filters, conversation))
+
+    return ease
 
 
 def word_reader(recommender: Recommender) -> Callable[[Conversation], Constraints]:

@@ -39,8 +39,8 @@ FilterExpressions = Annotated[
     typer.Option(
         "--filter",
         metavar="EXPR",
-        help="What may be recommended: 'year>=2000', 'year=1990..1999', 'genres=Drama,Comedy' or 'genres!=Horror'. "
-        "May be repeated; all must hold.",
+        help="What may be recommended: 'year>=2000', 'year=1990..1999', 'genres=Drama,Comedy' or 'genres!=Horror'; "
+        "of numbers also 'price<=50' or 'price=20..50'. May be repeated; all must hold.",
     ),
 ]
 

@@ -56,15 +56,18 @@ def recommend(
     Example: rarec recommend "Something like Alien, but newer" --filter 'year>=2000' -n 5
     """
     from rarec.cli.conversation import conversation_of
-    from rarec.cli.filters import parse_filters
-    from rarec.cli.opening import opened, word_reader
+    from rarec.cli.filters import check_expressions, parse_filters
+    from rarec.cli.opening import easer, opened, vocabulary_of, word_reader
     from rarec.constraints.result import Constraints
 
-    asked, filters = conversation_of(text, conversation, history or ()), parse_filters(filter or ())
+    asked = conversation_of(text, conversation, history or ())
+    check_expressions(filter or ())
     with opened(store, flags=llm_flags(llm, model, base_url)) as recommender:
+        filters = parse_filters(filter or (), vocabulary=vocabulary_of(recommender))
         if history:  # a mistyped id would otherwise be skipped in silence
             recommender.engine.catalogue.get_many(m.item for m in asked.turns[0].mentions or ())
         understood = word_reader(recommender)(asked) if words else Constraints()
+        understood = easer(recommender)(understood, asked, filters)
         answer = recommender.reply(asked, n=n, filters=understood.on(filters))
     if as_json:
         from rarec.cli.output import understood_document

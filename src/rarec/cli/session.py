@@ -8,12 +8,14 @@ from typing import Literal, Protocol
 
 from rarec.cli.filters import parse_filters
 from rarec.constraints.result import Constraint, Constraints
+from rarec.constraints.vocabulary import Vocabulary
 from rarec.errors import InputError
 from rarec.prompt.naming import named_items
 from rarec.types import Conversation, Filters, Mention, RankedItem, Recommendation, Turn
 
 OnText = Callable[[str], None]
 Understand = Callable[[Conversation], Constraints]
+Ease = Callable[[Constraints, Conversation, Filters], Constraints]
 SAID = {"liked": "I liked {}.", "disliked": "I did not like {}."}
 
 
@@ -38,6 +40,8 @@ class Session:
         n: how many items an answer has.
         check_filters: raises InputError for filters that make no sense for the catalogue.
         understand: reads what the user's words ask for, which then holds beside the filters; None reads nothing.
+        ease: lets earlier wishes go where all of them leave nothing beside the filters; None lets none go.
+        vocabulary: of the catalogue, for filters that compare numbers.
     """
 
     def __init__(
@@ -48,8 +52,11 @@ class Session:
         filters: Filters | None = None,
         check_filters: Callable[[Filters], None] | None = None,
         understand: Understand | None = None,
+        ease: Ease | None = None,
+        vocabulary: Callable[[], Vocabulary] | None = None,
     ) -> None:
-        self._recommender, self._check, self._understand = recommender, check_filters, understand
+        self._recommender, self._check = recommender, check_filters
+        self._understand, self._ease, self._vocabulary = understand, ease, vocabulary
         self.understood = Constraints()
         self._dropped: set[str] = set()
         self.conversation = Conversation()
@@ -82,6 +89,8 @@ class Session:
         turns = self.conversation.turns + ((Turn("user", text),) if text.strip() else ())
         asked = replace(self.conversation, turns=turns)
         understood = self._understand(asked).without(self._dropped) if self._understand else Constraints()
+        if self._ease is not None:
+            understood = self._ease(understood, asked, self.filters)
         if on_understood is not None:
             on_understood(understood)
         filters = understood.on(self.filters)
@@ -125,7 +134,7 @@ class Session:
         Raises:
             InputError: an expression is wrong, or names an attribute that no item has.
         """
-        self._use(parse_filters(expressions, base=self.filters))
+        self._use(parse_filters(expressions, base=self.filters, vocabulary=self._vocabulary))
         return self.filters
 
     def drop(self, number: int) -> Constraint:

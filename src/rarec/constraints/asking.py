@@ -13,8 +13,9 @@ from typing import Any
 import anyio.to_thread
 
 from rarec.constraints.atoms import MAX_CHARACTERS
-from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced, values_label, years_label
-from rarec.constraints.understanding import MOST_CHARACTERS, understand
+from rarec.constraints.bounds import Bound, bound_label, values_within
+from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced, flag_label, values_label, years_label
+from rarec.constraints.understanding import MOST_CHARACTERS, newest_turn, understand
 from rarec.constraints.vocabulary import Sort, Vocabulary
 from rarec.llm.asking import within_deadline
 from rarec.llm.protocol import LLM
@@ -33,7 +34,8 @@ Later words change earlier ones: what is taken back is left out.
 Use only these attributes, with values as the catalogue writes them:
 {attributes}
 One entry for each constraint: `values` of which one is enough; `negated` if they are refused; `soft` if it is only a
-lean; `year_min` and `year_max` (inclusive) for the attribute "year" only, else null; `quote` is the user's own words.
+lean; `year_min` and `year_max` (inclusive) for the attribute "year" only, else null; `min` and `max` (inclusive) for
+attributes of numbers only, else null; `quote` is the user's own words.
 If nothing is asked for, the list is empty."""
 
 
@@ -92,7 +94,8 @@ def _understood(answer: str, conversation: Conversation, vocabulary: Vocabulary)
             parts.append(grounded)
         else:
             unenforced.append(grounded)
-    return Constraints(tuple(_consistent(parts)), tuple(unenforced), source="model")
+    found = Constraints(tuple(_consistent(parts)), tuple(unenforced), source="model")
+    return found.of_turn(newest_turn(conversation))
 
 
 def _names(vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -117,7 +120,7 @@ def _newest(said: Sequence[str]) -> list[str]:
 
 def answer_schema(attributes: Sequence[str]) -> dict[str, Any]:
     """The JSON schema of an answer; `attributes` are the only names that it may use."""
-    year = {"type": ["integer", "null"]}
+    year, number = {"type": ["integer", "null"]}, {"type": ["number", "null"]}
     entry = {
         "attribute": {"type": "string", "enum": list(attributes)},
         "values": {"type": "array", "items": {"type": "string"}},
@@ -125,6 +128,8 @@ def answer_schema(attributes: Sequence[str]) -> dict[str, Any]:
         "soft": {"type": "boolean"},
         "year_min": year,
         "year_max": year,
+        "min": number,
+        "max": number,
         "quote": {"type": "string"},
     }
     items = {"type": "object", "properties": entry, "required": list(entry), "additionalProperties": False}
@@ -141,6 +146,10 @@ def _described(vocabulary: Vocabulary) -> Iterator[str]:
         values = vocabulary.values(name)
         if vocabulary.sort(name) is Sort.PEOPLE:
             yield f"- {name}: names of people"
+        elif vocabulary.sort(name) is Sort.NUMBERS:
+            spans = [span for _, span in vocabulary.spans(name)]
+            least, most = min(span.low for span in spans), max(span.high for span in spans)
+            yield f"- {name}: numbers from {least:g} to {most:g}, in min and max"
         else:
             shown = heapq.nlargest(_SHOWN_VALUES, values, key=lambda value: values[value])
             yield f"- {name}: {', '.join(shown)}{', ...' if len(values) > len(shown) else ''}"
@@ -177,11 +186,24 @@ def _grounded(entry: Mapping[str, Any], said: Sequence[str], vocabulary: Vocabul
     asked = entry.get("values")
     if not isinstance(attribute, str) or attribute not in vocabulary.attributes or not isinstance(asked, list):
         return Unenforced(text, "the catalogue has no such attribute", turn, span)
+    bound = Bound(attribute, _number(entry.get("min")), _number(entry.get("max")))
+    if (bound.low is not None or bound.high is not None) and attribute in vocabulary.numeric and not negated:
+        within = values_within(bound, vocabulary)
+        if not within:
+            return Unenforced(text, f"no item has such {attribute}", turn, span)
+        return Constraint(attribute, within, bound_label(bound), turn, span, hard=hard)
     found = [value for name in asked if isinstance(name, str) for value in vocabulary.lookup(attribute, name)]
     values = tuple(dict.fromkeys(found))
     if not values:
         return Unenforced(text, f"no item has such {attribute}", turn, span)
-    return Constraint(attribute, values, values_label(values, negated=negated), turn, span, negated, hard=hard)
+    label = values_label(values, negated=negated)
+    if vocabulary.sort(attribute) is Sort.FLAG:
+        no = vocabulary.flag(attribute, negated=True)
+        refused = negated != (values[0] in no)
+        label, opposite = flag_label(attribute, negated=refused), vocabulary.flag(attribute, negated=refused)
+        if negated and opposite:
+            values, negated = opposite, False
+    return Constraint(attribute, values, label, turn, span, negated, hard=hard)
 
 
 def _place(quote: str, said: Sequence[str]) -> tuple[int, tuple[int, int]]:
@@ -196,6 +218,12 @@ def _place(quote: str, said: Sequence[str]) -> tuple[int, tuple[int, int]]:
 
 def _year(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _YEARS else None
+
+
+def _number(value: object) -> float | None:
+    return (
+        float(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12 else None
+    )
 
 
 def _consistent(parts: Sequence[Constraint]) -> Iterator[Constraint]:

@@ -26,12 +26,14 @@ class Unit:
         said: singular word -> how many of the unit it is, e.g. ``{"hour": 60}`` of minutes.
         attributes: folded names of attributes that count in it.
         covers: a value that is a range passes if it covers what is asked, else if it lies inside.
+        usual: a number that names no unit is most likely about this one.
     """
 
     name: str
-    said: Mapping[str, int]
+    said: Mapping[str, float]
     attributes: frozenset[str]
     covers: bool
+    usual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def lexicon() -> Lexicon:
                 {key(w): n for w, n in unit["said"].items()},
                 frozenset(map(key, unit["attributes"])),
                 "covers" in unit,
+                "usual" in unit,
             )
             for name, unit in _toml("units.toml").items()
         ),
@@ -97,6 +100,33 @@ def key(text: str) -> str:
     'sci fi movy'
     """
     return " ".join(map(singular, words_of(text).folded))
+
+
+def unit_of(attribute: str) -> tuple[Unit, float] | None:
+    """What the numbers of an attribute count by its name, and how many of that one is; None if the name says nothing.
+
+    >>> [(unit.name, each) for unit, each in filter(None, map(unit_of, ("price_usd", "length_h", "price_min")))]
+    [('euros', 1), ('minutes', 60), ('euros', 1)]
+    """
+    words = key(attribute).split()
+    units = lexicon().units
+    for unit in units if len(words) > 1 else ():
+        lowest = words[-1] == "min" and not {words[-2], " ".join(words[:-1])} & (unit.attributes | {"time"})
+        if (each := unit.said.get(words[-1])) and not lowest:
+            return unit, each
+    for names in ({" ".join(words)}, set(words[:1] + words[-1:])):
+        for unit in units:
+            if names & unit.attributes:
+                return unit, 1.0
+    return None
+
+
+def spoken_names(attribute: str) -> tuple[str, ...]:
+    """How people call an attribute of numbers, folded: by its name, with or without the unit behind it."""
+    words = key(attribute).split()
+    known = unit_of(attribute)
+    names = [" ".join(words), *([" ".join(words[:-1])] if known and words[-1] in known[0].said else [])]
+    return tuple(name for name in names if name)
 
 
 def singular(word: str) -> str:

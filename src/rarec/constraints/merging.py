@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rarec.constraints.events import Event, TakeBack, Want
+from rarec.constraints.events import Event, Subject, TakeBack, Want
 from rarec.constraints.result import YEAR, Constraint, Constraints, Unenforced, values_label
 
 
@@ -20,6 +20,12 @@ def merged(events: Iterable[Event]) -> Constraints:
     for event in events:
         if isinstance(event, Unenforced):
             unenforced.append(event)
+        elif isinstance(event, Subject):
+            shut = [p for p in parts if p.hard and not p.negated and p.turn < event.turn and p.attribute in event.kinds]
+            if shut:
+                parts = [replace(p, hard=p.hard and p not in shut) for p in parts]
+                why = f"no value is called this; {' and '.join(p.label for p in shut)} would leave it out, now a lean"
+                unenforced.append(Unenforced(event.text, why, event.turn, event.span))
         elif isinstance(event, TakeBack):
             parts = _taken_back(parts, event)
             if event.attribute is None:
@@ -47,6 +53,9 @@ def _with(parts: list[Constraint], want: Want) -> list[Constraint]:
     for part in parts:
         if part.attribute != new.attribute:
             kept.append(part)
+        elif want.narrows and part.turn == new.turn and not part.negated and part.hard == new.hard:
+            if both := tuple(value for value in part.values if value in new.values):
+                new = replace(new, values=both, label=f"{part.label}, {new.label}", span=(part.span[0], new.span[1]))
         elif part.negated == new.negated:
             replaced = not new.negated and not want.also and part.turn < new.turn and new.hard
             if replaced or (part.values == new.values and new.hard >= part.hard):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from rarec.catalogue.folding import words_of
 from rarec.constraints.atoms import MAX_CHARACTERS, Atom, atoms_of, people
-from rarec.constraints.events import Event, TakeBack, Want
-from rarec.constraints.lexicon import key, lexicon, singular
+from rarec.constraints.events import Event, Subject, TakeBack, Want
+from rarec.constraints.lexicon import key, lexicon, singular, spoken_names, unit_of
 from rarec.constraints.numbers import Amount, amounts_in
-from rarec.constraints.result import YEAR, Constraint, Unenforced, values_label, years_label
-from rarec.constraints.vocabulary import Meaning, Sort, Vocabulary
+from rarec.constraints.result import YEAR, Constraint, Unenforced, flag_label, values_label, years_label
+from rarec.constraints.vocabulary import Meaning, Sort, Span, Vocabulary
 
 _WEAK_WISHES = frozenset(("any", "some", "more", "next"))
 _MOST_NAMESAKES = 8
+_MOST_AMOUNTS = 20  # of a turn; each looks at all numbers of its attribute
 _LONGEST_CLAUSE = 100  # atoms; so that looking around in it keeps the time linear in the text
 _FEWEST = 10  # a keyword that fewer items have is a lean: it would leave less than an answer
 _ENDS_A_KIND = frozenset(
@@ -23,6 +25,9 @@ _ENDS_A_KIND = frozenset(
 _INTRODUCES = frozenset(("negation", "wish", "drop", "only", "like", "also", "soft"))
 _INDEFINITE = ("a", "an", "some", "good")
 _MAKERS = ("by", "starring")
+_JOINS = ("and", "or", "plus", "as well as")
+_PLACES = ("in", "at", "on", "about")  # behind what is inside a thing, as in "and a dog in it"
+_ADDS = frozenset(("and", "or", "plus"))  # at the beginning of a turn
 _STATES = ("is", "are", "on", "in", "that", "this", "where", "would", "has", "around")
 _LOOSE_SUBJECTS = ("with", "has", "have", "on", "around")
 _CARRIES = frozenset(("filler", "light", "subject", "person", "noun", "link", "comma"))
@@ -56,21 +61,39 @@ class TurnReader:
         self._lexicon = lexicon()
         self._attributes = {key(name): name for name in vocabulary.attributes}
         self._attributes |= {word: YEAR for word in ("year", "decade", "era", "age", "date")}
+        self._numeric = _names_of_numbers(vocabulary.numeric)
+        self._attributes = self._numeric | self._attributes
 
     def read(self, text: str, turn: int, titles: Sequence[tuple[int, int]] = ()) -> list[Event]:
         """The events of a turn in order of appearance; see `rarec.constraints.understand`."""
         text = text[:MAX_CHARACTERS]
         words = words_of(text)
-        amounts = {a.first: a for a in amounts_in(text, words)}
+        amounts = {a.first: a for a in islice(amounts_in(text, words, self._numeric), _MOST_AMOUNTS)}
+        bounds = frozenset(at for a in amounts.values() if a.bound for at in range(a.first, a.last + 1))
         events: list[Event] = []
         for atoms in _clauses(atoms_of(text, self._vocabulary, titles)):
-            reader = _ClauseReader(self._vocabulary, self._attributes, text, turn, _Clause(atoms))
+            reader = _ClauseReader(self._vocabulary, self._attributes, text, turn, _Clause(atoms), bounds)
             events += reader.read()
             covered = range(atoms[0].first, atoms[-1].last + 1)
             for at in covered:
                 if at in amounts and reader.tells_a_wish:
                     events += reader.amount(amounts[at], words.starts, words.ends)
         return events
+
+
+def _names_of_numbers(attributes: Sequence[str]) -> dict[str, str]:
+    """What people call attributes of numbers -> these; "price" is also the only one that counts money."""
+    names: dict[str, str] = {}
+    counted: dict[str, list[str]] = {}
+    for attribute in attributes:
+        for name in spoken_names(attribute):
+            names.setdefault(name, attribute)
+        if known := unit_of(attribute):
+            counted.setdefault(known[0].name, []).append(attribute)
+    for unit in lexicon().units:
+        if len(only := counted.get(unit.name, [])) == 1:
+            names = {name: only[0] for name in unit.attributes} | names
+    return names
 
 
 def _clauses(atoms: Sequence[Atom]) -> Iterator[list[Atom]]:
@@ -88,9 +111,15 @@ def _clauses(atoms: Sequence[Atom]) -> Iterator[list[Atom]]:
 
 class _ClauseReader:
     def __init__(
-        self, vocabulary: Vocabulary, attributes: dict[str, str], text: str, turn: int, clause: _Clause
+        self,
+        vocabulary: Vocabulary,
+        attributes: dict[str, str],
+        text: str,
+        turn: int,
+        clause: _Clause,
+        bounds: frozenset[int],
     ) -> None:
-        self._vocabulary, self._attributes = vocabulary, attributes
+        self._vocabulary, self._attributes, self._bounds = vocabulary, attributes, bounds
         self._text, self._turn, self._clause = text, turn, clause
         self._lexicon = lexicon()
         wishes = [i for i, a in enumerate(clause.atoms) if "wish" in a.does and a.text not in _WEAK_WISHES]
@@ -99,7 +128,10 @@ class _ClauseReader:
         self._from = wishes[0] if wishes and reports and reports[0] < wishes[0] else 0
         aside = clause.has("aside") and not clause.has("drop")
         self.tells_a_wish = not aside and (bool(wishes) or not reports or takes_back)
-        self._states = clause.has("states") and not wishes and not clause.has("wish")
+        first = clause.atoms[0]
+        self._adds = first.first == 0 and first.text in _ADDS  # "and a bench"
+        adds_a_thing = self._adds and any("light" in a.does for a in clause.atoms[1:2])
+        self._states = clause.has("states") and not wishes and not clause.has("wish") and not adds_a_thing
         likes = [i for i, a in enumerate(clause.atoms) if "like" in a.does]
         self._likes_from = likes[0] if likes and not wishes else len(clause.atoms)
 
@@ -112,7 +144,10 @@ class _ClauseReader:
         if event := self._any_of_all():
             return [event]
         for at in range(self._from, len(clause.atoms)):
-            self._take(at)
+            if not self._counts(clause.atoms[at]):
+                self._take(at)
+        if subject := self._subject():
+            clause.events.append(subject)
         return clause.events
 
     def _any_of_all(self) -> Event | None:
@@ -128,6 +163,10 @@ class _ClauseReader:
             if fine or dont_care or before:
                 return TakeBack(name)
         return None
+
+    def _counts(self, atom: Atom) -> bool:
+        """Whether it is part of a bound, such as "not over 50 euros", whose words do nothing else."""
+        return atom.years is None and atom.first in self._bounds
 
     def _take(self, at: int) -> None:
         atom = self._clause.atoms[at]
@@ -193,37 +232,103 @@ class _ClauseReader:
 
     def _value(self, at: int) -> bool:
         """Take a value, if it is one here."""
-        clause, atom = self._clause, self._clause.atoms[at]
+        clause = self._clause
         means = self._licensed(at)
         if not means:
             return False
         attribute = means[0].attribute
         values = tuple(dict.fromkeys(m.value for m in means))
+        flag = self._vocabulary.sort(attribute) is Sort.FLAG
         if clause.unsure or clause.blocked:
             clause.blocked = False
-            return True
-        if clause.drop:
-            clause.events.append(TakeBack(attribute, values))
-            return True
-        if self._fine_behind(at):
-            clause.events.append(TakeBack(attribute, values, only_negated=True))
-            return True
-        negated = clause.neg or self._refused_behind(at)
+        elif clause.drop:
+            clause.events.append(TakeBack(attribute, () if flag else values))
+        elif self._fine_behind(at):
+            clause.events.append(TakeBack(attribute) if flag else TakeBack(attribute, values, only_negated=True))
+        else:
+            self._wish(at, self._constraint(at, attribute, means))
+            behind = clause.behind(at)
+            if flag and not (behind is not None and "link" in behind.does):
+                self._settle()  # "not hardy plants" are plants
+        return True
+
+    def _constraint(self, at: int, attribute: str, means: Sequence[Meaning]) -> Constraint:
+        """What a value asks for where it stands."""
+        atom, values = self._clause.atoms[at], tuple(dict.fromkeys(m.value for m in means))
+        negated = self._clause.neg or self._refused_behind(at)
         soft = not negated and (at > self._likes_from or self._states or atom.near)
-        if not negated and self._vocabulary.sort(attribute) is Sort.WIDE:
+        sort = self._vocabulary.sort(attribute)
+        if not negated and sort is Sort.WIDE:
             soft = soft or sum(map(self._vocabulary.count, means)) < _FEWEST
         hard = not (soft or self._soft(at))
-        constraint = Constraint(
-            attribute, values, values_label(values, negated=negated), self._turn, atom.span, negated, hard=hard
-        )
-        also = any("also" in a.does for a in clause.atoms) and not negated
+        label = values_label(values, negated=negated)
+        if sort is Sort.FLAG:
+            label = flag_label(attribute, negated=negated)
+            if negated and (no := self._vocabulary.flag(attribute, negated=True)):
+                values, negated = no, False
+        return Constraint(attribute, values, label, self._turn, atom.span, negated, hard=hard)
+
+    def _wish(self, at: int, constraint: Constraint) -> None:
+        """Ask for it, beside what the same words ask for."""
+        clause = self._clause
+        also = not constraint.negated and (self._adds or any("also" in a.does for a in clause.atoms))
+        other = self._unread_half(at, constraint)
+        if other is not None:
+            constraint = replace(constraint, hard=False)
+            clause.events = [_as_lean(event, constraint.attribute) for event in clause.events]
         if self._joins_the_one_before(at, constraint):
             before = clause.events.pop()
             assert isinstance(before, Want)
             clause.events.append(replace(before, constraint=replace(before.constraint, required=True)))
             constraint = replace(constraint, required=True)
         clause.events.append(Want(constraint, also))
-        return True
+        if other is not None:
+            why = f"no value is called this; {constraint.label!r} alone would leave it out, and is a lean"
+            clause.events.append(Unenforced(self._text[slice(*other.span)], why, self._turn, other.span))
+
+    def _unread_half(self, at: int, wish: Constraint) -> Atom | None:
+        """Of "herbs and tomatoes" the half that is no value: a filter on the other half alone would shut it out."""
+        clause = self._clause
+        if wish.negated or not wish.hard or self._vocabulary.sort(wish.attribute) is not Sort.NARROW:
+            return None
+        ahead: Sequence[Atom] = clause.atoms[at + 1 :]
+        while ahead and "noun" in ahead[0].does and not ahead[0].means:
+            ahead = ahead[1:]
+        if ahead and ahead[0].does & {"link", "comma"}:
+            others, article = _past_articles(ahead[1:])
+            ends = len(others) < 2 or bool(others[1].does & _ENDS_A_KIND) or others[1].first in self._bounds
+            last = len(others) < 2 or bool(others[1].does & {"link", "comma"})
+            listed = "link" in ahead[0].does or (len(others) > 1 and "link" in others[1].does)
+            if others and listed and ends and self._says_nothing(others[0]):
+                plural = _is_plural(others[0].text) or (last and _is_plural(clause.atoms[at].text))
+                return others[0] if article or plural else None
+        back, article = _past_articles(clause.atoms[:at][::-1])
+        if len(back) > 1 and "link" in back[0].does and back[0].text in _JOINS and self._says_nothing(back[1]):
+            return back[1] if article or _is_plural(back[1].text) else None
+        return None
+
+    def _subject(self) -> Subject | None:
+        """What "and a bench to sit on" or "a lemon tree instead" names, if it is no value and titles have it."""
+        clause, vocabulary = self._clause, self._vocabulary
+        rest, article = _past_articles(clause.atoms[int(self._adds) :])
+        if not article or not (self._adds or any(a.text == "instead" for a in clause.atoms)):
+            return None
+        count = 0
+        while count < len(rest) and self._says_nothing(rest[count]):
+            count += 1
+        behind = rest[count] if count < len(rest) else None
+        if not count or (behind is not None and behind.text in _PLACES):
+            return None
+        if not vocabulary.in_titles(singular(rest[count - 1].text)):
+            return None
+        span = rest[0].span[0], rest[count - 1].span[1]
+        kinds = tuple(name for name in vocabulary.attributes if vocabulary.sort(name) in (Sort.NARROW, Sort.WIDE))
+        return Subject(self._text[slice(*span)], self._turn, span, kinds)
+
+    def _says_nothing(self, atom: Atom) -> bool:
+        """Whether it is a word of its own that the vocabulary does not know."""
+        nothing = not (atom.does or atom.means or atom.years) and atom.first not in self._bounds
+        return nothing and atom.text.isalpha() and len(atom.text) > 2 and atom.text not in self._lexicon.function
 
     def _joins_the_one_before(self, at: int, new: Constraint) -> bool:
         """Whether both values are meant at once: "horror comedy", "with Tom Hanks and Meg Ryan"."""
@@ -248,7 +353,7 @@ class _ClauseReader:
         before = self._clause.before(at)
         if before is not None and "own" in before.does:
             return ()
-        narrow = by_sort.get(Sort.NARROW, [])
+        narrow = by_sort.get(Sort.NARROW, []) or by_sort.get(Sort.FLAG, [])
         if narrow and (not self._ordinary(atom.text) or self._as_category(at)):
             return self._of_one_attribute(narrow)
         wide = by_sort.get(Sort.WIDE, [])
@@ -288,16 +393,21 @@ class _ClauseReader:
     def _as_category(self, at: int) -> bool:
         """Whether an ordinary word is used as a kind: "a war movie", "some action, please", "not family"."""
         clause = self._clause
-        before, behind = clause.before(at), clause.behind(at)
+        before, behind, means = clause.before(at), clause.behind(at), clause.atoms[at].means
         if behind is not None and "noun" in behind.does and not behind.means:
             return True
+        if self._introduced(at, "drop"):
+            return True
         ends = behind is None or bool(behind.does & _ENDS_A_KIND or behind.years or behind.means)
+        ends = ends or (behind is not None and behind.first in self._bounds)
         if not ends:
             return False
         if before is None or "comma" in before.does or (at == 1 and before.text in _INDEFINITE):
             return behind is None or behind.text not in _STATES
         if before.means or before.years or before.does & _INTRODUCES:
             return True
+        if self._introduced(at, "negation") and any(key(m.value) == key(clause.atoms[at].text) for m in means):
+            return True  # "not the roses"
         if "link" in before.does and at >= 2:
             return bool(clause.atoms[at - 2].means)
         if "subject" in before.does:
@@ -307,6 +417,13 @@ class _ClauseReader:
             return clause.atoms[at - 2].text in _INDEFINITE
         asked = clause.has("wish", "negation", "like", "soft")
         return bool(before.does & {"light", "filler"}) and before.text != "the" and asked
+
+    def _introduced(self, at: int, kind: str) -> bool:
+        """Whether such a word stands before, with no more than "the" or the like between: "forget the roses"."""
+        place = at - 1
+        while place >= 0 and "light" in self._clause.atoms[place].does:
+            place -= 1
+        return place >= 0 and kind in self._clause.atoms[place].does
 
     def _as_subject(self, at: int) -> bool:
         """Whether a keyword is asked for: "about revenge", "heist movies", "no zombies", "set in Paris"."""
@@ -429,29 +546,70 @@ class _ClauseReader:
     # Numbers
 
     def amount(self, amount: Amount, starts: Sequence[int], ends: Sequence[int]) -> Iterator[Event]:
-        """A number with a unit: the values that pass, or that the catalogue has none."""
+        """A number that is asked for: the values that pass, or why none can be told."""
         span = starts[amount.first], ends[amount.last]
-        unit = amount.unit
-        if not amount.bound and not unit.covers:
-            return  # "a 90 minute film" is hardly meant to the minute
+        text = self._text[slice(*span)]
+        counts = amount.unit is not None and amount.unit.covers
+        if not amount.bound and not counts:  # "a 90 minute film" is hardly meant to the minute
+            if amount.unit is not None and amount.unit.usual and not self._clause.has("states"):
+                yield Unenforced(text, "say whether it is the most or the least", self._turn, span)
+            return
         atom = next(i for i, a in enumerate(self._clause.atoms) if a.last >= amount.first)
         before = self._clause.before(atom)
-        if before is not None and before.text in ("about", "after"):
+        if (before is not None and before.text in ("about", "after")) or "title" in self._clause.atoms[atom].does:
             return
-        known = list(self._vocabulary.numbers(unit))
+        attribute, why = amount.attribute, ""
+        if amount.unit is None and not attribute:
+            attribute, why = self._most_likely(amount, atom)
+        known = self._known_numbers(amount, attribute)
+        name = amount.unit.name if amount.unit is not None else attribute
         if not known:
-            if amount.bound and not unit.covers:
-                yield Unenforced(self._text[slice(*span)], f"no item says its {unit.name}", self._turn, span)
+            why = why or ("" if counts or not name else f"no item says its {name}")
+            if amount.bound and why:
+                yield Unenforced(text, why, self._turn, span)
             return
-        low, high = amount.low, amount.high
-        passing = [m for m, value in known if _passes(value.low, value.high, low, high, covers=unit.covers)]
+        passing = [meaning for meaning, value in known if _passes(value, amount)]
         if not passing:
-            yield Unenforced(self._text[slice(*span)], f"no item has such {unit.name}", self._turn, span)
+            yield Unenforced(text, f"no item has such {name}", self._turn, span)
             return
-        home = passing[0].attribute
+        said = key(text).split()[-1]
+        home = next((m.attribute for m in passing if key(m.attribute).split()[-1:] == [said]), passing[0].attribute)
         values = tuple(m.value for m in passing if m.attribute == home)
-        label = _amount_label(low, high, unit.name)
-        yield Want(Constraint(home, values, label, self._turn, span, hard=not self._soft(atom)))
+        unit = amount.unit.name if amount.unit is not None else _own_unit(home)
+        label = _amount_label(amount, unit) if unit else f"{home} {_amount_label(amount, '')}"
+        yield Want(Constraint(home, values, label, self._turn, span, hard=not self._soft(atom)), narrows=amount.bound)
+
+    def _known_numbers(self, amount: Amount, attribute: str) -> list[tuple[Meaning, Span]]:
+        """The values that the number may be about, with what they say in its unit."""
+        if amount.unit is None:
+            return list(self._vocabulary.spans(attribute)) if attribute else []
+        known = list(self._vocabulary.numbers(amount.unit))
+        return [one for one in known if one[0].attribute == attribute] or known
+
+    def _most_likely(self, amount: Amount, atom: int) -> tuple[str, str]:
+        """The attribute that a bound without unit and name is about; empty, and why, if that cannot be told.
+
+        Both are empty where the words are most likely no wish: "more than one film", "I am under 30".
+        """
+        clause, vocabulary = self._clause, self._vocabulary
+        inside = [a for a in clause.atoms if amount.first <= a.last and a.first <= amount.last]
+        behind = clause.atoms[clause.atoms.index(inside[-1]) + 1 :][:1]
+        if any(a.years is not None and a.years.cued for a in inside) or any(
+            "noun" in a.does or a.means for a in behind
+        ):
+            return "", ""
+        if clause.has("states") and not clause.has("wish"):
+            return "", ""
+        counted = any(not a.does & _ENDS_A_KIND or a.text == "of" for a in behind)
+        if counted:
+            return "", f"no item says its {behind[0].text}"
+        before = clause.before(atom)
+        usual = [name for name in vocabulary.numeric if (unit := unit_of(name)) is not None and unit[0].usual]
+        homes = usual if len(usual) == 1 else vocabulary.numeric
+        if len(homes) == 1 and (before is None or before.does or before.means or before.years):
+            return homes[0], ""
+        names = " or ".join(vocabulary.numeric)
+        return "", f"say of what: {names}" if names else "no item says a number"
 
     # What stands around
 
@@ -485,13 +643,46 @@ class _ClauseReader:
         return False
 
 
-def _passes(first: float, last: float, low: float | None, high: float | None, *, covers: bool) -> bool:
+def _as_lean(event: Event, attribute: str) -> Event:
+    """A wish for values of an attribute as a lean; anything else as it is."""
+    if isinstance(event, Want) and event.constraint.attribute == attribute and not event.constraint.negated:
+        return replace(event, constraint=replace(event.constraint, hard=False))
+    return event
+
+
+def _past_articles(atoms: Sequence[Atom]) -> tuple[Sequence[Atom], bool]:
+    """What follows "a", "some" or the like, and whether there was one."""
+    count = 0
+    while count < len(atoms) and "light" in atoms[count].does:
+        count += 1
+    return atoms[count:], count > 0
+
+
+def _is_plural(text: str) -> bool:
+    last = text.split()[-1]
+    return singular(last) != last
+
+
+def _passes(value: Span, amount: Amount) -> bool:
+    covers = amount.unit is not None and amount.unit.covers
+    low, high = amount.low, amount.high
     if covers and low is not None and high is not None:
-        return first <= low and last >= high
-    return (low is None or (last if covers else first) >= low) and (high is None or last <= high)
+        return value.low <= low and value.high >= high
+    least = value.high if covers else value.low
+    if amount.strict:
+        return (low is None or least > low) and (high is None or value.high < high)
+    return (low is None or least >= low) and (high is None or value.high <= high)
 
 
-def _amount_label(low: float | None, high: float | None, unit: str) -> str:
+def _own_unit(attribute: str) -> str:
+    """The unit in which the values of an attribute are written, if its name says so."""
+    known = unit_of(attribute)
+    return known[0].name if known is not None and known[1] == 1 else ""
+
+
+def _amount_label(amount: Amount, unit: str) -> str:
+    low, high, behind = amount.low, amount.high, f" {unit}" if unit else ""
     if low is not None and high is not None:
-        return f"{low:g} {unit}" if low == high else f"{low:g}-{high:g} {unit}"
-    return f"at least {low:g} {unit}" if low is not None else f"at most {high:g} {unit}"
+        return f"{low:g}{behind}" if low == high else f"{low:g}-{high:g}{behind}"
+    words = ("over", "under") if amount.strict else ("at least", "at most")
+    return f"{words[0]} {low:g}{behind}" if low is not None else f"{words[1]} {high:g}{behind}"

@@ -124,6 +124,17 @@ class Constraints:
         """
         return replace(self, parts=tuple(part for part in self.parts if not _is_among(ids, part)))
 
+    def of_turn(self, turn: int) -> Constraints:
+        """The same without what other turns said that cannot be enforced."""
+        return replace(self, unenforced=tuple(wish for wish in self.unenforced if wish.turn == turn))
+
+    def let_go(self, parts: Collection[Constraint]) -> Constraints:
+        """The same with some of its parts as leans; they are reported as not enforced."""
+        why = "nothing is left with it beside what was said later"
+        told = tuple(Unenforced(part.label, why, part.turn, part.span) for part in parts)
+        kept = tuple(replace(part, hard=part.hard and part not in parts) for part in self.parts)
+        return replace(self, parts=kept, unenforced=(*self.unenforced, *told))
+
     def loosenings(self) -> tuple[Constraint, ...]:
         """The hard ones in the order in which to give them up when nothing is left: the newest first."""
         return tuple(sorted(self.hard, key=lambda part: (part.turn, part.span), reverse=True))
@@ -153,6 +164,12 @@ def values_label(values: Iterable[str], *, negated: bool) -> str:
     shown = list(values)
     text = " or ".join(shown) if len(shown) <= 4 else f"{shown[0]} and {len(shown) - 1} like it"
     return f"not {text}" if negated else text
+
+
+def flag_label(attribute: str, *, negated: bool) -> str:
+    """An attribute of yes and no in words: ``"hardy"``, ``"not hardy"``."""
+    name = " ".join(attribute.replace("_", " ").split()).removeprefix("is ")
+    return f"not {name}" if negated else name
 
 
 def _turn(text: str) -> int:

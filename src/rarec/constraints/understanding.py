@@ -19,6 +19,7 @@ def understand(conversation: Conversation, vocabulary: Vocabulary) -> Constraint
     What the assistant says never constrains. Spans of linked mentions are titles and are not read; of a turn that is
     not linked everything is. A text is read up to its first 20,000 characters, in time linear in them, and of a long
     conversation the newest `MOST_CHARACTERS` or so; any text is allowed, and an empty conversation asks for nothing.
+    What cannot be enforced is told of the newest user turn only: it belongs to the answer to it.
     Values are the vocabulary's, so that the filters are valid for the catalogue that it was made of.
     """
     reader = TurnReader(vocabulary)
@@ -28,7 +29,13 @@ def understand(conversation: Conversation, vocabulary: Vocabulary) -> Constraint
         if turn.role == "user" and number >= first:
             titles = [mention.span for mention in turn.mentions or () if mention.span is not None]
             events += reader.read(turn.text, number, titles)
-    return merged(events)
+    return merged(events).of_turn(newest_turn(conversation))
+
+
+def newest_turn(conversation: Conversation) -> int:
+    """The index of the user's last turn; -1 if there is none."""
+    numbers = range(len(conversation.turns) - 1, -1, -1)
+    return next((number for number in numbers if conversation.turns[number].role == "user"), -1)
 
 
 def _first_read(conversation: Conversation) -> int:

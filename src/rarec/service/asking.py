@@ -93,4 +93,4 @@ def _within(turns: Sequence[Turn], n: int, filters: FiltersIn, limits: ServeSett
         wrong.append(Wrong("messages", told))
     if wrong:
         raise invalid(*wrong)
-    return Question(Conversation(tuple(turns)), n, filters.filters())
+    return Question(Conversation(tuple(turns)), n, filters.filters(), bounds=filters.bounds())

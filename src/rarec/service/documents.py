@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rarec.catalogue.validation import YEAR_MAX, YEAR_MIN
+from rarec.constraints import Bound
 from rarec.types import Filters, ItemId
 
 FILTERS_EXAMPLE: JsonDict = {"any_of": {"genres": ["Drama"]}, "year_min": 2000}
@@ -34,12 +35,23 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class RangeIn(Strict):
+    """Numbers from one to another."""
+
+    min: float | None = Field(default=None, allow_inf_nan=False, description="Inclusive.")
+    max: float | None = Field(default=None, allow_inf_nan=False, description="Inclusive.")
+
+
 class FiltersIn(Strict):
     """What an answer may contain; whatever is said in words, these hold."""
 
     any_of: Values = Field(default={}, description="Attribute -> values; an item needs one of each. Without case.")
     all_of: Values = Field(default={}, description="Attribute -> values; an item needs every one. Without case.")
     none_of: Values = Field(default={}, description="Attribute -> values that an item must not have.")
+    ranges: dict[Text, RangeIn] = Field(
+        default={},
+        description="Attribute whose values are numbers -> what they may be; held to as `any_of` the values within.",
+    )
     year_min: Year | None = Field(default=None, description="Inclusive; items without a year fail.")
     year_max: Year | None = Field(default=None, description="Inclusive; items without a year fail.")
     exclude: list[Text] = Field(default=[], description="Ids that must not be returned.")
@@ -51,6 +63,9 @@ class FiltersIn(Strict):
         )
         excluded = frozenset(map(ItemId, self.exclude))
         return Filters(any_of, none_of, self.year_min, self.year_max, excluded, all_of=all_of)
+
+    def bounds(self) -> tuple[Bound, ...]:
+        return tuple(Bound(name, asked.min, asked.max) for name, asked in self.ranges.items())
 
 
 WORDS = Field(default=True, description="Hold to what the words ask for; `filters` of the answer says what was read.")

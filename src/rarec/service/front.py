@@ -69,14 +69,16 @@ async def describe_service(request: Request) -> Response:
 
 
 def _described(parts: Parts, vocabulary: Vocabulary) -> dict[str, Any]:
-    kinds = [name for name in vocabulary.attributes if vocabulary.sort(name) in (Sort.NARROW, Sort.WIDE)]
-    kinds.sort(key=lambda name: (vocabulary.sort(name) is Sort.WIDE, len(vocabulary.values(name)), name))
+    sorts = (Sort.NARROW, Sort.FLAG, Sort.WIDE)
+    kinds = [name for name in vocabulary.attributes if vocabulary.sort(name) in sorts]
+    kinds.sort(key=lambda name: (sorts.index(vocabulary.sort(name)), len(vocabulary.values(name)), name))
     attributes = {name: _frequent(vocabulary, name) for name in kinds}
+    told = {name: attributes[name] for name in kinds if vocabulary.sort(name) is not Sort.FLAG}
     people = [name for name in vocabulary.attributes if vocabulary.sort(name) is Sort.PEOPLE]
     years = vocabulary.years or (None, None)
     return {
         "layout": parts.recommender.engine.catalogue.layout.name,
-        "example_messages": list(parts.settings.example_messages) or _examples(parts.popular, attributes),
+        "example_messages": list(parts.settings.example_messages) or _examples(parts.popular, told),
         "vocabulary": {"attributes": attributes, "people": people, "year_min": years[0], "year_max": years[1]},
     }
 

@@ -164,13 +164,13 @@ def wrong_values(errors: Sequence[Any], model: type[BaseModel] | None = None) ->
 
 
 def _words(error: Mapping[str, Any], loc: tuple[str | int, ...], model: type[BaseModel] | None) -> str:
-    if error["type"] == "extra_forbidden" and model is not None:
+    if error.get("type") == "extra_forbidden" and model is not None:
         told = unknown_key(loc, model)
         if loc[-2:-1] == ("filters",):  # an attribute, as one would write it at first
             shown = json.dumps({"any_of": {str(loc[-1])[:_MOST_NAMED]: ["..."]}}, ensure_ascii=False)
             return f"{told}; values of an attribute stand in any_of, all_of or none_of: {shown}"
         return told
-    if error["type"] == "list_type" and loc[-2:-1] and loc[-2] in _OF_TEXTS:
+    if error.get("type") == "list_type" and loc[-2:-1] and loc[-2] in _OF_TEXTS:
         value = error.get("input")
         scalar = isinstance(value, (str, int, float)) and len(str(value)) <= _MOST_NAMED
         return f"must be a list of texts, such as {json.dumps([str(value) if scalar else '...'], ensure_ascii=False)}"

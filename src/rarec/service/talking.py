@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rarec.constraints import Constraints, understand
+from rarec.constraints import Bound, Constraints, bounded, eased, understand
 from rarec.documents import filters_document
 from rarec.errors import StoreError, UnknownSession
 from rarec.prompt.naming import named_items
@@ -29,6 +29,7 @@ class Question:
         session: empty for a conversation that is not kept; else its last message of the user goes on from what the
             session holds, and the others count only while that cannot be read.
         words: what the words ask for is held to.
+        bounds: on numbers; they join the filters when the catalogue is looked at.
         without: constraints that were read before and are taken back.
     """
 
@@ -38,6 +39,7 @@ class Question:
     session: str = ""
     words: bool = True
     without: tuple[str, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,9 @@ def _ready(
 ) -> Ready:
     engine = parts.recommender.engine
     engine.refresh()
+    if question.bounds:
+        filters = bounded(question.filters, question.bounds, engine.vocabulary)
+        question = replace(question, filters=filters, bounds=())
     linked, vocabulary = engine.link(said), parts.vocabulary
     read = Constraints()
     if by is not None:
@@ -165,6 +170,7 @@ def _ready(
     if talk is not None:
         conversation = _with_felt(linked, talk)
         given = replace(given, exclude=given.exclude | {felt.item for felt in talk.felt})
+    read = eased(read, linked, on=given, leaves_any=lambda filters: engine.leaves_any(filters, conversation))
     mentioned = dict.fromkeys(mention.item for mention in conversation.mentions())
     titles = {item.id: item.title for item in engine.catalogue.get_many(mentioned, missing="skip")}
     asked = Asked(conversation, question.n, read.on(given), by)
