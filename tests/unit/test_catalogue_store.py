@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,6 +239,24 @@ def test_a_closed_store_says_so(store: CatalogueStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="has been closed"):
         len(store)
+
+
+def test_threads_that_come_and_go_leave_no_connections(store: CatalogueStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service's threads live as long as a request; each with a connection of its own, memory and files ran out."""
+    store.add([an_item("a")])
+    opened: list[str] = []
+    connect = sqlite3.connect
+
+    def counted(*args: Any, **more: Any) -> sqlite3.Connection:
+        opened.append(str(args[0]))
+        return connect(*args, **more)
+
+    monkeypatch.setattr(sqlite3, "connect", counted)
+    for _ in range(50):
+        thread = threading.Thread(target=lambda: store.get(ItemId("a")))
+        thread.start()
+        thread.join()
+    assert opened == []  # the one that wrote the item was free all the while
 
 
 def test_threads_read_and_write_together(store: CatalogueStore) -> None:

@@ -1,4 +1,4 @@
-"""The SQLite file under a catalogue: opening, one connection a thread, and errors that say what to do."""
+"""The SQLite file under a catalogue: opening, connections, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -31,31 +31,66 @@ CREATE TABLE deleted (id TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROW
 CREATE INDEX deleted_version ON deleted (version);
 """
 
+_MOST_FREE = 8
+"""Connections that are kept open for the next transactions."""
+
 
 class Database:
-    """Connections to one store file, one a thread; writes of this process go one after the other."""
+    """Connections to one store file; writes of this process go one after the other.
+
+    A thread has a connection as long as its transaction lasts, and leaves it to the next one: threads come and go, and
+    with one each they would add up.
+    """
 
     def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
-        self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._mine = threading.local()
+        self._open: set[sqlite3.Connection] = set()
+        self._free: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._write_lock = threading.RLock()
         self._closed = False
 
-    def connection(self) -> sqlite3.Connection:
-        """This thread's connection. Raises: StoreError if the store is closed or cannot be opened."""
-        existing: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if existing is not None and not self._closed:
-            return existing
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The one of this thread's transaction, else a free or a new one.
+
+        Raises:
+            StoreError: the store is closed or cannot be opened.
+        """
+        mine: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if mine is not None and not self._closed:
+            yield mine
+            return
+        taken = self._take()
+        self._mine.connection = taken
+        try:
+            yield taken
+        finally:
+            self._mine.connection = None
+            self._leave(taken)
+
+    def _take(self) -> sqlite3.Connection:
         with self._lock:
             if self._closed:
                 raise StoreError(f"the store {str(self.path)!r} has been closed; open it again")
+            if self._free:
+                return self._free.pop()
             opened = self._connect()
-            self._all.append(opened)
-        self._local.connection = opened
-        return opened
+            self._open.add(opened)
+            return opened
+
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            if connection not in self._open:  # the store was closed meanwhile
+                return
+            if len(self._free) < _MOST_FREE and not connection.in_transaction:
+                self._free.append(connection)
+                return
+            self._open.discard(connection)
+        with suppress(sqlite3.Error):
+            connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         with self.speaking():
@@ -80,8 +115,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: committed at the end, rolled back by any exception."""
-        with self._write_lock, self.speaking():
-            connection = self.connection()
+        with self._write_lock, self.speaking(), self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -94,8 +128,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A read transaction: every query in it sees the same state."""
-        with self.speaking():
-            connection = self.connection()
+        with self.speaking(), self.connection() as connection:
             inside = connection.in_transaction  # reading while this thread writes: see what it wrote
             if not inside:
                 connection.execute("BEGIN")
@@ -116,10 +149,11 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            for connection in self._all:
+            for connection in self._open:
                 with suppress(sqlite3.Error):
                     connection.close()
-            self._all.clear()
+            self._open.clear()
+            self._free.clear()
 
 
 def _may_change(connection: sqlite3.Connection) -> bool:
@@ -142,8 +176,7 @@ def create(database: Database) -> None:
 
 def check(database: Database) -> None:
     """Raises: StoreError if the file is no store of ours, or one that a newer rarec wrote."""
-    with database.speaking():
-        connection = database.connection()
+    with database.speaking(), database.connection() as connection:
         found = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     shown = repr(str(database.path))
