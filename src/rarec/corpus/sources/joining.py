@@ -27,7 +27,7 @@ class NumberSet:
 
     def __contains__(self, number: int) -> bool:
         place = number >> 3
-        return place < len(self._bits) and bool(self._bits[place] & (1 << (number & 7)))
+        return 0 <= place < len(self._bits) and bool(self._bits[place] & (1 << (number & 7)))
 
 
 class Batch:
