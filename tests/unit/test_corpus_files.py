@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus_sources import PACKED, Read, lines, read, texts, zipped
+from rarec.corpus.sources.values import plain_text
 
 COLUMNS = {"id": "id", "title": "name", "year": "year", "text": "text"}
 HEAD = "id,name,year,text"
@@ -126,6 +127,26 @@ def test_a_year_range_is_noted_and_html_is_taken_out(tmp_path: Path) -> None:
     assert "year '2019-2021' is taken as 2019; write one year" in texts(found.problems)
 
 
+@pytest.mark.parametrize(
+    "text", ["It has 2 <b than I thought", "See <http://x.org/a> there", "A <ten points. It was > all", "R&D &c. <3"]
+)
+def test_what_only_looks_like_html_stays(text: str) -> None:
+    assert plain_text(text) == (text, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("A <title>without its end", "A without its end"),
+        ("Old <script>x</script><style>y</style>rope<!-- z -->", "Old rope"),
+        ('<A href="a>b">Link</A> &lt;b&gt; &#233;', "Link <b> é"),
+        ("<o:p></o:p>Worn<BR/>out", "Worn\nout"),
+    ],
+)
+def test_html_is_taken_out_and_nothing_else(text: str, plain: str) -> None:
+    assert plain_text(text) == (plain, True)
+
+
 def test_a_whole_file_of_another_encoding_is_read_when_the_recipe_names_it(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(f"{HEAD}\n1,Thé,1990,Doux.\n".encode("latin-1"))
     assert len(table(tmp_path).lost) == 1
@@ -148,6 +169,26 @@ def test_a_line_of_a_hundred_megabytes_is_told_without_being_kept(tmp_path: Path
     assert [record.key for record in found.records] == ["1", "3"]
     assert [problem.line for problem in found.problems] == [3]
     assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("behind", ['\n{"id": 2, "title": "Stool"}\n', ""])
+def test_an_object_of_a_hundred_megabytes_costs_itself_alone(tmp_path: Path, behind: str) -> None:
+    with (tmp_path / "m.jsonl").open("w") as file:
+        file.write('{"id": 1, "title": "Lamp"}\n{"id": 9, "overview": "')
+        for _ in range(100):
+            file.write("x" * 1_000_000)
+        file.write(f'"}}{behind}')
+    tracemalloc.start()
+    try:
+        found = read(tmp_path, kind="tmdb", files={"movies": "m.jsonl"})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [record.key for record in found.records] == (["1", "2"] if behind else ["1"])
+    (problem,) = found.problems
+    assert (problem.line, problem.fatal) == (2, not behind)
+    assert "longer than 16,000,000 characters" in problem.reason
+    assert peak < 120_000_000
 
 
 def test_an_open_quote_does_not_take_the_rest_of_the_file_into_memory(tmp_path: Path) -> None:

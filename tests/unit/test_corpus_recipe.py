@@ -117,7 +117,7 @@ def test_what_does_not_fit_together_is_told_at_once() -> None:
         ({"kind": "imdb", "files": {"basics": "b", "names": "n"}}, "files.names has names only"),
         ({"kind": "tmdb", "files": {}}, "give files.movies, the films, or files.ids"),
         ({"kind": "tmdb", "files": {"ids": "i", "credits": "c"}}, "add to files.movies"),
-        ({"kind": "movielens", "files": {"movies": "m"}, "keep": {"min_ratings": 1}}, "min_ratings needs files.ratings"),
+        ({"kind": "movielens", "files": {"movies": "m"}, "keep": {"min_ratings": 1}}, "needs files.ratings"),
     ],
 )
 def test_files_of_a_kind_that_say_nothing_alone_are_refused(values: dict[str, Any], words: str) -> None:
