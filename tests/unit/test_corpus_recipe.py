@@ -146,6 +146,17 @@ def test_downloads_are_named_after_their_addresses_and_each_comes_once(tmp_path:
         downloads_of(found, sources=["x"])
 
 
+def test_nothing_is_downloaded_to_outside_of_the_folder(tmp_path: Path) -> None:
+    def found(url: str, **files: str) -> Any:
+        one = {"name": "m", "kind": "movielens", "files": files, "urls": {"movies": {"url": url, "sha256": HASH}}}
+        return downloads_of(parse_corpus_recipe({"folder": str(tmp_path / "dumps"), "sources": [one]}, source="r.toml"))
+
+    assert found("https://example.org/..%2F..%2Fa.zip")[0].path == tmp_path / "dumps" / "a.zip"
+    for path in ("../a.zip", str(tmp_path / "a.zip"), "b/../../a.zip"):
+        with pytest.raises(InputError, match=r"m\.movies would be downloaded to .* outside of the folder"):
+            found("https://example.org/a.zip", movies=path)
+
+
 def test_two_files_for_one_place_are_refused(tmp_path: Path) -> None:
     urls = {
         "movies": {"url": "https://example.org/a.zip", "sha256": HASH},
