@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ class ItemsWriter:
 
     def abandon(self) -> None:
         """Let go of a file that will not be finished."""
-        self._writer.close()
+        with suppress(OSError):  # the disk may be full; what went wrong before is what counts
+            self._writer.close()
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
