@@ -80,6 +80,16 @@ def test_a_zip_archive_with_several_files_must_say_which_is_meant(tmp_path: Path
     assert "x/movies.csv, x/links.csv" in problem.reason
 
 
+def test_an_archive_of_another_method_is_one_problem(tmp_path: Path) -> None:
+    content = bytearray(zipped(b"id,name,year,text\n1,Lamp,1990,Bright.\n"))
+    for header, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(header) + place] = 9  # Deflate64
+    (tmp_path / "a.csv.zip").write_bytes(content)
+    (problem,) = table(tmp_path, "a.csv.zip").problems
+    assert problem.fatal
+    assert "is packed in a way that is not read here" in problem.reason
+
+
 def test_missing_columns_are_named_with_what_there_is(tmp_path: Path) -> None:
     lines(tmp_path / "a.csv", "id,nam,year,extra", "1,Lamp,1990,x")
     (problem,) = table(tmp_path).problems
@@ -172,10 +182,10 @@ def test_a_line_of_a_hundred_megabytes_is_told_without_being_kept(tmp_path: Path
 
 
 @pytest.mark.parametrize("behind", ['\n{"id": 2, "title": "Stool"}\n', ""])
-def test_an_object_of_a_hundred_megabytes_costs_itself_alone(tmp_path: Path, behind: str) -> None:
+def test_an_object_of_forty_megabytes_costs_itself_alone(tmp_path: Path, behind: str) -> None:
     with (tmp_path / "m.jsonl").open("w") as file:
         file.write('{"id": 1, "title": "Lamp"}\n{"id": 9, "overview": "')
-        for _ in range(100):
+        for _ in range(40):
             file.write("x" * 1_000_000)
         file.write(f'"}}{behind}')
     tracemalloc.start()

@@ -49,6 +49,7 @@ def objects_in(file: BinaryIO, *, encoding: str = "utf-8", max_chars: int) -> It
     """
     decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
     text, line = "", 1
+    enough = 0  # characters from which on it is worth while to look again for the end of a long object
     too_long: Broken | None = None
     while True:
         chunk = file.read(_CHUNK_BYTES)
@@ -62,10 +63,11 @@ def objects_in(file: BinaryIO, *, encoding: str = "utf-8", max_chars: int) -> It
             used = at + 1 if at >= 0 else len(text.rstrip("\n"))
             line += text.count("\n", 0, used)
             text = text[used:]
-        if too_long is None:
+        if too_long is None and (len(text) >= min(enough, max_chars) or not chunk):
             more, used, line = _complete(text, line, last=not chunk)
             found += more
             text = text[used:]
+            enough = 0 if used else 2 * len(text)
             if len(text) > max_chars:
                 reason = f"an object is longer than {max_chars:,} characters: {shortened(text)}"
                 too_long = Broken(line, reason, "a bracket or a quote is missing there; correct it")

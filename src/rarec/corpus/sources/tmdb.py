@@ -170,8 +170,8 @@ class _Films:
         if _is_true(cells.get("adult")) and not keep.adult:
             return
         if keep.statuses and cells.get("status") not in keep.statuses:
-            if key := number_id(cells.get("id")):
-                self._seen.first_line(key, -line)  # else the list of ids would bring it back
+            if number := number_id(cells.get("id")):
+                self._seen.first_line(number, -line)  # else the list of ids would bring it back
             return
         key = self._key(file, line, cells, -line)
         if isinstance(key, Problem):

@@ -37,6 +37,7 @@ _UNSEEN = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _REFERENCE = re.compile(r"&#?[a-zA-Z0-9]{2,31};")
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _ARTICLES = (
     "The", "A", "An", "La", "Le", "Les", "L'", "L’", "Il", "Lo", "Gli", "I", "El", "Los", "Las", "Die", "Der", "Das",
     "Den", "Det", "De", "Het", "Een", "En", "Ett", "Un", "Une", "Una", "Um", "Uma", "O", "Os",
@@ -100,13 +101,14 @@ def is_nothing(value: object) -> bool:
 def number_of(value: object) -> float | None:
     """A finite number of at least 0; None for anything else.
 
-    >>> number_of("1,234"), number_of("12.5"), number_of(-1), number_of("nan")
-    (1234.0, 12.5, None, None)
+    >>> number_of("1,234"), number_of("12.5"), number_of("12,5"), number_of(-1), number_of("nan")
+    (1234.0, 12.5, None, None, None)
     """
     if value is None or isinstance(value, bool):
         return None
     try:
-        number = float(value.replace(",", "") if isinstance(value, str) else str(value))
+        text = str(value).strip()
+        number = float(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None
