@@ -125,6 +125,16 @@ def test_a_bad_row_is_told_with_its_line_and_remedy_and_the_others_are_read(tmp_
     assert remedy in problem.remedy
 
 
+def test_an_id_that_another_file_of_the_source_had_is_told_with_that_file(tmp_path: Path) -> None:
+    lines(tmp_path / "a.csv", HEAD, "1,Lamp,1990,Bright.", "2,Kettle,1991,Hot.")
+    lines(tmp_path / "b.csv", HEAD, "2,Kettle,1991,Hot.", "3,Stool,1992,Low.", "3,Stool,1992,Low.")
+    found = read(tmp_path, kind="table", files={"one": "a.csv", "two": "b.csv"}, columns=COLUMNS)
+    assert [record.key for record in found.records] == ["1", "2", "3"]
+    assert found.places() == [("b.csv", 2), ("b.csv", 4)]
+    assert "the id '2' was on line 3 of a.csv already" in found.problems[0].reason
+    assert "the id '3' was on line 3 already" in found.problems[1].reason
+
+
 def test_a_year_range_is_noted_and_html_is_taken_out(tmp_path: Path) -> None:
     lines(
         tmp_path / "a.csv", HEAD, "1,Lamp,2019-2021,<p>Very <b>bright</b> &amp; warm.<br>New.</p><script>x()</script>"

@@ -122,8 +122,8 @@ def _record(
     if not distinct([cells.get(columns.title)]):
         yield file.problem(line, f"the title in column {columns.title!r} is empty", "give it a title or delete the row")
         return
-    if (first := seen.first_line(key, line)) is not None:
-        reason = f"the id {shortened(key)} was on line {first:,} already"
+    if first := seen.first_place(key, line, file.name):
+        reason = f"the id {shortened(key)} was on {first} already"
         yield file.problem(line, reason, "the first is kept; delete one, or give it an id of its own")
         return
     notes = Notes(file, line)
