@@ -235,3 +235,13 @@ def test_an_earlier_corpus_that_is_damaged_is_named(corpus: Path, tmp_path: Path
     evidence.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     with pytest.raises(StoreError, match=r"cannot use the evidence .*books/evidence\.sqlite"):
         build(tmp_path / "dumps" / "books.toml", tmp_path / "next", previous=corpus)
+
+
+def test_an_item_that_the_catalogue_would_refuse_is_told_or_stops_the_build(tmp_path: Path) -> None:
+    shop = [{**SHOP[0], "isbn": "i\u200b1"}, SHOP[1]]
+    skipping = write_world(tmp_path / "skip", shop=shop)
+    assert build(skipping, tmp_path / "out").written.refused_items == 1
+    assert "control character" in (tmp_path / "out" / "problems.jsonl").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"would refuse 1 items and on_bad is .stop."):
+        build(write_world(tmp_path / "stop", on_bad="stop", shop=shop), tmp_path / "none")
+    assert not (tmp_path / "none").exists()

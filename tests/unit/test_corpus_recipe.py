@@ -165,3 +165,11 @@ def test_two_files_for_one_place_are_refused(tmp_path: Path) -> None:
     found = parse_corpus_recipe({"sources": [{"name": "m", "kind": "movielens", "urls": urls}]}, source="r.toml")
     with pytest.raises(InputError, match=r"m\.movies and m\.links are both to be downloaded"):
         downloads_of(found)
+
+
+def test_other_titles_can_be_bounded_though_no_source_has_an_attribute_of_them() -> None:
+    fields = {"attributes.aka": {"max": 2}}
+    assert (
+        parse_corpus_recipe({"sources": [source()], "fields": fields}, source="r.toml").fields["attributes.aka"].max
+        == 2
+    )

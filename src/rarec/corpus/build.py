@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rarec.corpus.building import Plan, Written, write_corpus
+from rarec.corpus.building import PROBLEMS, Plan, Written, write_corpus
 from rarec.corpus.digest import Digest, digest
 from rarec.corpus.evidence_file import open_evidence
 from rarec.corpus.judging import Rules
@@ -127,6 +127,11 @@ def _built(recipe: CorpusRecipe, out: Path, work: Path, previous: Path | None, p
         shutil.rmtree(folder, ignore_errors=True)  # of a build that was cut off
         folder.mkdir()
         written = write_corpus(staging, plan_of(recipe), folder, work=work, previous=previous, progress=progress)
+        if recipe.on_bad == "stop" and written.refused_items:
+            raise InputError(
+                f'the catalogue would refuse {written.refused_items:,} items and on_bad is "stop", so no corpus was '
+                f"made; the last lines of {str(folder / PROBLEMS)!r} say which: correct their sources, or skip them"
+            )
         problems = digest(staging.problems())
         write_text(folder / MANIFEST, _manifest(recipe, documents, written))
     place_folder(folder, out)
