@@ -407,9 +407,9 @@ def test_movielens_archives_of_either_form_are_read(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "ml-10m.zip", "w") as archive:
         archive.writestr("ml-10M/movies.dat", "1::Lamp (1990)::Drama\n")
         archive.writestr("ml-10M/ratings.dat", "1::1::5::9\n2::1::4::9\n")
-        archive.writestr("ml-10M/tags.dat", "1::1::night::9\n2::1::night::9\n")
+        archive.writestr("ml-10M/tags.dat", "1::1::night::9\n2::1::night::9\nx\n")
     found = read(tmp_path, kind="movielens", files=dict.fromkeys(("movies", "ratings", "tags"), "ml-10m.zip"))
-    assert found.problems == []
+    assert [(problem.file, problem.line) for problem in found.problems] == [("ml-10m.zip (tags)", 3)]
     (record,) = found.records
     assert (record.titles, record.attributes["tags"], record.counts) == (
         ("Lamp",), ("night",), {"movielens_ratings": 2.0},
