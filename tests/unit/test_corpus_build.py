@@ -245,3 +245,10 @@ def test_an_item_that_the_catalogue_would_refuse_is_told_or_stops_the_build(tmp_
     with pytest.raises(InputError, match=r"would refuse 1 items and on_bad is .stop."):
         build(write_world(tmp_path / "stop", on_bad="stop", shop=shop), tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_long_texts_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    shop = [{**SHOP[1], "sku": f"s{n}", "isbn": f"i{n}", "about": f"{n} " + "word " * 190_000} for n in range(120)]
+    recipe = write_world(tmp_path / "dumps", shop=shop)
+    build(recipe, tmp_path / "out")
+    assert pq.ParquetFile(tmp_path / "out" / "items.parquet").num_row_groups == 3

@@ -30,7 +30,7 @@ from rarec.progress import OnProgress
 from rarec.types import ItemId
 
 PROBLEMS = "problems.jsonl"
-_AT_ONCE = 2000
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
