@@ -45,7 +45,7 @@ def downloads_of(recipe: CorpusRecipe, *, sources: Collection[str] = ()) -> list
         paths = recipe.paths_of(source)
         for name, address in source.urls.items():
             wanted = Download(f"{source.name}.{name}", paths[name], address.url, address.sha256.lower())
-            if not wanted.path.resolve().is_relative_to(recipe.folder.resolve()):
+            if not wanted.path.parent.resolve().is_relative_to(recipe.folder.resolve()):
                 raise InputError(
                     f"{wanted.key} would be downloaded to {str(wanted.path)!r}, outside of the folder of dumps "
                     f"{str(recipe.folder)!r}; give a path inside it, or another folder with --folder"

@@ -29,7 +29,7 @@ _INLINE = (
 # What only looks like a tag (a name that is none, no end) is text: to take it out would lose what stands behind it.
 _TAG = re.compile(
     rf"""</?({"|".join((*_BLOCKS, *_INLINE, "script", "style", "template", "[a-z]+:[a-z]+"))})"""
-    r"""(?:\s(?:"[^"]*"|'[^']*'|[^<>"'])*+)?/?>""",
+    r"""(?:\s(?:"[^"]{0,2000}"|'[^']{0,2000}'|[^<>"'])*+)?/?>""",
     re.IGNORECASE,
 )
 _UNSEEN = re.compile(
