@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
@@ -186,27 +186,33 @@ class Engine:
             close()
 
     def _take_all(self, progress: Progress | None) -> None:
-        """The whole catalogue, some items at a time, so that their texts are never all in memory."""
-        popularities = np.fromiter((item.popularity for item in self.catalogue), np.float64)
-        self._scale, self._scaled_for = PopularityScale(popularities), len(popularities)
-        coming, before = iter(self.catalogue), 0
+        """The whole catalogue, some items at a time, so that neither texts nor their vectors are ever all in memory."""
+        coming, before = self._rescale(), 0
         while items := list(islice(coming, AT_ONCE)):
-            self._put(items, _among(progress, before, len(items), max(len(popularities), before + len(items))))
+            self._put(items, _among(progress, before, len(items), max(self._scaled_for, before + len(items))))
             self.linker.add(items)
             before += len(items)
 
-    def _rescale(self) -> list[Item]:
+    def _rescale(self) -> Iterator[Item]:
         """Rank popularities anew; gives all items, since the vectors of all hang on it."""
-        items = list(self.catalogue)
-        self._scale, self._scaled_for = PopularityScale([i.popularity for i in items]), len(items)
-        return items
+        popularities = np.fromiter((item.popularity for item in self.catalogue), np.float64)
+        self._scale, self._scaled_for = PopularityScale(popularities), len(popularities)
+        return iter(self.catalogue)
 
-    def _put(self, items: Sequence[Item], progress: Progress | None) -> None:
+    def _put(self, items: Iterable[Item], progress: Progress | None) -> None:
+        """Embed some items at a time, without keeping their texts; the index then takes all of them, or none."""
         self._layout = self.catalogue.layout
-        vectors = self.embedder.embed([self.item_text(i) for i in items], progress=progress)
-        features = item_features(vectors, [i.popularity for i in items], [i.year for i in items], scale=self._scale)
-        self.index.add(items, self.model.project(torch.from_numpy(features)).numpy())
-        self._associated.put(items)
+        coming, known, vectors = iter(items), list[Item](), list[NDArray[np.float32]]()
+        while portion := list(islice(coming, AT_ONCE)):
+            embedded = self.embedder.embed([self.item_text(i) for i in portion], progress=progress)
+            features = item_features(
+                embedded, [i.popularity for i in portion], [i.year for i in portion], scale=self._scale
+            )
+            vectors.append(self.model.project(torch.from_numpy(features)).numpy())
+            known += [replace(item, text="") for item in portion]
+        if known:
+            self.index.add(known, np.concatenate(vectors))
+            self._associated.put(known)
 
 
 def _among(progress: Progress | None, before: int, size: int, total: int) -> Progress | None:

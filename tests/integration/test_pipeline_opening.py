@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from rarec.assembly import create_store, default_bundle
 from rarec.catalogue import CatalogueStore
@@ -130,6 +133,29 @@ def test_a_store_that_is_opened_in_parts_is_the_same(store: Path, monkeypatch: p
     assert [(r.item.id, r.score) for r in found.items] == [(r.item.id, r.score) for r in expected.items]
     assert seen[-1] == (9, 9)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_a_store_that_grows_much_while_it_answers_is_taken_over_in_parts(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rarec.assembly.AT_ONCE", 4)
+    with Recommender.open(store) as live:
+        asked: list[int] = []
+        embed = live.engine.embedder.embed
+
+        def counted(texts: Sequence[str], **more: Any) -> NDArray[np.float32]:
+            asked.append(len(texts))
+            return embed(texts, **more)
+
+        monkeypatch.setattr(live.engine.embedder, "embed", counted)
+        with CatalogueStore.open(store / "catalogue.sqlite") as catalogue:
+            catalogue.add([Item(ItemId(f"q{i}"), f"Jar {i}", "Glass.", 1950, {}, float(i)) for i in range(11)])
+        live.engine.refresh()
+        assert asked == [4, 4, 4, 4, 4]
+        found = live.reply(HELLO, n=20)
+    with Recommender.open(store) as fresh:
+        expected = fresh.reply(HELLO, n=20)
+    assert [(r.item.id, r.score) for r in found.items] == [(r.item.id, r.score) for r in expected.items]
 
 
 def test_a_remote_model_is_asked(store: Path, server: FakeOpenAIServer) -> None:

@@ -213,3 +213,42 @@ def test_a_recipe_says_what_must_not_differ(tmp_path: Path) -> None:
     assert build(recipe, tmp_path / "apart").written.refused == {"ids_differ": 1, "facts_differ": 1}
     recipe.write_text(text + "[resolve]\nfacts = []\n", encoding="utf-8")
     assert build(recipe, tmp_path / "together").written.unions == {"a_person": 1}
+
+
+def test_a_dump_that_is_written_while_it_is_read_is_not_taken_for_the_one_before(tmp_path: Path) -> None:
+    recipe = load_corpus_recipe(write_world(tmp_path / "dumps"))
+    shop = tmp_path / "dumps" / "shop.jsonl"
+
+    def write(stage: str, *_: object) -> None:
+        if stage == "shop: shop.jsonl":
+            shop.write_text(shop.read_text() + json.dumps({**SHOP[1], "sku": "s9", "isbn": "i99"}) + "\n")
+
+    with pytest.raises(InputError, match=r"shop\.jsonl' was written while it was read; wait"):
+        build_corpus(recipe, tmp_path / "out", progress=write)
+    build_corpus(recipe, tmp_path / "out", progress=lambda *_: None)
+    assert "isbn-i99" in {row["id"] for row in items_of(tmp_path / "out")}
+
+
+def test_an_earlier_corpus_that_is_damaged_is_named(corpus: Path, tmp_path: Path) -> None:
+    evidence = corpus / "evidence.sqlite"
+    content = evidence.read_bytes()
+    evidence.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(StoreError, match=r"cannot use the evidence .*books/evidence\.sqlite"):
+        build(tmp_path / "dumps" / "books.toml", tmp_path / "next", previous=corpus)
+
+
+def test_an_item_that_the_catalogue_would_refuse_is_told_or_stops_the_build(tmp_path: Path) -> None:
+    shop = [{**SHOP[0], "isbn": "i\u200b1"}, SHOP[1]]
+    skipping = write_world(tmp_path / "skip", shop=shop)
+    assert build(skipping, tmp_path / "out").written.refused_items == 1
+    assert "control character" in (tmp_path / "out" / "problems.jsonl").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"would refuse 1 items and on_bad is .stop."):
+        build(write_world(tmp_path / "stop", on_bad="stop", shop=shop), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_long_texts_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    shop = [{**SHOP[1], "sku": f"s{n}", "isbn": f"i{n}", "about": f"{n} " + "word " * 190_000} for n in range(120)]
+    recipe = write_world(tmp_path / "dumps", shop=shop)
+    build(recipe, tmp_path / "out")
+    assert pq.ParquetFile(tmp_path / "out" / "items.parquet").num_row_groups == 3

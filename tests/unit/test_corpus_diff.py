@@ -84,3 +84,11 @@ def test_it_counts_what_a_comparison_of_all_pairs_counts(
     for field, changes in found.changes.items():
         assert 1 <= len(changes) <= 5
         assert all(change.before != change.after for change in changes), field
+
+
+def test_a_live_store_may_change_while_it_is_compared() -> None:
+    reads = iter([[thing(1), thing(2)], [thing(2)]])
+    old = Items("old", "", 2, lambda _: iter(next(reads)), None)
+    new = Items("new", "", 2, lambda _: iter([thing(1, "New"), thing(2, "New")]), None)
+    found = difference(old, new, lambda *_: None)
+    assert (found.changed, [change.item for change in found.changes["title"]]) == (2, ["t2  New (1952)"])

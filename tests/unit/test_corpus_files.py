@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus_sources import PACKED, Read, lines, read, texts, zipped
+from rarec.corpus.sources.values import plain_text
 
 COLUMNS = {"id": "id", "title": "name", "year": "year", "text": "text"}
 HEAD = "id,name,year,text"
@@ -79,6 +80,16 @@ def test_a_zip_archive_with_several_files_must_say_which_is_meant(tmp_path: Path
     assert "x/movies.csv, x/links.csv" in problem.reason
 
 
+def test_an_archive_of_another_method_is_one_problem(tmp_path: Path) -> None:
+    content = bytearray(zipped(b"id,name,year,text\n1,Lamp,1990,Bright.\n"))
+    for header, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(header) + place] = 9  # Deflate64
+    (tmp_path / "a.csv.zip").write_bytes(content)
+    (problem,) = table(tmp_path, "a.csv.zip").problems
+    assert problem.fatal
+    assert "is packed in a way that is not read here" in problem.reason
+
+
 def test_missing_columns_are_named_with_what_there_is(tmp_path: Path) -> None:
     lines(tmp_path / "a.csv", "id,nam,year,extra", "1,Lamp,1990,x")
     (problem,) = table(tmp_path).problems
@@ -114,6 +125,16 @@ def test_a_bad_row_is_told_with_its_line_and_remedy_and_the_others_are_read(tmp_
     assert remedy in problem.remedy
 
 
+def test_an_id_that_another_file_of_the_source_had_is_told_with_that_file(tmp_path: Path) -> None:
+    lines(tmp_path / "a.csv", HEAD, "1,Lamp,1990,Bright.", "2,Kettle,1991,Hot.")
+    lines(tmp_path / "b.csv", HEAD, "2,Kettle,1991,Hot.", "3,Stool,1992,Low.", "3,Stool,1992,Low.")
+    found = read(tmp_path, kind="table", files={"one": "a.csv", "two": "b.csv"}, columns=COLUMNS)
+    assert [record.key for record in found.records] == ["1", "2", "3"]
+    assert found.places() == [("b.csv", 2), ("b.csv", 4)]
+    assert "the id '2' was on line 3 of a.csv already" in found.problems[0].reason
+    assert "the id '3' was on line 3 already" in found.problems[1].reason
+
+
 def test_a_year_range_is_noted_and_html_is_taken_out(tmp_path: Path) -> None:
     lines(
         tmp_path / "a.csv", HEAD, "1,Lamp,2019-2021,<p>Very <b>bright</b> &amp; warm.<br>New.</p><script>x()</script>"
@@ -124,6 +145,26 @@ def test_a_year_range_is_noted_and_html_is_taken_out(tmp_path: Path) -> None:
     assert found.lost == []
     assert [(problem.line, problem.used) for problem in found.problems] == [(2, True), (2, True)]
     assert "year '2019-2021' is taken as 2019; write one year" in texts(found.problems)
+
+
+@pytest.mark.parametrize(
+    "text", ["It has 2 <b than I thought", "See <http://x.org/a> there", "A <ten points. It was > all", "R&D &c. <3"]
+)
+def test_what_only_looks_like_html_stays(text: str) -> None:
+    assert plain_text(text) == (text, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("A <title>without its end", "A without its end"),
+        ("Old <script>x</script><style>y</style>rope<!-- z -->", "Old rope"),
+        ('<A href="a>b">Link</A> &lt;b&gt; &#233;', "Link <b> é"),
+        ("<o:p></o:p>Worn<BR/>out", "Worn\nout"),
+    ],
+)
+def test_html_is_taken_out_and_nothing_else(text: str, plain: str) -> None:
+    assert plain_text(text) == (plain, True)
 
 
 def test_a_whole_file_of_another_encoding_is_read_when_the_recipe_names_it(tmp_path: Path) -> None:
@@ -148,6 +189,26 @@ def test_a_line_of_a_hundred_megabytes_is_told_without_being_kept(tmp_path: Path
     assert [record.key for record in found.records] == ["1", "3"]
     assert [problem.line for problem in found.problems] == [3]
     assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("behind", ['\n{"id": 2, "title": "Stool"}\n', ""])
+def test_an_object_of_forty_megabytes_costs_itself_alone(tmp_path: Path, behind: str) -> None:
+    with (tmp_path / "m.jsonl").open("w") as file:
+        file.write('{"id": 1, "title": "Lamp"}\n{"id": 9, "overview": "')
+        for _ in range(40):
+            file.write("x" * 1_000_000)
+        file.write(f'"}}{behind}')
+    tracemalloc.start()
+    try:
+        found = read(tmp_path, kind="tmdb", files={"movies": "m.jsonl"})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [record.key for record in found.records] == (["1", "2"] if behind else ["1"])
+    (problem,) = found.problems
+    assert (problem.line, problem.fatal) == (2, not behind)
+    assert "longer than 16,000,000 characters" in problem.reason
+    assert peak < 120_000_000
 
 
 def test_an_open_quote_does_not_take_the_rest_of_the_file_into_memory(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_what_does_not_fit_together_is_told_at_once() -> None:
         ({"kind": "imdb", "files": {"basics": "b", "names": "n"}}, "files.names has names only"),
         ({"kind": "tmdb", "files": {}}, "give files.movies, the films, or files.ids"),
         ({"kind": "tmdb", "files": {"ids": "i", "credits": "c"}}, "add to files.movies"),
+        ({"kind": "movielens", "files": {"movies": "m"}, "keep": {"min_ratings": 1}}, "needs files.ratings"),
     ],
 )
 def test_files_of_a_kind_that_say_nothing_alone_are_refused(values: dict[str, Any], words: str) -> None:
@@ -145,6 +146,17 @@ def test_downloads_are_named_after_their_addresses_and_each_comes_once(tmp_path:
         downloads_of(found, sources=["x"])
 
 
+def test_nothing_is_downloaded_to_outside_of_the_folder(tmp_path: Path) -> None:
+    def found(url: str, **files: str) -> Any:
+        one = {"name": "m", "kind": "movielens", "files": files, "urls": {"movies": {"url": url, "sha256": HASH}}}
+        return downloads_of(parse_corpus_recipe({"folder": str(tmp_path / "dumps"), "sources": [one]}, source="r.toml"))
+
+    assert found("https://example.org/..%2F..%2Fa.zip")[0].path == tmp_path / "dumps" / "a.zip"
+    for path in ("../a.zip", str(tmp_path / "a.zip"), "b/../../a.zip"):
+        with pytest.raises(InputError, match=r"m\.movies would be downloaded to .* outside of the folder"):
+            found("https://example.org/a.zip", movies=path)
+
+
 def test_two_files_for_one_place_are_refused(tmp_path: Path) -> None:
     urls = {
         "movies": {"url": "https://example.org/a.zip", "sha256": HASH},
@@ -153,3 +165,11 @@ def test_two_files_for_one_place_are_refused(tmp_path: Path) -> None:
     found = parse_corpus_recipe({"sources": [{"name": "m", "kind": "movielens", "urls": urls}]}, source="r.toml")
     with pytest.raises(InputError, match=r"m\.movies and m\.links are both to be downloaded"):
         downloads_of(found)
+
+
+def test_other_titles_can_be_bounded_though_no_source_has_an_attribute_of_them() -> None:
+    fields = {"attributes.aka": {"max": 2}}
+    assert (
+        parse_corpus_recipe({"sources": [source()], "fields": fields}, source="r.toml").fields["attributes.aka"].max
+        == 2
+    )

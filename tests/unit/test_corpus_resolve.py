@@ -171,6 +171,14 @@ def test_of_a_very_common_title_only_those_with_a_person_in_common_are_joined(tm
     assert {name for name, *_ in found.refused} == {"common_title"}
 
 
+def test_vowels_of_scripts_that_write_them_as_marks_tell_titles_apart(tmp_path: Path) -> None:
+    alike = [film("a", "1", "\u0926\u093f\u0932"), film("b", "1", "\u0926\u093f\u0932\u0964")]
+    other = film("c", "1", "\u0926\u093e\u0932")
+    assert resolved([*alike, other], tmp_path).groups == {
+        frozenset({("a", "1"), ("b", "1")}), frozenset({("c", "1")})
+    }  # fmt: skip
+
+
 def test_rules_switch_stages_off(tmp_path: Path) -> None:
     records = [film("a", "1", people=(ANN,)), film("b", "1", people=(ANN,))]
     assert reason(records, tmp_path, rules=Rules(by_title=False)) == ""

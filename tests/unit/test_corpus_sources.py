@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -400,3 +401,33 @@ def test_merged_rows_have_keys_that_outlast_a_merge(tmp_path: Path) -> None:
     assert (first.text, first.people, first.counts) == ("An intro.", ("Dov", "Ada"), {"imdb_votes": 1200.0})
     assert second.text == "Glows."
     assert found.places() == [("m.parquet", 4)]
+
+
+def test_movielens_archives_of_either_form_are_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "ml-10m.zip", "w") as archive:
+        archive.writestr("ml-10M/movies.dat", "1::Lamp (1990)::Drama\n")
+        archive.writestr("ml-10M/ratings.dat", "1::1::5::9\n2::1::4::9\n")
+        archive.writestr("ml-10M/tags.dat", "1::1::night::9\n2::1::night::9\nx\n")
+    found = read(tmp_path, kind="movielens", files=dict.fromkeys(("movies", "ratings", "tags"), "ml-10m.zip"))
+    assert [(problem.file, problem.line) for problem in found.problems] == [("ml-10m.zip (tags)", 3)]
+    (record,) = found.records
+    assert (record.titles, record.attributes["tags"], record.counts) == (
+        ("Lamp",), ("night",), {"movielens_ratings": 2.0},
+    )  # fmt: skip
+
+
+def test_tmdb_films_of_another_status_do_not_come_back_by_the_list_of_ids(tmp_path: Path) -> None:
+    films = [{"id": 12, "title": "Lamp", "status": "Released"}, {"id": 13, "title": "Stool", "status": "Rumored"}]
+    lines(tmp_path / "m.jsonl", *map(json.dumps, films))
+    lines(tmp_path / "ids.json", *(json.dumps({"id": key, "original_title": "T"}) for key in (12, 13, 14)))
+    files = {"movies": "m.jsonl", "ids": "ids.json"}
+    assert list(read(tmp_path, kind="tmdb", files=files, keep={"statuses": ["Released"]}).by_key) == ["12", "14"]
+
+
+def test_what_stands_for_no_id_is_none(tmp_path: Path) -> None:
+    lines(tmp_path / "m.jsonl", json.dumps({"id": 12, "title": "Lamp", "wikidata_id": "nan", "imdb_id": "nan"}))
+    assert read(tmp_path, kind="tmdb", files={"movies": "m.jsonl"}).records[0].ids == {"tmdb": "12"}
+    lines(tmp_path / "a.csv", "no,name,isbn", "1,Lamp,NULL", "2,Stool,nan", "3,Rug,None", "4,Mug,90")
+    columns = {"id": "no", "title": "name", "ids": {"isbn": "isbn"}}
+    found = read(tmp_path, kind="table", files={"a": "a.csv"}, columns=columns)
+    assert [record.ids for record in found.records] == [{}, {}, {}, {"isbn": "90"}]

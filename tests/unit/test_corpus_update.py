@@ -195,6 +195,17 @@ def test_what_was_changed_by_hand_since_stays(corpora: Corpora) -> None:
     assert titles == {"t0": thing(0).title, "t1": "Mine", "t2": thing(2).title, "t8": "Mine", "t3": "Mine"}
 
 
+def test_an_item_that_was_deleted_and_added_by_hand_is_not_the_corpuss(corpora: Corpora) -> None:
+    corpora.put([thing(1), thing(2)])
+    corpora.store.delete([ItemId("t2")])
+    corpora.store.add([thing(2, "Mine")])
+    assert counts(corpora.put([thing(1), thing(3)])) == (1, 0, 1, 0)
+    assert {item.id: item.title for item in corpora.store}["t2"] == "Mine"
+    corpora.store.revisions.take_back()
+    corpora.store.revisions.take_back()
+    assert [item.title for item in corpora.store] == ["Mine"]
+
+
 def test_an_item_that_goes_over_to_another_corpus_comes_back(corpora: Corpora) -> None:
     corpora.put([thing(1), thing(2)], name="first")
     corpora.put([thing(1), thing(3)], name="second")

@@ -214,6 +214,12 @@ class Revisions:
             return done
 
 
+def disown(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Items that were deleted by hand are nobody's: whoever adds one of these ids later has an item of their own."""
+    if _has_tables(connection):
+        connection.executemany("DELETE FROM owned WHERE id = ?", ((item_id,) for item_id in ids))
+
+
 class _Writer:
     """Writes one revision inside a transaction, and what is needed to take it back."""
 

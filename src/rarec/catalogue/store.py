@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Literal, NamedTuple
 
 from rarec.catalogue.database import Database, check, create
-from rarec.catalogue.revisions import Revisions
+from rarec.catalogue.revisions import Revisions, disown
 from rarec.catalogue.stored import (
     COLUMNS,
     INSERT,
@@ -141,6 +141,7 @@ class CatalogueStore:
             version = version_of(connection) + 1
             connection.executemany("DELETE FROM items WHERE id = ?", ((item_id,) for item_id in known))
             connection.executemany("REPLACE INTO deleted VALUES (?, ?)", ((item_id, version) for item_id in known))
+            disown(connection, known)
             if known:
                 set_meta(connection, "version", str(version))
         return len(known)

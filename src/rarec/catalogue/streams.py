@@ -87,7 +87,11 @@ def _zipped(path: Path, raw: BinaryIO, members: Collection[str]) -> Iterator[Bin
             )
         if meant[0].flag_bits & 0x1:
             raise InputError(f"{str(path)!r} is encrypted; unpack it and name the file")
-        with archive.open(meant[0]) as file:
+        try:
+            opened = archive.open(meant[0])
+        except NotImplementedError as error:  # Windows packs files of more than 2 GB so
+            raise InputError(f"{str(path)!r} is packed in a way that is not read here: {error}; unpack it") from None
+        with opened as file:
             yield cast(BinaryIO, io.BufferedReader(cast(Any, file)))
 
 

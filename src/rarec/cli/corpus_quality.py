@@ -172,8 +172,9 @@ def _show_difference(found: Difference, old: Path, new: Path) -> None:
     for name in ("for example", "before", "after"):
         changes.add_column(name)
     for field, count in list(found.fields.items())[:FIELDS_SHOWN]:
-        one = found.changes[field][0]
-        changes.add_row(plain(field), f"{count:,}", _short(one.item), *_values(one.before, one.after))
+        for one in found.changes[field][:1] or (None,):
+            shown = () if one is None else (_short(one.item), *_values(one.before, one.after))
+            changes.add_row(plain(field), f"{count:,}", *shown)
     console.print(changes)
 
 

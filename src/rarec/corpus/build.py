@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -14,12 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rarec.corpus.building import Plan, Written, write_corpus
+from rarec.corpus.building import PROBLEMS, Plan, Written, write_corpus
 from rarec.corpus.digest import Digest, digest
 from rarec.corpus.evidence_file import open_evidence
 from rarec.corpus.judging import Rules
 from rarec.corpus.merging import FieldOrder
 from rarec.corpus.recipe import CorpusRecipe, check_corpus_files
+from rarec.corpus.record import Problem, Record
 from rarec.corpus.sources import reader_of
 from rarec.corpus.sources.config import SourceConfig
 from rarec.corpus.staging import Staged, Staging
@@ -35,11 +36,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Dump:
-    """A file of a source, as it is now."""
+    """A file of a source, as it was when its hash was made."""
 
     name: str
     path: Path
     bytes: int
+    changed: int
     sha256: str
 
 
@@ -90,7 +92,8 @@ def build_corpus(
             By default it is `out` with ``-work`` behind its name, and is deleted once the corpus is made.
     Raises:
         SettingsError: files of the recipe are missing.
-        InputError: `out` is there already, or rows are bad and the recipe says that the build must stop then.
+        InputError: `out` is there already, a file was written while it was read, or rows are bad and the recipe says
+            that the build must stop then.
         StoreError: the disk is full, `previous` is no corpus, or another build uses the work folder.
     """
     if out.exists():
@@ -124,6 +127,11 @@ def _built(recipe: CorpusRecipe, out: Path, work: Path, previous: Path | None, p
         shutil.rmtree(folder, ignore_errors=True)  # of a build that was cut off
         folder.mkdir()
         written = write_corpus(staging, plan_of(recipe), folder, work=work, previous=previous, progress=progress)
+        if recipe.on_bad == "stop" and written.refused_items:
+            raise InputError(
+                f'the catalogue would refuse {written.refused_items:,} items and on_bad is "stop", so no corpus was '
+                f"made; the last lines of {str(folder / PROBLEMS)!r} say which: correct their sources, or skip them"
+            )
         problems = digest(staging.problems())
         write_text(folder / MANIFEST, _manifest(recipe, documents, written))
     place_folder(folder, out)
@@ -176,7 +184,7 @@ def _staged(
     rows: dict[str, int] = {}
     files = {dump.name: dump.path for dump in dumps}
     found = reader_of(source.kind)(source, files, scratch=scratch, progress=progress, rows=rows)
-    staged = staging.stage(source.name, fingerprint, found, counted=rows)
+    staged = staging.stage(source.name, fingerprint, _unchanged(found, dumps), counted=rows)
     shutil.rmtree(scratch, ignore_errors=True)
     return staged, True
 
@@ -189,21 +197,35 @@ def _fingerprint(source: SourceConfig, dumps: list[_Dump]) -> str:
 
 
 def _dump(source: SourceConfig, name: str, path: Path, progress: OnProgress) -> _Dump:
-    total, done, digest = path.stat().st_size, 0, hashlib.sha256()
+    (total, changed), done, digest = _state(path), 0, hashlib.sha256()
     stage = f"{source.name}: hash of {path.name}"
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             done += len(chunk)
             progress(stage, done, total, "")
-    return _Dump(name, path, total, digest.hexdigest())
+    return _Dump(name, path, total, changed, digest.hexdigest())
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Its size, and when it was written last."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _unchanged(rows: Iterator[Record | Problem], dumps: list[_Dump]) -> Iterator[Record | Problem]:
+    """The rows; what was read of files that were written meanwhile must not be taken for what their hashes say."""
+    yield from rows
+    for dump in dumps:
+        if _state(dump.path) != (dump.bytes, dump.changed):
+            raise InputError(f"{str(dump.path)!r} was written while it was read; wait until it is whole, then go on")
 
 
 def _date(source: SourceConfig, dumps: list[_Dump]) -> str:
     if source.date is not None:
         return source.date.isoformat()
-    newest = max(dump.path.stat().st_mtime for dump in dumps)
-    return datetime.datetime.fromtimestamp(newest, datetime.UTC).date().isoformat()
+    newest = max(dump.changed for dump in dumps)
+    return datetime.datetime.fromtimestamp(newest / 1e9, datetime.UTC).date().isoformat()
 
 
 def _stop_if_bad(staging: Staging, work: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rarec.catalogue.validation import item_problem
 from rarec.corpus.clusters import Clusters, Links, Members, Reason
 from rarec.corpus.evidence_file import NAME as EVIDENCE
-from rarec.corpus.evidence_file import EvidenceWriter, Link
+from rarec.corpus.evidence_file import EvidenceWriter, Link, guarded
 from rarec.corpus.items_file import NAME as ITEMS
 from rarec.corpus.items_file import ItemsWriter
 from rarec.corpus.judging import Rules
@@ -30,7 +30,7 @@ from rarec.progress import OnProgress
 from rarec.types import ItemId
 
 PROBLEMS = "problems.jsonl"
-_AT_ONCE = 2000
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def write_corpus(
     popularity = np.zeros(len(traits), np.float64)
     np.maximum.at(popularity, clusters.labels, traits.popularity)
     groups = _Groups(staging, clusters)
-    with closing(Names(work / "names.sqlite", plan.ids)) as names:
+    with guarded(work / "names.sqlite"), closing(Names(work / "names.sqlite", plan.ids)) as names:
         if previous is not None:
             progress("keep ids", 0, 1, "")
             names.keep(previous, clusters, popularity, staging.path)

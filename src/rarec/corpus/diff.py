@@ -111,6 +111,7 @@ class _Diff:
                 field: tuple(
                     Change(line_of(after), value_of(before[item_id], field), value_of(after, field))
                     for item_id, after in self._after[field].items()
+                    if item_id in before  # else a live store has lost it since
                 )
                 for field, _ in self._fields.most_common()
             },

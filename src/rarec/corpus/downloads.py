@@ -32,7 +32,8 @@ def downloads_of(recipe: CorpusRecipe, *, sources: Collection[str] = ()) -> list
     Args:
         sources: names; none is all.
     Raises:
-        InputError: a source is unknown, no file has an address, or two belong in one place and are not the same.
+        InputError: a source is unknown, no file has an address, one belongs outside of the folder of dumps (a recipe
+            of somebody else must not write elsewhere), or two belong in one place and are not the same.
     """
     names = [source.name for source in recipe.sources]
     if unknown := sorted(set(sources) - set(names)):
@@ -44,6 +45,11 @@ def downloads_of(recipe: CorpusRecipe, *, sources: Collection[str] = ()) -> list
         paths = recipe.paths_of(source)
         for name, address in source.urls.items():
             wanted = Download(f"{source.name}.{name}", paths[name], address.url, address.sha256.lower())
+            if not wanted.path.parent.resolve().is_relative_to(recipe.folder.resolve()):
+                raise InputError(
+                    f"{wanted.key} would be downloaded to {str(wanted.path)!r}, outside of the folder of dumps "
+                    f"{str(recipe.folder)!r}; give a path inside it, or another folder with --folder"
+                )
             first = found.setdefault(wanted.path, wanted)
             if (first.url, first.sha256) != (wanted.url, wanted.sha256):
                 raise InputError(

@@ -97,8 +97,8 @@ def explain(name: str, corpus: Path) -> Explanation:
         ).fetchone()
         records = _records("item = ?", (item,), connection)
         known = {record.number: record for record in records}
-        unions = _links("unions", records, known, connection)
-        refused = _links("refused", records, known, connection)
+        unions = _links("unions", "one = ?1", records, known, connection)  # both are of the item
+        refused = _links("refused", "one = ?1 OR other = ?1", records, known, connection)
     fields = {field: tuple(known[number] for number in numbers) for field, numbers in json.loads(origin).items()}
     return Explanation(item, title, year, popularity, tuple(records), unions, refused, fields, asked)
 
@@ -140,15 +140,15 @@ def _records(condition: str, values: Sequence[object], connection: sqlite3.Conne
 
 
 def _links(
-    table: str, records: Sequence[Said], known: Mapping[int, Said], connection: sqlite3.Connection
+    table: str, where: str, records: Sequence[Said], known: Mapping[int, Said], connection: sqlite3.Connection
 ) -> tuple[Why, ...]:
     found: dict[tuple[int, int], Why] = {}
     query = (
         f"SELECT one, other, name, text, detail FROM {table} JOIN reasons ON reason = reasons.number "
-        "WHERE one = ? OR other = ? ORDER BY one, other"
+        f"WHERE {where} ORDER BY one, other"
     )
     for record in records:
-        for one, other, reason, text, detail in connection.execute(query, (record.number, record.number)).fetchall():
+        for one, other, reason, text, detail in connection.execute(query, (record.number,)).fetchall():
             first, second = (one, other) if one in known else (other, one)
             beyond = known.get(second) or next(iter(_records("number = ?", (second,), connection)), None)
             if beyond is not None:  # what was refused may be in no item, for want of a title

@@ -140,6 +140,14 @@ class SourceFile:
                 yield self.problem(number, reason, remedy)
         yield from counter.close()
 
+    def beginning(self) -> str:
+        """Its first line, whatever the encoding; empty if it cannot be read, which is told when its rows are."""
+        try:
+            with _unreadable_as_input(), open_bytes(self.path, members=self.members) as (file, _):
+                return file.readline(self.max_line_bytes).decode("ascii", "replace")
+        except InputError:
+            return ""
+
     def lines(self) -> Iterator[Line | Problem]:
         """Numbered lines of a text file without their ends."""
         counter = _Counter(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rarec.types import Item
 
 NAME = "items.parquet"
 _AT_ONCE = 5000
+_CHARACTERS_AT_ONCE = 50_000_000
 
 
 class ItemsWriter:
@@ -42,13 +44,15 @@ class ItemsWriter:
         ]
         self._schema = pyarrow.schema(columns)
         self._batch: list[Item] = []
+        self._characters = 0
         self._table = pyarrow.Table
         self._writer = self._guarded(lambda: parquet.ParquetWriter(path, self._schema, compression="zstd"))
 
     def add(self, item: Item) -> None:
         """One more item."""
         self._batch.append(item)
-        if len(self._batch) >= _AT_ONCE:
+        self._characters += len(item.text)
+        if len(self._batch) >= _AT_ONCE or self._characters >= _CHARACTERS_AT_ONCE:
             self._flush()
 
     def close(self) -> None:
@@ -58,10 +62,11 @@ class ItemsWriter:
 
     def abandon(self) -> None:
         """Let go of a file that will not be finished."""
-        self._writer.close()
+        with suppress(OSError):  # the disk may be full; what went wrong before is what counts
+            self._writer.close()
 
     def _flush(self) -> None:
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._characters = self._batch, [], 0
         if not batch:
             return
         columns: dict[str, list[Any]] = {

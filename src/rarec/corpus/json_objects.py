@@ -6,7 +6,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from rarec.catalogue.validation import shortened
@@ -43,20 +43,34 @@ def objects_in(file: BinaryIO, *, encoding: str = "utf-8", max_chars: int) -> It
     They may stand one a line, in one list, or between commas; nothing else is looked at.
 
     Args:
-        max_chars: an object that is longer ends the reading.
+        max_chars: an object that is longer is stepped over without being kept, to the next line that begins with one.
     Raises:
         What `file` raises.
     """
     decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
     text, line = "", 1
+    enough = 0  # characters from which on it is worth while to look again for the end of a long object
+    too_long: Broken | None = None
     while True:
         chunk = file.read(_CHUNK_BYTES)
         text += decoder.decode(chunk, final=not chunk)
-        found, used, line = _complete(text, line, last=not chunk)
-        text = text[used:]
-        if len(text) > max_chars:
-            reason = f"an object is longer than {max_chars:,} characters: {shortened(text)}"
-            found.append(Broken(line, reason, "a bracket or a quote is missing there; correct it", last=True))
+        found: list[Found] = []
+        if too_long is not None:
+            at = text.find("\n{")
+            if at >= 0 or not chunk:
+                found.append(replace(too_long, last=at < 0))
+                too_long = None
+            used = at + 1 if at >= 0 else len(text.rstrip("\n"))
+            line += text.count("\n", 0, used)
+            text = text[used:]
+        if too_long is None and (len(text) >= min(enough, max_chars) or not chunk):
+            more, used, line = _complete(text, line, last=not chunk)
+            found += more
+            text = text[used:]
+            enough = 0 if used else 2 * len(text)
+            if len(text) > max_chars:
+                reason = f"an object is longer than {max_chars:,} characters: {shortened(text)}"
+                too_long = Broken(line, reason, "a bracket or a quote is missing there; correct it")
         yield found
         if not chunk or (found and isinstance(found[-1], Broken) and found[-1].last):
             return

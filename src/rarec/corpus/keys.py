@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from functools import lru_cache
 
 from rarec.catalogue.folding import folded_words
@@ -21,7 +22,14 @@ def title_key(title: str) -> int:
     True
     """
     plain = normal_title(title).replace(" ", "")
+    if not title.isascii():
+        plain += "".join(filter(_is_vowel, unicodedata.normalize("NFC", title)))
     return _hash(plain, _WIDE) if plain else 0
+
+
+def _is_vowel(mark: str) -> bool:
+    """Marks of Indic scripts, of Thai, Lao, Tibetan and Burmese are no accents: without them a title is another one."""
+    return "\u0900" <= mark <= "\u109f" and unicodedata.category(mark) in ("Mn", "Mc")
 
 
 def id_key(value: str) -> int:

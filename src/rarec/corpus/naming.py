@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rarec.corpus.clusters import Clusters
 from rarec.corpus.evidence_file import NAME as EVIDENCE
-from rarec.corpus.evidence_file import open_evidence
+from rarec.corpus.evidence_file import guarded, open_evidence
 from rarec.corpus.record import Record
 from rarec.progress import OnProgress
 
@@ -76,9 +76,13 @@ class Names:
             popularity: of groups, at their labels.
             staged: the file of `rarec.corpus.staging`.
         Raises:
-            StoreError: `previous` is no corpus.
+            StoreError: `previous` is no corpus, or damaged.
         """
         open_evidence(previous).close()  # says what is wrong with it
+        with guarded(previous / EVIDENCE):
+            self._keep(previous, clusters, popularity, staged)
+
+    def _keep(self, previous: Path, clusters: Clusters, popularity: NDArray[np.float64], staged: Path) -> None:
         run = self._connection.execute
         run("COMMIT")
         run("ATTACH ? AS staged", (f"{staged.resolve().as_uri()}?mode=ro",))

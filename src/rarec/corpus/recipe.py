@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from rarec.complaints import checked
 from rarec.corpus.judging import FACTS, NUMBERS
+from rarec.corpus.merging import OTHER_TITLES
 from rarec.corpus.sources import Source
 from rarec.corpus.sources.config import Part, SourceConfig
 from rarec.corpus.traits import MOST_FACTS
@@ -107,7 +108,11 @@ class CorpusRecipe(Part):
 
     def _wrong_fields(self) -> Iterator[str]:
         names = [source.name for source in self.sources]
-        known = {*FIELDS, *(ATTRIBUTES + name for source in self.sources for name in source.attributes())}
+        known = {
+            *FIELDS,
+            ATTRIBUTES + OTHER_TITLES,
+            *(ATTRIBUTES + name for source in self.sources for name in source.attributes()),
+        }
         for field, config in self.fields.items():
             if field not in known:
                 yield f"fields.{field}: no source gives it{_among(field, known)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import datetime
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -149,6 +149,6 @@ class Reader(Protocol):
 def _last_part(address: object) -> str:
     url = address.get("url") if isinstance(address, Mapping) else None
     try:
-        return unquote(urlsplit(url).path.rpartition("/")[2]) if isinstance(url, str) else ""
+        return PurePosixPath(unquote(urlsplit(url).path)).name if isinstance(url, str) else ""
     except ValueError:
         return ""

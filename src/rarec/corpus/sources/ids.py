@@ -7,7 +7,9 @@ from urllib.parse import unquote
 
 _IMDB = re.compile(r"(?:.*/)?(?:tt)?0*([1-9][0-9]{0,9})(?:\.0)?/?")
 _WHOLE = re.compile(r"0*([1-9][0-9]{0,11})(?:\.0)?")
-_WIKI = re.compile(r"(?:https?:)?//[a-z.]+/wiki/")
+_ENTITY = re.compile(r"(?:.*/)?(Q[1-9][0-9]{0,9})")
+_WIKI = re.compile(r"(?:https?:)?//(?:(?P<language>[a-z-]+)\.)?(?:m\.)?wikipedia\.org/wiki/")
+_ENGLISH = (None, "en", "www")
 
 
 def imdb_id(value: object) -> str:
@@ -30,12 +32,27 @@ def number_id(value: object) -> str:
     return found[1] if found else ""
 
 
+def entity_id(value: object) -> str:
+    """The id of an item of Wikidata, or of its address; empty if it is none.
+
+    >>> entity_id("Q7"), entity_id("http://www.wikidata.org/entity/Q7"), entity_id("nan")
+    ('Q7', 'Q7', '')
+    """
+    found = _ENTITY.fullmatch(str(value or "").strip())
+    return found[1] if found else ""
+
+
 def page_title(value: object) -> str:
     """The title of a page of Wikipedia, of its address or its part behind ``/wiki/``; empty if there is none.
 
-    >>> page_title("https://en.wikipedia.org/wiki/Two_Words_(film)#Plot")
-    'Two Words (film)'
+    Titles of other languages than English have that of the language in front: they name other things.
+
+    >>> page_title("https://en.wikipedia.org/wiki/Two_Words_(film)#Plot"), page_title("//fr.wikipedia.org/wiki/Deux")
+    ('Two Words (film)', 'fr:Deux')
     """
-    text = _WIKI.sub("", str(value or "").strip()).partition("#")[0]
+    text = str(value or "").strip()
+    address = _WIKI.match(text)
+    text = (text[address.end() :] if address else text).partition("#")[0]
     title = " ".join(unquote(text).replace("_", " ").split())
-    return title[:1].upper() + title[1:]
+    language = address["language"] if address else None
+    return ("" if language in _ENGLISH or not title else f"{language}:") + title[:1].upper() + title[1:]

@@ -10,6 +10,8 @@ MAX_NUMBER = 1_000_000_000
 """Numbers in ids are below; their set then takes at most 125 MB."""
 
 _BATCH = 5_000
+_LONG = 10_000
+"""Characters of a text from which on it does not wait for others."""
 
 
 class NumberSet:
@@ -27,7 +29,7 @@ class NumberSet:
 
     def __contains__(self, number: int) -> bool:
         place = number >> 3
-        return place < len(self._bits) and bool(self._bits[place] & (1 << (number & 7)))
+        return 0 <= place < len(self._bits) and bool(self._bits[place] & (1 << (number & 7)))
 
 
 class Batch:
@@ -44,7 +46,7 @@ class Batch:
     def add(self, *row: object) -> None:
         """One row; it is in the table after `flush` at the latest."""
         self._rows.append(row)
-        if len(self._rows) >= _BATCH:
+        if len(self._rows) >= _BATCH or any(isinstance(cell, str) and len(cell) > _LONG for cell in row):
             self.flush()
 
     def flush(self) -> None:

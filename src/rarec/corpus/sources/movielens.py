@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rarec.catalogue.streams import plain_suffix
 from rarec.corpus.files import SourceFile
@@ -63,6 +63,12 @@ class MovieLensSource(TextSourceConfig):
     kind: Literal["movielens"]
     files: MovieLensFiles
     keep: MovieLensKeep = MovieLensKeep()
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> MovieLensSource:
+        if self.keep.min_ratings and self.files.ratings is None:
+            raise ValueError("keep.min_ratings needs files.ratings, in which they are counted")
+        return self
 
     def namespaces(self) -> frozenset[str]:
         return frozenset(("movielens", "imdb", "tmdb"))
@@ -226,7 +232,8 @@ def _rows(file: SourceFile, columns: tuple[str, ...]) -> Iterator[tuple[int, Map
 
 
 def _is_dat(file: SourceFile) -> bool:
-    return plain_suffix(file.path) == ".dat"
+    """Whether colons stand between the values; the name of an archive does not say it, the first line does."""
+    return plain_suffix(file.path) == ".dat" or _DAT in file.beginning()
 
 
 def _film(file: SourceFile, line: int, value: object) -> int | Problem:

@@ -23,8 +23,13 @@ def source_file(
     max_line_bytes: int = MAX_LINE_BYTES,
     again: str = "",
 ) -> SourceFile:
-    """One of the files of a source, by its name there; `again` says for what it is read once more."""
+    """One of the files of a source, by its name there; `again` says for what it is read once more.
+
+    Of an archive that holds several of them problems say which one is meant.
+    """
     name = str(source.named_files().get(key, files[key]))
+    if list(files.values()).count(files[key]) > 1:
+        name = f"{name} ({key})"
     stage = f"{source.name}: {Path(name).name}{again and f', {again}'}"
     return SourceFile(
         files[key],

@@ -18,7 +18,7 @@ class SeenKeys:
 
     def __init__(self, folder: Path) -> None:
         self._database = scratch_database(folder / "seen.sqlite")
-        self._database.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, line INTEGER, file TEXT) WITHOUT ROWID")
 
     def __enter__(self) -> SeenKeys:
         return self
@@ -30,10 +30,19 @@ class SeenKeys:
 
     def first_line(self, key: str, line: int) -> int | None:
         """The line that had this key before; None if none had, and from now on this one has."""
-        added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, line))
+        found = self._first(key, line, "")
+        return None if found is None else found[0]
+
+    def first_place(self, key: str, line: int, file: str) -> str:
+        """As `first_line`, in one of several files: ``line 12``, with the file's name if it is another; else empty."""
+        found = self._first(key, line, file)
+        return "" if found is None else f"line {found[0]:,}" + ("" if found[1] == file else f" of {found[1]}")
+
+    def _first(self, key: str, line: int, file: str) -> tuple[int, str] | None:
+        added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (key, line, file))
         if added.rowcount:
             return None
-        found: int = self._database.execute("SELECT line FROM seen WHERE key = ?", (key,)).fetchone()[0]
+        found: tuple[int, str] = self._database.execute("SELECT line, file FROM seen WHERE key = ?", (key,)).fetchone()
         return found
 
 

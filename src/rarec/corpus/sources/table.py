@@ -16,7 +16,7 @@ from rarec.corpus.sources.config import Named, Part, TextSourceConfig
 from rarec.corpus.sources.notes import Notes
 from rarec.corpus.sources.opening import source_file
 from rarec.corpus.sources.seen import SeenKeys
-from rarec.corpus.sources.values import distinct, split_list
+from rarec.corpus.sources.values import distinct, is_nothing, split_list
 from rarec.progress import OnProgress
 
 _Column = Annotated[str, Field(min_length=1)]
@@ -122,8 +122,8 @@ def _record(
     if not distinct([cells.get(columns.title)]):
         yield file.problem(line, f"the title in column {columns.title!r} is empty", "give it a title or delete the row")
         return
-    if (first := seen.first_line(key, line)) is not None:
-        reason = f"the id {shortened(key)} was on line {first:,} already"
+    if first := seen.first_place(key, line, file.name):
+        reason = f"the id {shortened(key)} was on {first} already"
         yield file.problem(line, reason, "the first is kept; delete one, or give it an id of its own")
         return
     notes = Notes(file, line)
@@ -135,7 +135,7 @@ def _record(
         key=key,
         titles=titles,
         year=notes.year(cells.get(columns.year)) if columns.year else None,
-        ids={name: found for name, column in columns.ids.items() if (found := _id(cells.get(column)))},
+        ids={name: found for name, column in columns.ids.items() if (found := _id_elsewhere(cells.get(column)))},
         people=distinct(people),
         attributes={name: values for name, values in lists.items() if values},
         text=notes.text(cells.get(columns.text)) if columns.text else "",
@@ -144,6 +144,11 @@ def _record(
     )
     yield from notes.found
     yield file.checked(record)
+
+
+def _id_elsewhere(value: object) -> str:
+    """An id that others know; what tools write for none, such as ``nan``, would make one thing of all that lack it."""
+    return "" if is_nothing(value) else _id(value)
 
 
 def _id(value: object) -> str:

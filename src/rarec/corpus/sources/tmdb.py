@@ -19,7 +19,7 @@ from rarec.catalogue.validation import shortened
 from rarec.corpus.files import SourceFile
 from rarec.corpus.record import Problem, Record
 from rarec.corpus.sources.config import Part, TextSourceConfig
-from rarec.corpus.sources.ids import imdb_id, number_id
+from rarec.corpus.sources.ids import entity_id, imdb_id, number_id
 from rarec.corpus.sources.joining import Batch
 from rarec.corpus.sources.literals import literal
 from rarec.corpus.sources.notes import Notes
@@ -170,6 +170,8 @@ class _Films:
         if _is_true(cells.get("adult")) and not keep.adult:
             return
         if keep.statuses and cells.get("status") not in keep.statuses:
+            if number := number_id(cells.get("id")):
+                self._seen.first_line(number, -line)  # else the list of ids would bring it back
             return
         key = self._key(file, line, cells, -line)
         if isinstance(key, Problem):
@@ -200,7 +202,7 @@ class _Films:
         ids = {
             "tmdb": key,
             "imdb": imdb_id(cells.get("imdb_id") or outside.get("imdb_id") or ""),
-            "wikidata": str(cells.get("wikidata_id") or outside.get("wikidata_id") or ""),
+            "wikidata": entity_id(cells.get("wikidata_id") or outside.get("wikidata_id")),
         }
         directors, cast = self._people(notes, cells, key)
         keywords = cells.get("keywords") if "keywords" in cells else self.beside.of(key, "keywords").get("keywords")

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Iterable, Iterator
-from html.parser import HTMLParser
 
 from rarec.catalogue.validation import YEAR_MAX, YEAR_MIN, shortened
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,4}(?:\.0{1,6})?")
 _DATE = re.compile(r"([0-9]{4})-[0-9]{1,2}(?:-[0-9]{1,2})?(?:[T ].*)?")
 _FOUR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
-_MARKUP = re.compile(r"<[a-zA-Z/!]|&#?[a-zA-Z0-9]{2,31};")
 _SPACES = re.compile(r"[ \t\r\f\v\u00a0]+")
 _LINES = re.compile(r" ?\n[ \n]*")
 _BLOCKS = frozenset((
     "address", "article", "blockquote", "br", "dd", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li",
     "ol", "p", "pre", "table", "td", "th", "tr", "ul",
 ))  # fmt: skip
-_SILENT = frozenset(("script", "style", "template", "title"))
+_INLINE = (
+    "a", "abbr", "acronym", "aside", "audio", "b", "bdi", "bdo", "big", "body", "button", "caption", "center", "cite",
+    "code", "col", "colgroup", "data", "del", "details", "dfn", "em", "embed", "figcaption", "figure", "font", "footer",
+    "form", "head", "header", "html", "i", "iframe", "img", "input", "ins", "kbd", "label", "link", "main", "mark",
+    "meta", "nav", "nobr", "noscript", "nowiki", "object", "param", "picture", "q", "ref", "rp", "rt", "ruby", "s",
+    "samp", "section", "small", "source", "span", "strike", "strong", "sub", "summary", "sup", "svg", "tbody", "tfoot",
+    "thead", "time", "title", "tt", "u", "var", "video", "wbr",
+)  # fmt: skip
+# What only looks like a tag (a name that is none, no end) is text: to take it out would lose what stands behind it.
+_TAG = re.compile(
+    rf"""</?({"|".join((*_BLOCKS, *_INLINE, "script", "style", "template", "[a-z]+:[a-z]+"))})"""
+    r"""(?:\s(?:"[^"]{0,2000}"|'[^']{0,2000}'|[^<>"'])*+)?/?>""",
+    re.IGNORECASE,
+)
+_UNSEEN = re.compile(
+    r"<!--.{0,10000}?-->|<(script|style|template|title)\b[^<>]*>.{0,10000}?</\1\s*>|<!doctype[^<>]*>",
+    re.IGNORECASE | re.DOTALL,
+)
+_REFERENCE = re.compile(r"&#?[a-zA-Z0-9]{2,31};")
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _ARTICLES = (
     "The", "A", "An", "La", "Le", "Les", "L'", "L’", "Il", "Lo", "Gli", "I", "El", "Los", "Las", "Die", "Der", "Das",
     "Den", "Det", "De", "Het", "Een", "En", "Ett", "Un", "Une", "Una", "Um", "Uma", "O", "Os",
@@ -62,43 +80,17 @@ def plain_text(text: str) -> tuple[str, bool]:
 
     >>> plain_text("A <b>bold</b> plan<br>goes wrong &amp; ends.")
     ('A bold plan\\ngoes wrong & ends.', True)
-    >>> plain_text("if a < b, run")
-    ('if a < b, run', False)
+    >>> plain_text("if a <b or c, run")
+    ('if a <b or c, run', False)
     """
     text = text.replace("\r\n", "\n")
-    if ("<" not in text and "&" not in text) or not _MARKUP.search(text):
+    if "<" not in text and "&" not in text:
         return text.strip(), False
-    parser = _Words()
-    parser.feed(text)
-    parser.close()
-    return _LINES.sub("\n", _SPACES.sub(" ", "".join(parser.parts))).strip(), True
-
-
-class _Words(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
-        if tag in _SILENT:
-            self._silent += 1
-        elif tag in _BLOCKS:
-            self.parts.append("\n")
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
-        if tag in _BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _SILENT:
-            self._silent = max(0, self._silent - 1)
-        elif tag in _BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.parts.append(data)
+    plain = _TAG.sub(lambda tag: "\n" if tag[1].lower() in _BLOCKS else "", _UNSEEN.sub("", text))
+    plain = _REFERENCE.sub(lambda reference: html.unescape(reference[0]), plain)
+    if plain == text:
+        return text.strip(), False
+    return _LINES.sub("\n", _SPACES.sub(" ", plain)).strip(), True
 
 
 def is_nothing(value: object) -> bool:
@@ -109,13 +101,14 @@ def is_nothing(value: object) -> bool:
 def number_of(value: object) -> float | None:
     """A finite number of at least 0; None for anything else.
 
-    >>> number_of("1,234"), number_of("12.5"), number_of(-1), number_of("nan")
-    (1234.0, 12.5, None, None)
+    >>> number_of("1,234"), number_of("12.5"), number_of("12,5"), number_of(-1), number_of("nan")
+    (1234.0, 12.5, None, None, None)
     """
     if value is None or isinstance(value, bool):
         return None
     try:
-        number = float(value.replace(",", "") if isinstance(value, str) else str(value))
+        text = str(value).strip()
+        number = float(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None

@@ -93,8 +93,8 @@ def _record(
         return
     page = page_title(said["page"])
     key = page or f"{titles[0]} ({year})"
-    if (first := seen.first_line(key, line)) is not None:
-        reason = f"the article {key[:80]!r} was on line {first:,} already"
+    if first := seen.first_place(key, line, file.name):
+        reason = f"the article {key[:80]!r} was on {first} already"
         yield file.problem(line, reason, "the first is kept; delete one")
         return
     attributes = {name: values for name in ("genres", "directors", "cast", "origin") if (values := said[name])}
