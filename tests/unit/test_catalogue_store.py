@@ -204,14 +204,14 @@ def test_a_damaged_store_says_so(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing(store: CatalogueStore) -> None:
     store.add(an_item(str(i)) for i in range(50))
-    connection = store._database.connection()
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.execute(f"PRAGMA max_page_count={pages + 5}")
-    with pytest.raises(StoreError, match="no space left"):
-        store.add(an_item(f"big{i}", text="x" * 4000) for i in range(500))
-    assert len(store) == 50
-    assert store.version == 1
-    connection.execute("PRAGMA max_page_count=100000")
+    with store._database.connection() as connection:  # the limit is its own
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages + 5}")
+        with pytest.raises(StoreError, match="no space left"):
+            store.add(an_item(f"big{i}", text="x" * 4000) for i in range(500))
+        assert len(store) == 50
+        assert store.version == 1
+        connection.execute("PRAGMA max_page_count=100000")
     store.add([an_item("after")])
     assert len(store) == 51
 
@@ -289,9 +289,8 @@ def test_threads_read_and_write_together(store: CatalogueStore) -> None:
 
 def test_what_changed_is_found_by_its_index(tmp_path: Path) -> None:
     """Following a large store must not read all of it for each new item."""
-    with CatalogueStore.open(tmp_path / "c.db", create=True) as store:
+    with CatalogueStore.open(tmp_path / "c.db", create=True) as store, store._database.connection() as connection:
         asked: list[str] = []
-        connection = store._database.connection()
         connection.set_trace_callback(asked.append)
         store.changes_since(0)
         connection.set_trace_callback(None)
