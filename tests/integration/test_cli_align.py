@@ -114,13 +114,22 @@ def test_plan_run_and_replay(folder: Path) -> None:
 
 
 def test_a_replay_that_differs_says_where_it_began(folder: Path) -> None:
-    # Of this seed the weights of the second iteration are kept, so that they can differ.
-    text, recipe = (folder / "teas.toml").read_text(), folder / "other.toml"
+    text, recipe, out = (folder / "teas.toml").read_text(), folder / "other.toml", Path()
     assert "seeds = [4]" in text
-    recipe.write_text(text.replace("seeds = [4]", "seeds = [6]"))
-    out = folder / "run"
-    rarec("align", recipe, "--out", out, "--threads", "1")
-    ledger = out / "seed-6" / "ledger.jsonl"
+    # Most of the catalogue, so that what ought to be first is in the lists and validations may rise.
+    text = text.replace("n = 5", "n = 15").replace("proposal = 8", "proposal = 18\nlearning_rate = 0.01")
+    for seed in range(
+        20
+    ):  # until the weights of the last iteration are the ones that are kept, so that they can differ
+        recipe.write_text(text.replace("seeds = [4]", f"seeds = [{seed}]"))
+        out = folder / f"run-{seed}"
+        rarec("align", recipe, "--out", out, "--threads", "1")
+        own = json.loads((out / "figures.json").read_text())["seeds"][str(seed)]
+        if own["best"] == own["iterations"]:
+            break
+    else:
+        raise AssertionError("no seed ended with its last weights")
+    ledger = out / f"seed-{seed}" / "ledger.jsonl"
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
     for record in lines:
         if record.get("iteration") == 1 and record["group"] == 1 and not record["turn"].startswith(("valid", "before")):
@@ -128,7 +137,7 @@ def test_a_replay_that_differs_says_where_it_began(folder: Path) -> None:
     ledger.write_text("".join(json.dumps(record) + "\n" for record in lines))
     differs = rarec("align", recipe, "--out", out, "--replay", "--threads", "1", code=8).stderr
     told = " ".join(differs.split())
-    assert "seed 6 departs from its run at iteration 1: reward is " in told
+    assert f"seed {seed} departs from its run at iteration 1: reward is " in told
     assert "another processor or another build of torch" in told
     figures = json.loads((out / "figures.json").read_text())
     figures["made with"]["torch"] = "1.0"
