@@ -69,8 +69,8 @@ def test_other_types_are_422_with_places(served: Running, route: str, body: Any)
             "/v1/recommend",
             {"filters": {"brand": ["Acme"]}},
             "filters.brand",
-            "The keys here are any_of, all_of, none_of, ranges, year_min, year_max, exclude; values of an attribute stand "
-            'in any_of, all_of or none_of: {"any_of": {"brand": ["..."]}}',
+            "The keys here are any_of, all_of, none_of, ranges, year_min, year_max, exclude; values of an attribute "
+            'stand in any_of, all_of or none_of: {"any_of": {"brand": ["..."]}}',
         ),
         (
             "/v1/chat/completions",
