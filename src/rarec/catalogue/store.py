@@ -177,6 +177,10 @@ class CatalogueStore:
 
     def __iter__(self) -> Iterator[Item]:
         """Items in order of insertion, a page at a time; what is written meanwhile may or may not appear."""
+        return (item for _, item in self._placed())
+
+    def _placed(self) -> Iterator[tuple[int, Item]]:
+        """Every item with its place, ascending, a page at a time."""
         place = -1
         while True:
             with self._database.reading() as connection:
@@ -187,7 +191,7 @@ class CatalogueStore:
             if not rows:
                 return
             place = rows[-1][0]
-            yield from (item_of(row[1:]) for row in rows)
+            yield from ((row[0], item_of(row[1:])) for row in rows)
 
     def page(self, after: int = 0, *, n: int = 100) -> Page:
         """Up to n items in order of insertion, behind the place that the page before gave as `next`.
@@ -262,20 +266,9 @@ class CatalogueStore:
 
     def _with_another_text(self, before: Layout, layout: Layout, tokens: Tokens | None) -> array[int]:
         """Places of the items that two layouts write otherwise."""
-        found, place = array("q"), -1
-        while True:
-            with self._database.reading() as connection:
-                rows = connection.execute(
-                    f"SELECT position, {COLUMNS} FROM items WHERE position > ? ORDER BY position LIMIT ?",
-                    (place, _PAGE),
-                ).fetchall()
-            if not rows:
-                return found
-            place = rows[-1][0]
-            for row in rows:
-                item = item_of(row[1:])
-                if before.render(item, tokens) != layout.render(item, tokens):
-                    found.append(row[0])
+        return array(
+            "q", (place for place, item in self._placed() if before.render(item, tokens) != layout.render(item, tokens))
+        )
 
     @property
     def revisions(self) -> Revisions:
