@@ -95,3 +95,11 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_help_has_an_example(name: str) -> None:
     text = runner.invoke(app, ["corpus", name, "--help"]).stdout
     assert f"Example: rarec corpus {name}" in text
+
+
+def test_ids_that_many_things_share_are_told(tmp_path: Path) -> None:
+    rows = [{"sku": f"s{number}", "name": f"Jam {number}", "isbn": "978-1"} for number in range(6)]
+    recipe, out = write_world(tmp_path / "dumps", shop=rows), tmp_path / "books"
+    done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
+    assert "that were taken for none: isbn 978-1" in done.stderr
+    assert "the id is said of several things that differ" in done.stdout

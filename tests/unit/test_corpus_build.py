@@ -213,3 +213,20 @@ def test_a_recipe_says_what_must_not_differ(tmp_path: Path) -> None:
     assert build(recipe, tmp_path / "apart").written.refused == {"ids_differ": 1, "facts_differ": 1}
     recipe.write_text(text + "[resolve]\nfacts = []\n", encoding="utf-8")
     assert build(recipe, tmp_path / "together").written.unions == {"a_person": 1}
+
+
+def test_placeholders_name_no_item_and_shared_ids_are_told(tmp_path: Path) -> None:
+    rows = [{"sku": f"s{number}", "name": f"Jam {number}", "isbn": "978-1"} for number in range(6)]
+    rows += [{"sku": "n1", "name": "Rye", "isbn": "n/a"}, {"sku": "n2", "name": "Salt", "isbn": "0"}]
+    out = tmp_path / "books"
+    built = build(write_world(tmp_path / "dumps", shop=rows), out)
+    names = {row["id"] for row in items_of(out)}
+    assert {f"shop-{row['sku']}" for row in rows} <= names
+    assert built.written.shared == ("isbn 978-1",)
+    assert built.written.refused["ambiguous_id"] == 5
+    told = [json.loads(line) for line in (out / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
+    (shared,) = [one for one in told if "978-1" in one["reason"]]
+    assert shared["reason"] == "the isbn id '978-1' is said of 6 records of several things"
+    assert (shared["source"], shared["line"], shared["used"]) == ("shop", 1, True)
+    (why,) = explain("shop-s0", out).refused
+    assert why.text == "the id is said of several things that differ: isbn"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rarec.corpus.explain import Explanation, Said, Why
 
 LISTED = 20
+SHARED_LISTED = 5
 
 Corpus = Annotated[Path, typer.Option("--corpus", metavar="FOLDER", help="Folder that rarec corpus build made.")]
 
@@ -141,6 +142,11 @@ def _show_built(built: Built) -> None:
         (written.refused_items, "that the catalogue would refuse; see problems.jsonl"),
         (written.renamed, "of the earlier corpus went into others; rarec corpus explain finds them by their old id"),
     )
+    if written.shared:
+        shown = ", ".join(written.shared[:SHARED_LISTED]) + (", ..." if len(written.shared) > SHARED_LISTED else "")
+        err().print(
+            plain(f"Ids that many things of one source have, and that were taken for none: {shown}"), style="yellow"
+        )
     for count, text in notes:
         if count:
             err().print(f"{count:,} {text}.", style="yellow")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rarec.corpus.evidence_file import guarded, open_evidence
-from rarec.corpus.keys import person_key, title_key
+from rarec.corpus.keys import is_no_id, person_key, title_key
 from rarec.errors import UnknownItem
 
 
@@ -159,7 +159,7 @@ def _links(
 
 def shared(one: Said, other: Said) -> tuple[str, ...]:
     """What two records both say: ids, the first title that agrees, the year, people."""
-    ids = [f"{name} {value}" for name, value in one.ids.items() if other.ids.get(name) == value]
+    ids = [f"{name} {value}" for name, value in one.ids.items() if other.ids.get(name) == value and not is_no_id(value)]
     keys = {title_key(title) for title in other.titles} - {0}
     titles = [f"title {title!r}" for title in one.titles if title_key(title) in keys][:1]
     years = [f"year {one.year}"] if one.year is not None and one.year == other.year else []
