@@ -1,6 +1,8 @@
 """`rarec corpus build` and `rarec corpus explain`."""
 
+import gzip
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,23 @@ def test_what_was_wrong_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert f"shop: shop.jsonl:{len(SHOP) + 1}: " in done.stderr
     told = [json.loads(line) for line in (out / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(one["source"], one["fatal"]) for one in told] == [("shop", False), ("library", True)]
+    assert done.stderr.splitlines()[-1].startswith(
+        "NOT WHOLE: library was read not at all. rarec corpus update refuses"
+    )
+    assert "Next:" not in done.stdout
+    sources = json.loads((out / "corpus.json").read_text(encoding="utf-8"))["sources"]
+    assert {name: source["read"] for name, source in sources.items()} == {"shop": "whole", "library": "not at all"}
+
+
+def test_a_file_that_is_cut_is_read_in_part(tmp_path: Path) -> None:
+    recipe, out = write_world(tmp_path / "dumps"), tmp_path / "books"
+    rows = "".join(f"{random.Random(number).random()},T,1990,A,,\n" for number in range(20_000)).encode()
+    whole = gzip.compress(b"no,title,year,author,isbn,kind\n" + rows, mtime=0)
+    (tmp_path / "dumps" / "library.csv.gz").write_bytes(whole[: len(whole) // 2])
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("library.csv", "library.csv.gz"), encoding="utf-8")
+    done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "NOT WHOLE: library was read in part." in done.stderr
 
 
 def test_dumps_may_lie_elsewhere_than_the_recipe(tmp_path: Path) -> None:

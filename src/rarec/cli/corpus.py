@@ -124,7 +124,7 @@ def _show_built(built: Built) -> None:
     table.add_column("dump of")
     table.add_column("read")
     for source in built.sources:
-        read = "now" if source.read else "before"
+        read = ("now" if source.read else "before") + ("" if source.extent == "whole" else f", {source.extent}")
         table.add_row(source.name, source.kind, f"{source.records:,}", f"{source.problems:,}", source.date, read)
     out().print(table)
     written = built.written
@@ -150,6 +150,15 @@ def _show_built(built: Built) -> None:
     for count, text in notes:
         if count:
             err().print(f"{count:,} {text}.", style="yellow")
+    if broken := [f"{source.name} was read {source.extent}" for source in built.sources if source.extent != "whole"]:
+        err().print(
+            plain(
+                f"NOT WHOLE: {'; '.join(broken)}. rarec corpus update refuses this corpus: correct the files or the "
+                "recipe, and build it again."
+            ),
+            style="bold red",
+        )
+        return
     out().print(
         plain(
             f"Next: rarec corpus report {built.folder}, and rarec init and rarec corpus update to put it into a store."

@@ -30,7 +30,8 @@ def update(
         bool, typer.Option("--dry-run", help="Say what would be done, and what speaks against it; write nothing.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also retire many items, or take dumps that are older than the store's.")
+        bool,
+        typer.Option("--force", help="Also retire many items, take sources that were not read whole, or older dumps."),
     ] = False,
     max_retired: Annotated[
         float,
@@ -55,7 +56,8 @@ def update(
     and this one does not name are retired; items that were added by hand, or by another corpus, stay. Where the corpus
     names an item that was changed by hand, the corpus holds. Into a store that was filled by rarec import put the same
     corpus first, so that its items are known to be the corpus's. It is refused if more than a tenth of the items would
-    go, or if a dump is older than the one that the store has. rarec corpus rollback takes it back.
+    go, if a source was not read whole or lost more than a tenth of its records, or if a dump is older than the one that
+    the store has. rarec corpus rollback takes it back.
 
     Example: rarec corpus update --store my-store --corpus films-2026-11 --dry-run
     """
