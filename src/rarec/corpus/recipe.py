@@ -83,7 +83,13 @@ class CorpusRecipe(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> CorpusRecipe:
-        wrong = [*self._twice(), *self._unknown_ids(), *self._unknown_counts(), *self._wrong_fields()]
+        wrong = [
+            *self._twice(),
+            *self._unknown_ids(),
+            *self._unknown_counts(),
+            *self._wrong_fields(),
+            *self._unknown_facts(),
+        ]
         if wrong:
             raise ValueError("\n  ".join(wrong))
         return self
@@ -116,6 +122,15 @@ class CorpusRecipe(Part):
                     yield f"fields.{field}.from: there is no source {name!r}{_among(name, names)}"
             if field in FIELDS and (config.combine == "all" or config.max is not None):
                 yield f"fields.{field}: has one value; leave combine and max out, they are for {ATTRIBUTES}NAME"
+
+    def _unknown_facts(self) -> Iterator[str]:
+        """Names that the recipe itself says; the usual ones are for many catalogues, and need not be there."""
+        known = frozenset().union(*(source.attributes() for source in self.sources))
+        said = {"facts": self.resolve.facts, "numbers": tuple(self.resolve.numbers)}
+        for key in sorted(self.resolve.model_fields_set & said.keys()):
+            for name in said[key]:
+                if name not in known:
+                    yield f"resolve.{key}: no source gives the attribute {name!r}{_among(name, known)}"
 
     def paths_of(self, source: SourceConfig) -> dict[str, Path]:
         """Name of each file of a source -> where it lies."""
