@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,10 +29,10 @@ class TableColumns(Part):
 
     Attributes:
         id: names the thing in this source, the same in every dump.
-        title: its main one.
+        title: its main one; of a list the first is, and the rest are other titles.
         titles: columns with other titles.
         year: of release or publication; a date will do.
-        text: description; HTML is taken out of it.
+        text: description; HTML is taken out of it. The texts of a list are its lines.
         people: columns with who made it, the most important first.
         ids: namespace -> column, e.g. ``isbn = "isbn13"``.
         attributes: attribute -> column.
@@ -109,9 +110,13 @@ def _record(
 ) -> Iterator[Record | Problem]:
     (line, cells), columns = row, source.columns
     key = _id(cells.get(columns.id))
+    if wrong := _not_text(cells, (columns.title, columns.text or "")):
+        yield file.problem(line, wrong, "name a column of texts in the recipe, or correct the row")
+        return
+    main = _texts_of(cells.get(columns.title))
     titles = distinct(
         [
-            cells.get(columns.title),
+            *main,
             *(title for column in columns.titles for title in split_list(cells.get(column), source.separator)),
         ]
     )
@@ -119,7 +124,7 @@ def _record(
         what = f"is too long: {shortened(key)}" if key else "is empty"
         yield file.problem(line, f"the id in column {columns.id!r} {what}", "give each row an id of its own")
         return
-    if not distinct([cells.get(columns.title)]):
+    if not main:
         yield file.problem(line, f"the title in column {columns.title!r} is empty", "give it a title or delete the row")
         return
     if (first := seen.first_line(key, line)) is not None:
@@ -138,12 +143,28 @@ def _record(
         ids={name: found for name, column in columns.ids.items() if (found := _id(cells.get(column)))},
         people=distinct(people),
         attributes={name: values for name, values in lists.items() if values},
-        text=notes.text(cells.get(columns.text)) if columns.text else "",
+        text=notes.text("\n".join(_texts_of(cells.get(columns.text)))) if columns.text else "",
         counts={name: number for name, number in counts.items() if number is not None},
         line=line,
     )
     yield from notes.found
     yield file.checked(record)
+
+
+def _not_text(cells: Mapping[str, object], names: Iterable[str]) -> str:
+    """What of these columns is no text; empty if all are: texts, numbers or lists of them."""
+    for name in names:
+        value = cells.get(name)
+        parts = value if isinstance(value, (list, tuple)) else (value,)
+        if any(isinstance(part, (dict, list, tuple)) for part in parts):
+            return f"the value in column {name!r} is no text: {shortened(json.dumps(value, default=str))}"
+    return ""
+
+
+def _texts_of(value: object) -> tuple[str, ...]:
+    """A text, or those of a list, without empty ones."""
+    parts = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(text for part in parts if part is not None and (text := str(part)).strip())
 
 
 def _id(value: object) -> str:
