@@ -38,7 +38,7 @@ def test_what_was_wrong_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "library: library.csv:1: has no column" in done.stderr
-    assert "1 files could not be read to their end; 1 rows were left out: all in" in done.stderr
+    assert "1 file could not be read to its end; 1 row was left out: all in" in done.stderr
     assert f"shop: shop.jsonl:{len(SHOP) + 1}: " in done.stderr
     told = [json.loads(line) for line in (out / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(one["source"], one["fatal"]) for one in told] == [("shop", False), ("library", True)]

@@ -11,7 +11,7 @@ import typer
 
 from rarec.cli.command import Interrupted, command, report
 from rarec.cli.console import err, out, plain, print_json
-from rarec.cli.options import STORE, AsJson, Store
+from rarec.cli.options import STORE, AsJson, Store, store_option
 from rarec.cli.progress import staged
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def update(
              "plan": _document(done.plan)}
         )  # fmt: skip
         return
-    _show_updated(done, found.name, total, dry_run=dry_run)
+    _show_updated(done, found.name, total, store=store, dry_run=dry_run)
 
 
 @command
@@ -174,7 +174,7 @@ def _document(plan: Plan) -> dict[str, Any]:
     return asdict(plan)
 
 
-def _show_updated(done: Updated, name: str, total: int, *, dry_run: bool) -> None:
+def _show_updated(done: Updated, name: str, total: int, *, store: Path, dry_run: bool) -> None:
     _show_plan(done.plan, name, done=done.revision is not None)
     console = out()
     if dry_run:
@@ -186,8 +186,9 @@ def _show_updated(done: Updated, name: str, total: int, *, dry_run: bool) -> Non
     else:
         console.print(
             f"Update {done.revision.number} is written; {total:,} items in the store. "
-            "To take it back: rarec corpus rollback",
+            f"To take it back: rarec corpus rollback{store_option(store)}",
             style="dim",
+            soft_wrap=True,
         )
 
 
