@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LISTED = 20
 SHARED_LISTED = 5
+VALUE_WIDTH = 60
 
 Corpus = Annotated[Path, typer.Option("--corpus", metavar="FOLDER", help="Folder that rarec corpus build made.")]
 
@@ -221,9 +222,10 @@ def _show(found: Explanation) -> None:
     out().print(table)
     _show_links("Joined because", found.unions)
     _show_links("Kept apart because", found.refused)
-    table = Table("field", "taken from")
+    table = Table("field", "value", "taken from")
     for name, records in found.fields.items():
-        table.add_row(plain(name), plain(", ".join(record.name for record in records)))
+        origin = ", ".join(record.name for record in records)
+        table.add_row(plain(name), _short(found.values.get(name, "")), plain(origin))
     out().print(table)
 
 
@@ -237,6 +239,12 @@ def _show_links(title: str, links: tuple[Why, ...]) -> None:
         out().print(plain(f"  {why.one.name} and {why.other.name}{named}: {why.text}{same}"))
     if len(links) > LISTED:
         out().print(f"  ... and {len(links) - LISTED:,} more; --json has them all", style="dim")
+
+
+def _short(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    line = " ".join(plain(text).split())
+    return line if len(line) <= VALUE_WIDTH else line[: VALUE_WIDTH - 1] + "…"
 
 
 def _cells(record: Said) -> tuple[str, ...]:

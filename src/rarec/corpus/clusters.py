@@ -47,7 +47,7 @@ _TEXTS: Mapping[Reason, str] = {
     Reason.SAME_ID: "the same id",
     Reason.TWO_PEOPLE: "title, year and several people agree",
     Reason.A_PERSON: "title, year and a person agree",
-    Reason.MAIN_PERSON: "the title and a main person agree, the years nearly",
+    Reason.MAIN_PERSON: "the title and a main person agree, the years nearly or one is unknown",
     Reason.ID_AND_TITLE: "an id agrees, and title or people",
     Reason.ONLY_CANDIDATE: "the title is the only one of its time in both sources, and nothing speaks against it",
     Reason.IDS_DIFFER: "ids differ",

@@ -76,6 +76,29 @@ class CorpusFolder:
         return InputError(f"{str(self.path / ITEMS)!r} is damaged, {what}; build the corpus again")
 
 
+def item_of(folder: Path, item_id: str) -> Item | None:
+    """One item of a corpus; None if it has none of this id. Of the others only ids are read.
+
+    Raises:
+        InputError: the file is missing or damaged.
+        MissingExtra: pyarrow is not installed.
+    """
+    _shape(folder / ITEMS)
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(folder / ITEMS) as file:
+            for number in range(file.num_row_groups):
+                place = file.read_row_group(number, columns=["id"]).column("id").index(pyarrow.scalar(item_id)).as_py()
+                if place >= 0:
+                    row = file.read_row_group(number).slice(place, 1).to_pylist()[0]
+                    return item_from(row, Columns.of(None), split=False)[0]
+    except (OSError, pyarrow.ArrowException, BadField) as error:
+        raise InputError(f"the items of the corpus {str(folder)!r} are damaged: {error}; build it again") from error
+    return None
+
+
 def open_corpus(folder: str | Path) -> CorpusFolder:
     """What `rarec corpus build` made.
 
