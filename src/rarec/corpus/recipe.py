@@ -31,9 +31,10 @@ class ResolveConfig(Part):
     Attributes:
         by_title: also by title and year; else only by ids.
         people: somebody who made it must be the same too, where both say who did.
-        year_slack: how far apart the years may be.
+        year_slack: how far apart the years may be; 0 where the year tells things apart, such as vintages.
         facts: attributes that say what sort of thing it is; where both sides say so and nothing agrees, they are two.
-        numbers: attribute -> how far apart the numbers in it may be.
+        numbers: attribute -> how far apart the numbers in it may be. Attributes that are named here or in `facts` must
+            come from a source; those of the defaults need not.
     """
 
     by_title: bool = True

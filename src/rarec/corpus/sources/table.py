@@ -57,9 +57,10 @@ class TableColumns(Part):
 
 
 class TableSource(TextSourceConfig):
-    """A table; see `TextSourceConfig`.
+    """A CSV, TSV, JSONL or Parquet table with columns of its own.
 
     Attributes:
+        columns: which column feeds what.
         form: jsonl, csv (tables with tabs too) or parquet; empty goes by the files' endings.
         delimiter: between the columns of a CSV file; empty goes by the ending, a comma or a tab.
         separator: between the values of a cell, where the form has no lists.
