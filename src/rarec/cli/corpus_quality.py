@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rarec.cli.command import command
-from rarec.cli.console import err, out, plain, print_json
+from rarec.cli.console import err, many, out, plain, print_json
 from rarec.cli.options import AsJson
 from rarec.cli.progress import staged
 from rarec.errors import InputError
@@ -97,13 +97,13 @@ def add_to(group: typer.Typer) -> None:
 def _show_quality(quality: Quality) -> None:
     console = out()
     console.print(
-        f"{plain(quality.name)}: {quality.items:,} items" + (quality.made and f", made {plain(quality.made)}")
+        f"{plain(quality.name)}: {many(quality.items, 'item')}" + (quality.made and f", made {plain(quality.made)}")
     )
     if not quality.items:
         return
     console.print(_fill_table(quality))
     for what, alike in (("Same title and year", quality.title_year), ("Same text", quality.same_text)):
-        console.print(f"{what}: {alike.items:,} items in {alike.groups:,} groups")
+        console.print(f"{what}: {many(alike.items, 'item')} in {many(alike.groups, 'group')}")
         _show_groups(alike)
     if quality.languages:
         console.print(f"Languages: {_names(quality.languages, quality.items)}")
