@@ -59,6 +59,7 @@ def test_a_file_that_is_cut_is_read_in_part(tmp_path: Path) -> None:
     done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "NOT WHOLE: library was read in part." in done.stderr
+    assert "The source library was read in part" in runner.invoke(app, ["corpus", "report", str(out)]).stderr
 
 
 def test_dumps_may_lie_elsewhere_than_the_recipe(tmp_path: Path) -> None:
@@ -122,3 +123,5 @@ def test_ids_that_many_things_share_are_told(tmp_path: Path) -> None:
     done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
     assert "that were taken for none: isbn 978-1" in done.stderr
     assert "the id is said of several things that differ" in done.stdout
+    done = runner.invoke(app, ["corpus", "report", str(out)])
+    assert "taken for none: isbn 978-1" in done.stderr

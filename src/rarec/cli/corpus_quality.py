@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,6 +62,8 @@ def report(
         print_json(asdict(quality))
     else:
         _show_quality(quality)
+        for line in _told_by_the_build(place):
+            err().print(plain(line), style="yellow")
 
 
 @command
@@ -92,6 +94,21 @@ def add_to(group: typer.Typer) -> None:
     """Join these commands to the group ``rarec corpus``."""
     group.command("report")(report)
     group.command("diff")(diff)
+
+
+def _told_by_the_build(place: Path) -> Iterator[str]:
+    """What was wrong when a corpus was built and bears on all of it; nothing for a store."""
+    from rarec.corpus.reading import is_corpus, open_corpus
+
+    if not is_corpus(place):
+        return
+    corpus = open_corpus(place)
+    for source, extent in corpus.extents.items():
+        if extent != "whole":
+            yield f"The source {source} was read {extent}; see problems.jsonl."
+    if shared := corpus.manifest.get("counts", {}).get("shared"):
+        more = f" and {len(shared) - NAMES_SHOWN:,} more" if len(shared) > NAMES_SHOWN else ""
+        yield f"Ids that many things of one source have, taken for none: {', '.join(shared[:NAMES_SHOWN])}{more}"
 
 
 def _show_quality(quality: Quality) -> None:
