@@ -1,11 +1,13 @@
 """Writes the references of recipes from the recipes' own classes: python docs/generate_recipe.py
 
-That of evaluation is in docs/recipe.md, that of alignment in docs/align_recipe.md. What stands before the marker of a
+That of evaluation is in docs/recipe.md, that of alignment in docs/align_recipe.md, that of a corpus and of a layout in
+docs/corpus_recipe.md. What stands before the marker of a
 page is written by hand and stays.
 """
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import json
 import pkgutil
@@ -21,7 +23,11 @@ from pydantic_core import PydanticUndefined
 
 from rarec.align.settings import LoopSettings
 from rarec.alignment.recipe import AlignRecipe, BudgetConfig, DataConfig, SetsConfig, SimulatedJudge
+from rarec.catalogue.text import Layout, LayoutLine
 from rarec.complaints import models_in
+from rarec.corpus.recipe import CorpusRecipe, FieldConfig, ResolveConfig
+from rarec.corpus.sources.config import Address
+from rarec.corpus.sources.table import TableColumns, TableSource
 from rarec.embed.factory import EmbedderSettings
 from rarec.evaluate.recipe import DataSetConfig, Recipe, RunConfig
 from rarec.evaluate.system_configs import COMMON, CustomSystem, LLMConfig, PricesConfig
@@ -31,15 +37,27 @@ from rarec.testing.judges import PRESETS
 
 FOLDER = Path(__file__).parent
 MARKER = "<!-- From here on written by docs/generate_recipe.py; change the classes' docstrings and run it again. -->"
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path",
+          datetime.date: "date as text, like `2026-11-01`"}  # fmt: skip
 _LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 _TABLES = {RunConfig: "run", DataSetConfig: "data_set", EmbedderSettings: "embedder", LLMConfig: "llm",
-           PricesConfig: "prices"}  # fmt: skip
+           PricesConfig: "prices", Address: "urls.NAME", TableColumns: "sources.columns",
+           LayoutLine: "lines"}  # fmt: skip
+_CORPORA: dict[str, type[BaseModel]] = {
+    "[[sources]] of kind table": TableSource,
+    "[sources.columns]": TableColumns,
+    "urls.NAME = { ... }": Address,
+    "[resolve]": ResolveConfig,
+    '[fields] title, year, text or "attributes.NAME" = { ... }': FieldConfig,
+    "A layout file": Layout,
+    "[[lines]] of a layout": LayoutLine,
+}
 
 
 def documents() -> dict[Path, str]:
     """The whole pages: their heads as they are, and the references."""
-    references = {"recipe.md": _of_evaluation(), "align_recipe.md": _of_alignment()}
+    references = {"recipe.md": _of_evaluation(), "align_recipe.md": _of_alignment(),
+                  "corpus_recipe.md": _of_corpora()}  # fmt: skip
     return {FOLDER / name: _page(FOLDER / name, parts) for name, parts in references.items()}
 
 
@@ -48,6 +66,7 @@ def undocumented() -> list[str]:
     roots: tuple[type[BaseModel], ...] = (Recipe, AlignRecipe)
     keys = [(root, name) for root in roots for name in _plain_keys(root)]
     keys += [(model, name) for root in roots for model in _below(root) for name in model.model_fields]
+    keys += [(model, name) for model in _CORPORA.values() for name in model.model_fields]
     return [f"{model.__name__}.{name}" for model, name in dict.fromkeys(keys)
             if not _is_tag(model.model_fields[name]) and not _meanings(model).get(name)]  # fmt: skip
 
@@ -99,6 +118,17 @@ def _of_alignment() -> list[str]:
     ]
 
 
+def _of_corpora() -> list[str]:
+    parts = [
+        "A recipe has `format = 1`, these keys above all tables, and the tables below. Keys without a default are "
+        "required.",
+        _table(CorpusRecipe, only=tuple(_plain_keys(CorpusRecipe))),
+    ]
+    for head, model in _CORPORA.items():
+        parts += _section(head, model)
+    return parts
+
+
 def _rewards() -> str:
     default = AlignRecipe.model_fields["reward"].get_default(call_default_factory=True)
     written = "; ".join(f"`{json.dumps(name)} = {weight}`" for name, weight in default.items())
@@ -133,7 +163,12 @@ def _table(model: type[BaseModel], *, only: tuple[str, ...] = (), leave: tuple[s
     lines = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name in names:
         field = model.model_fields[name]
-        cells = [f"`{name}`", _type(field.annotation) + _limits(field), _default(field), meanings.get(name, "")]
+        cells = [
+            f"`{field.alias or name}`",
+            _type(field.annotation) + _limits(field),
+            _default(field),
+            meanings.get(name, ""),
+        ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
@@ -189,6 +224,8 @@ def _type(annotation: Any) -> str:
         return _type(inner[0])
     if origin is Literal:
         return " or ".join(f"`{json.dumps(value)}`" for value in inner)
+    if origin is dict:
+        return f"table: name = {_type(inner[1])}"
     if origin is tuple:
         return f"list of two: {_type(inner[0])}" if inner[-1] is not Ellipsis else f"list: {_type(inner[0])}"
     if origin in (Union, types.UnionType):
@@ -203,7 +240,7 @@ def _limits(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.default
+    value = field.get_default(call_default_factory=True) if field.default_factory else field.default
     if value is PydanticUndefined:
         return "required"
     if value is None:

@@ -210,3 +210,11 @@ def test_a_difference_deep_in_a_text_is_shown_where_it_is(tmp_path: Path) -> Non
     assert "They sail." in told
     assert "They ⏎ stay." in told
     assert "It begins" not in told
+
+
+def test_what_to_do_next_names_the_store(tmp_path: Path) -> None:
+    store, corpus = tmp_path / "my store", write_corpus(tmp_path / "c", [TEA])
+    told = rarec("init", store).stdout
+    assert f"rarec corpus update --corpus FOLDER --store '{store}'" in told
+    told = rarec("corpus", "update", "--store", store, "--corpus", corpus, "--no-embed").stdout
+    assert f"To take it back: rarec corpus rollback --store '{store}'" in told

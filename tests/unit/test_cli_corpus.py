@@ -1,6 +1,8 @@
 """`rarec corpus build` and `rarec corpus explain`."""
 
+import gzip
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -36,10 +38,28 @@ def test_what_was_wrong_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "library: library.csv:1: has no column" in done.stderr
-    assert "1 files could not be read to their end; 1 rows were left out: all in" in done.stderr
+    assert "1 file could not be read to its end; 1 row was left out: all in" in done.stderr
     assert f"shop: shop.jsonl:{len(SHOP) + 1}: " in done.stderr
     told = [json.loads(line) for line in (out / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(one["source"], one["fatal"]) for one in told] == [("shop", False), ("library", True)]
+    assert done.stderr.splitlines()[-1].startswith(
+        "NOT WHOLE: library was read not at all. rarec corpus update refuses"
+    )
+    assert "Next:" not in done.stdout
+    sources = json.loads((out / "corpus.json").read_text(encoding="utf-8"))["sources"]
+    assert {name: source["read"] for name, source in sources.items()} == {"shop": "whole", "library": "not at all"}
+
+
+def test_a_file_that_is_cut_is_read_in_part(tmp_path: Path) -> None:
+    recipe, out = write_world(tmp_path / "dumps"), tmp_path / "books"
+    rows = "".join(f"{random.Random(number).random()},T,1990,A,,\n" for number in range(20_000)).encode()
+    whole = gzip.compress(b"no,title,year,author,isbn,kind\n" + rows, mtime=0)
+    (tmp_path / "dumps" / "library.csv.gz").write_bytes(whole[: len(whole) // 2])
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("library.csv", "library.csv.gz"), encoding="utf-8")
+    done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "NOT WHOLE: library was read in part." in done.stderr
+    assert "The source library was read in part" in runner.invoke(app, ["corpus", "report", str(out)]).stderr
 
 
 def test_dumps_may_lie_elsewhere_than_the_recipe(tmp_path: Path) -> None:
@@ -95,3 +115,13 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_help_has_an_example(name: str) -> None:
     text = runner.invoke(app, ["corpus", name, "--help"]).stdout
     assert f"Example: rarec corpus {name}" in text
+
+
+def test_ids_that_many_things_share_are_told(tmp_path: Path) -> None:
+    rows = [{"sku": f"s{number}", "name": f"Jam {number}", "isbn": "978-1"} for number in range(6)]
+    recipe, out = write_world(tmp_path / "dumps", shop=rows), tmp_path / "books"
+    done = runner.invoke(app, ["corpus", "build", str(recipe), "--out", str(out)])
+    assert "that were taken for none: isbn 978-1" in done.stderr
+    assert "the id is said of several things that differ" in done.stdout
+    done = runner.invoke(app, ["corpus", "report", str(out)])
+    assert "taken for none: isbn 978-1" in done.stderr

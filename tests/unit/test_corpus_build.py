@@ -252,3 +252,73 @@ def test_long_texts_do_not_wait_for_each_other(tmp_path: Path) -> None:
     recipe = write_world(tmp_path / "dumps", shop=shop)
     build(recipe, tmp_path / "out")
     assert pq.ParquetFile(tmp_path / "out" / "items.parquet").num_row_groups == 3
+
+
+def test_placeholders_name_no_item_and_shared_ids_are_told(tmp_path: Path) -> None:
+    rows = [{"sku": f"s{number}", "name": f"Jam {number}", "isbn": "978-1"} for number in range(6)]
+    rows += [{"sku": "n1", "name": "Rye", "isbn": "n/a"}, {"sku": "n2", "name": "Salt", "isbn": "0"}]
+    out = tmp_path / "books"
+    built = build(write_world(tmp_path / "dumps", shop=rows), out)
+    names = {row["id"] for row in items_of(out)}
+    assert {f"shop-{row['sku']}" for row in rows} <= names
+    assert built.written.shared == ("isbn 978-1",)
+    assert built.written.refused["ambiguous_id"] == 5
+    told = [json.loads(line) for line in (out / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
+    (shared,) = [one for one in told if "978-1" in one["reason"]]
+    assert shared["reason"] == "the isbn id '978-1' is said of 6 records of several things"
+    assert (shared["source"], shared["line"], shared["used"]) == ("shop", 1, True)
+    (why,) = explain("shop-s0", out).refused
+    assert why.text == "the id is said of several things that differ: isbn 978-1"
+
+
+def test_refusals_and_unions_say_what_was_held_against_each_other(tmp_path: Path) -> None:
+    shop = [
+        {"sku": "s1", "name": "Solo", "made": 2001, "by": ["Bo Marsh"], "isbn": "i1"},
+        {"sku": "s2", "name": "Solo", "made": 2001, "by": ["Ann Lee", "Cy Orr", "Dee Fox", "Eve Vale"], "isbn": ""},
+        {"sku": "s3", "name": "Twice", "made": None, "by": ["Dee Orr"], "isbn": ""},
+        {"sku": "s4", "name": "Harbour, Grey", "made": 1994, "by": ["Ann Lee"], "isbn": "i1994"},
+    ]
+    recipe = write_world(tmp_path / "dumps", shop=shop)
+    out = tmp_path / "books"
+    build(recipe, out)
+    apart = {why.reason: why.text for why in explain("shop:s2", out).refused}
+    assert apart["nobody_in_common"].endswith(": Ann Lee, Cy Orr, Dee Fox, ... / Bo Marsh")
+    apart = {why.reason: why.text for why in explain("library:3", out).refused}
+    assert apart["ids_differ"] == "ids differ: isbn i9 / i10"
+    (why,) = explain("shop:s3", out).unions
+    assert why.text == "the title and a main person agree, a year is unknown"
+
+
+def test_a_year_that_only_overlaps_is_not_told_as_the_same(tmp_path: Path) -> None:
+    """One group spans 1990 to 1994 by an id; a record of 1992 lies between."""
+    shop = [{"sku": "s1", "name": "Grey Harbour", "made": 1994, "by": ["Ann Lee"], "isbn": "i1"}]
+    recipe = write_world(tmp_path / "dumps", shop=shop)
+    text = recipe.read_text(encoding="utf-8")
+    extra = text[text.index('[[sources]]\nname = "library"') : text.index("[popularity]")]
+    extra = (
+        extra.replace('"library"', '"third"').replace("library.csv", "third.csv").replace('ids = { isbn = "isbn" }', "")
+    )
+    recipe.write_text(text + "[resolve]\nyear_slack = 0\n" + extra, encoding="utf-8")
+    third = "no,title,year,author,isbn,kind\nt1,Grey Harbour,1992,Ann Lee,,\n"
+    (tmp_path / "dumps" / "third.csv").write_text(third, encoding="utf-8")
+    build(recipe, tmp_path / "books")
+    told = {why.reason: why.text for why in explain("third:t1", tmp_path / "books").unions}
+    assert "1992 lie within the years" in told["a_person"] or "1992 and" in told["a_person"]
+    assert "title, year" not in told["a_person"]
+
+
+def test_titles_and_near_ids_are_answered_with_ids(corpus: Path) -> None:
+    for asked in ("grey harbour", "Grey", "isbn-i1x"):
+        with pytest.raises(UnknownItem, match=r"Did you mean .*isbn-i1 \(Grey Harbour, 1990\)"):
+            explain(asked, corpus)
+    with pytest.raises(UnknownItem) as error:
+        explain("100%_\\", corpus)
+    assert "Did you mean" not in str(error.value)
+
+
+def test_fields_have_their_values(corpus: Path) -> None:
+    found = explain("isbn-i1", corpus)
+    assert (found.values["title"], found.values["year"], found.values["text"]) == ("Grey Harbour", 1990, "A port.")
+    assert found.values["attributes.kind"] == ("novel", "sea")
+    (corpus / "items.parquet").unlink()
+    assert explain("isbn-i1", corpus).values == {}

@@ -23,3 +23,10 @@ def test_files_that_end_early_are_told_apart_from_rows() -> None:
 def test_what_is_shown_is_bounded() -> None:
     found = digest([(f"s{n}", problem) for n in range(500) for problem in (BAD, CUT)])
     assert (found.left_out, found.unread, len(found.worst), len(found.examples)) == (500, 500, 20, 20)
+
+
+def test_what_is_wrong_of_a_whole_file_is_shown_behind_any_number_of_rows() -> None:
+    whole = Problem("a.jsonl", 0, "no object has 'yaer'")
+    found = digest([*[("one", BAD)] * 5, ("one", whole)])
+    assert (found.left_out, found.put_right, found.unread) == (5, 0, 0)
+    assert found.examples[-1] == "one: a.jsonl: no object has 'yaer'"

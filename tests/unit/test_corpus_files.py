@@ -267,7 +267,45 @@ def test_lists_and_objects_of_json_lines_are_values(tmp_path: Path) -> None:
         {"tags": ("x", "y")},
         {"sold": 1200.0},
     )
-    assert texts(found.problems) == "a.jsonl:1: seen is no number of at least 0: 'many'; it is left out; correct it"
+    assert texts(found.problems) == (
+        "a.jsonl:1: seen is no number of at least 0: 'many'; it is left out; correct it\n"
+        "a.jsonl: no object has 'k'. Its columns are 'id', 'name', 'tags', 'by', 'n', 'm'; "
+        "correct the name in the recipe, or leave it out"
+    )
+
+
+def test_lists_of_texts_are_joined_and_objects_in_place_of_texts_refused(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"id": 1, "name": ["Lamp", "Lampe"], "text": ["Bright.", None, "Warm."], "tags": {"name": "x"}},
+        {"id": 2, "name": {"de": "Lampe"}, "text": "Bright."},
+        {"id": 3, "name": "Stool", "text": {"de": "Niedrig."}},
+        {"id": 4, "name": [["Stool"]], "text": ""},
+        {"id": 5, "name": "Kettle", "text": None, "tags": [{"no": 1}, ["y"], {"name": {"de": "z"}}, 7]},
+        {"id": 6, "name": [], "text": []},
+    ]
+    lines(tmp_path / "a.jsonl", *(json.dumps(row) for row in rows))
+    columns = {"id": "id", "title": "name", "text": "text", "attributes": {"tags": "tags"}}
+    found = read(tmp_path, kind="table", files={"list": "a.jsonl"}, columns=columns)
+    assert [(record.titles, record.text, record.attributes) for record in found.records] == [
+        (("Lamp", "Lampe"), "Bright.\nWarm.", {"tags": ("x",)}),
+        (("Kettle",), "", {"tags": ("7",)}),
+    ]
+    assert [problem.line for problem in found.problems] == [2, 3, 4, 6]
+    assert str(found.problems[0]) == (
+        "a.jsonl:2: the value in column 'name' is no text: '{\"de\": \"Lampe\"}'; "
+        "name a column of texts in the recipe, or correct the row"
+    )
+
+
+def test_a_name_that_no_json_object_has_is_told_with_near_ones(tmp_path: Path) -> None:
+    lines(tmp_path / "a.jsonl", *(json.dumps({"id": n, "name": "Lamp", "yeer": 1990}) for n in range(3)))
+    found = table(tmp_path, "a.jsonl")
+    assert len(found.records) == 3
+    (problem,) = found.problems
+    assert (problem.line, problem.fatal, problem.used) == (0, False, False)
+    assert (
+        problem.reason == "no object has 'year', 'text'; is it 'yeer' for 'year'? Its columns are 'id', 'name', 'yeer'"
+    )
 
 
 def test_a_parquet_file_is_read_and_a_damaged_one_is_a_problem(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -219,3 +220,25 @@ def test_tallies() -> None:
     names.add("3")
     assert names.counts()["(others)"] == 2
     assert next(iter(names.counts().items()))[1] == 2
+
+
+@pytest.mark.parametrize(("years", "dashed"), [(range(2010, 2020), False), ([*range(2000, 2020)] * 20 + [1700], True)])
+def test_dashed_lines_are_explained_where_there_are_any(years: Iterable[int], dashed: bool, tmp_path: Path) -> None:
+    items = [thing(number, year=year) for number, year in enumerate(years)]
+    text = page(quality_of(write_corpus(tmp_path / "c", items)))
+    assert ("dashed lines" in text) == dashed
+    assert ("stroke-dasharray" in text) == dashed
+
+
+def test_a_year_at_the_end_of_its_axis_is_not_cut(tmp_path: Path) -> None:
+    items = [thing(number, year=year) for number, year in enumerate(range(2010, 2020))]
+    text = page(quality_of(write_corpus(tmp_path / "c", items)))
+    drawing = next(part for part in re.findall(r"<svg.*?</svg>", text, re.DOTALL) if ">Items by year</title>" in part)
+    width = float(re.findall(r'viewBox="0 0 ([\d.]+) ', drawing)[0])
+    places = [float(x) for x in re.findall(r'<text[^>]*x="([\d.]+)"[^>]*>\d{4}</text>', drawing)]
+    assert places
+    assert max(places) + 16 <= width
+
+
+def test_a_phone_shows_plots_whole(odd: Path) -> None:
+    assert ".plots .drawing svg { min-width: 0; }" in page(quality_of(odd))

@@ -96,7 +96,8 @@ def test_what_does_not_fit_together_is_told_at_once() -> None:
     text = wrong({
         "ids": ["isbm", "isbn", "isbn"], "popularity": {"sols": 1},
         "fields": {"text": {"from": ["bok"], "combine": "all"}, "attributes.genre": {"max": 2}},
-        "sources": [source(), source()],
+        "resolve": {"facts": ["colur"], "numbers": {"prise": 2}},
+        "sources": [source(), source(columns={"id": "n", "title": "t", "attributes": {"colour": "c", "price": "p"}})],
     })  # fmt: skip
     for words in (
         "sources: two are called 'books'",
@@ -106,6 +107,8 @@ def test_what_does_not_fit_together_is_told_at_once() -> None:
         "fields.text.from: there is no source 'bok'; did you mean 'books'?",
         "fields.text: has one value; leave combine and max out",
         "fields.attributes.genre: no source gives it",
+        "resolve.facts: no source gives the attribute 'colur'; did you mean 'colour'?",
+        "resolve.numbers: no source gives the attribute 'prise'; did you mean 'price'?",
     ):
         assert words in text, text
 

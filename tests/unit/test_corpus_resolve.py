@@ -61,6 +61,69 @@ def test_an_ambiguous_id_and_a_title_together_tell(tmp_path: Path) -> None:
     assert [name for name, *_ in found.joined] == ["id_and_title"]
 
 
+@pytest.mark.parametrize("value", ["0", "000000", "n/a", "N/A", "-", "none", "NULL", "unknown", " ? "])
+def test_what_is_written_in_place_of_an_id_joins_nothing(value: str, tmp_path: Path) -> None:
+    records = [film("a", "1", "Red Jam", None, ean_id=value), film("b", "1", "Salt Rye", None, ean_id=value)]
+    found = resolved(records, tmp_path)
+    assert len(found.groups) == 2
+    assert not found.clusters.ids
+
+
+def test_what_is_written_in_place_of_an_id_speaks_against_nothing(tmp_path: Path) -> None:
+    records = [film("a", "1", people=(ANN, BO), imdb_id="0"), film("b", "1", people=(ANN, BO), imdb_id="tt1")]
+    assert reason(records, tmp_path) == "two_people"
+
+
+def test_an_id_that_a_source_gives_to_many_is_none(tmp_path: Path) -> None:
+    """A shop's example number: it joins neither its goods, nor those of another shop, nor two of one title."""
+    goods = [film("a", f"{number}", f"Jam {number}", None, ean_id="4006381333931") for number in range(6)]
+    others = [
+        film("a", "x", "Jam 1", None, ean_id="4006381333931"),
+        film("b", "1", "Rye", None, ean_id="4006381333931"),
+    ]
+    found = resolved([*goods, *others], tmp_path, ids=("ean",), rules=Rules(by_title=False))
+    assert len(found.groups) == 8
+    assert {name for name, *_ in found.refused} == {"ambiguous_id"}
+    assert len(found.refused) == 7
+    assert [(found.names[one], place, count) for one, place, count in found.clusters.shared] == [(("a", "0"), 0, 8)]
+    assert not found.clusters.ids["ean"].any()
+
+
+@pytest.mark.parametrize("by_title", [True, False])
+def test_an_id_that_a_source_gives_twice_joins_what_agrees(by_title: bool, tmp_path: Path) -> None:
+    records = [
+        film("a", "1", "Red Jam", 1990, people=(ANN,), ean_id=7),
+        film("a", "2", "Red Jam", 1990, people=(ANN,), ean_id=7),
+        film("a", "3", "Red Jam", 1990, people=(BO,), ean_id=7),
+        film("a", "4", "Red Jam", 1996, ean_id=7),
+        film("a", "5", "Salt Rye", 1990, ean_id=7),
+        film("b", "1", "The Salt Rye", 1990, ean_id=7),
+        film("b", "2", "Plum", 1990, ean_id=7),
+    ]
+    found = resolved(records, tmp_path, ids=("ean",), rules=Rules(by_title=by_title))
+    together = {frozenset(key for _, key in group) for group in found.groups if len(group) > 1}
+    assert together == {frozenset({"1", "2"}), frozenset({"5", "1"})}
+    assert {name for name, *_ in found.joined} == {"id_and_title"}
+    assert "ambiguous_id" in {name for name, *_ in found.refused}
+
+
+def test_an_id_whose_titles_and_people_both_differ_is_refused(tmp_path: Path) -> None:
+    one = film("a", "1", "Red Jam", 1990, people=(ANN,), imdb_id="tt1")
+    assert reason([one, film("b", "1", "Salt Rye", 1990, people=(BO,), imdb_id="tt1")], tmp_path) == "ambiguous_id"
+    assert reason([one, film("b", "1", "Red Jam", 1970, people=(BO,), imdb_id="tt1")], tmp_path) == "same_id"
+    assert reason([one, film("b", "1", "Salt Rye", 1970, people=(ANN,), imdb_id="tt1")], tmp_path) == "same_id"
+    assert reason([one, film("b", "1", "Salt Rye", 1990, imdb_id="tt1")], tmp_path) == "same_id"
+
+
+def test_a_third_source_tells_what_an_ambiguous_id_means(tmp_path: Path) -> None:
+    records = [
+        film("a", "1", "Red Jam", 1990, people=(ANN,), imdb_id="tt1"),
+        film("b", "1", "Salt Rye", 1990, people=(BO,), imdb_id="tt1"),
+        film("c", "1", "Salt Rye", 1991, imdb_id="tt1"),
+    ]
+    assert frozenset({("b", "1"), ("c", "1")}) in resolved(records, tmp_path).groups
+
+
 def test_ids_join_over_several_namespaces(tmp_path: Path) -> None:
     records = [film("a", "1", imdb_id="tt1"), film("b", "1", imdb_id="tt1", tmdb_id=7), film("c", "1", tmdb_id=7)]
     assert len(resolved(records, tmp_path).groups) == 1

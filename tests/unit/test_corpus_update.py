@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from corpora import thing, write_corpus
+from corpus_files import write_world
 from rarec.catalogue import CatalogueStore
 from rarec.catalogue.revisions import RevisionOf, StoreMoved
+from rarec.corpus.build import build_corpus
 from rarec.corpus.reading import open_corpus
+from rarec.corpus.recipe import load_corpus_recipe
 from rarec.corpus.update import Updated, UpdateRefused, only_one, update
 from rarec.errors import InputError, StoreError
 from rarec.types import Item, ItemId
@@ -273,3 +276,28 @@ def test_damaged_items_change_nothing(corpora: Corpora) -> None:
     with pytest.raises(InputError, match="row 2: title is empty"):
         corpora.put([thing(1), thing(2, " ")])
     assert corpora.store.version == version
+
+
+def test_sources_that_were_not_read_or_shrank_are_refused_unforced(store: CatalogueStore, tmp_path: Path) -> None:
+    goods = [{"sku": f"s{number}", "name": f"Quarry {number}"} for number in range(20)]
+
+    def put(name: str, shop: list[dict[str, Any]], library: str | None = None, **options: Any) -> Updated:
+        recipe = write_world(tmp_path / name / "dumps", shop=shop)
+        if library is not None:
+            (tmp_path / name / "dumps" / "library.csv").write_text(library, encoding="utf-8")
+        out = tmp_path / name / "books"
+        build_corpus(load_corpus_recipe(recipe), out, progress=lambda *_: None)
+        corpus = open_corpus(out)
+        return update(store, corpus, write=store.layout.render, embed=None, tell=lambda *_: None, **options)
+
+    with pytest.raises(UpdateRefused, match="the source 'library' was read not at all"):
+        put("wrong", goods, "no;title\n1;Solo\n")
+    with pytest.raises(UpdateRefused, match="the source 'shop' was read not at all"):
+        put("empty", [])
+    assert len(store) == 0
+    assert put("first", goods).plan.added == 24
+    with pytest.raises(UpdateRefused, match=r"'shop' has 17 records, and had 20 .*more than 10% are gone"):
+        put("less", goods[3:], max_retired=1)
+    assert put("few", goods[2:], max_retired=1).plan.retired == 2
+    assert put("forced", goods[:5], max_retired=1, force=True).revision is not None
+    assert len(put("looked", goods[:2], max_retired=1, dry_run=True).cautions) == 1

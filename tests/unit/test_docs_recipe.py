@@ -1,6 +1,8 @@
 """The references of recipes are those of the classes, and the recipe on the page of alignment is one."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,11 @@ from pydantic import BaseModel
 from rarec.align.learners import LEARNERS
 from rarec.align.settings import LoopSettings
 from rarec.alignment.recipe import AlignRecipe, load_align_recipe, parse_align_recipe
+from rarec.catalogue.text import Layout, LayoutLine
 from rarec.complaints import models_in
+from rarec.corpus.recipe import FieldConfig, ResolveConfig, load_corpus_recipe, parse_corpus_recipe
+from rarec.corpus.sources.config import Address
+from rarec.corpus.sources.table import TableColumns, TableSource
 from rarec.errors import SettingsError
 from rarec.reward import REWARDS
 from rarec.testing.judges import PRESETS
@@ -25,7 +31,7 @@ JUDGES = ("local", "simulated", "endpoint", "recorded", "people")
 
 def test_no_reference_is_stale() -> None:
     pages = load_script("docs/generate_recipe.py").documents()
-    assert sorted(path.name for path in pages) == ["align_recipe.md", "recipe.md"]
+    assert sorted(path.name for path in pages) == ["align_recipe.md", "corpus_recipe.md", "recipe.md"]
     for path, text in pages.items():
         assert path.read_text(encoding="utf-8") == text, f"{path} is stale; run: python docs/generate_recipe.py"
 
@@ -95,3 +101,22 @@ def test_the_smallest_recipe_of_the_page_is_one_and_not_smaller_without_a_line(t
         del values[table][key]
         with pytest.raises(SettingsError, match=table):
             parse_align_recipe(values, source="test")
+
+
+def test_the_page_of_a_corpus_has_a_recipe_a_layout_and_every_key() -> None:
+    page = (ROOT / "docs" / "corpus_recipe.md").read_text(encoding="utf-8")
+    recipe, layout = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert parse_corpus_recipe(tomllib.loads(recipe), source="docs").resolve.year_slack == 0
+    assert Layout.model_validate(tomllib.loads(layout)).max_tokens == 256
+    found = re.findall(r"^\| `(\w+)` \| .* \| .* \| .+ \|$", page, re.MULTILINE)
+    wanted = ["name", "ids", "on_bad", "folder", "popularity"]
+    for model in (TableSource, TableColumns, Address, ResolveConfig, FieldConfig, Layout, LayoutLine):
+        wanted += ["from" if name == "sources" else name for name in keys(model)]
+    assert sorted(found) == sorted(wanted)
+
+
+def test_the_page_of_a_corpus_invents_dumps_by_one_command(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "corpus.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r'^python -c "(.*)"$', page, re.MULTILINE)
+    subprocess.run([sys.executable, "-c", code.replace("3000", "30")], cwd=tmp_path, check=True)
+    assert load_corpus_recipe(tmp_path / "film-dumps" / "recipe.toml").sources

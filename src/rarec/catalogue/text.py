@@ -18,7 +18,13 @@ _ESTIMATED = EstimatedTokens()
 
 
 class LayoutLine(BaseModel):
-    """One line of a layout: a prefix and the first values of one attribute; left out where there are none."""
+    """One line of a layout: a prefix and the first values of one attribute; left out where there are none.
+
+    Attributes:
+        attribute: of the item.
+        prefix: before the values.
+        max_values: how many of them; None is all.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

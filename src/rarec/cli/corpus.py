@@ -9,7 +9,7 @@ import typer
 
 from rarec.cli import corpus_fetch, corpus_quality, corpus_store
 from rarec.cli.command import Interrupted, command
-from rarec.cli.console import err, out, plain, print_json
+from rarec.cli.console import err, many, out, plain, print_json
 from rarec.cli.options import AsJson
 from rarec.cli.progress import staged
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rarec.corpus.explain import Explanation, Said, Why
 
 LISTED = 20
+SHARED_LISTED = 5
+VALUE_WIDTH = 60
 
 Corpus = Annotated[Path, typer.Option("--corpus", metavar="FOLDER", help="Folder that rarec corpus build made.")]
 
@@ -123,7 +125,7 @@ def _show_built(built: Built) -> None:
     table.add_column("dump of")
     table.add_column("read")
     for source in built.sources:
-        read = "now" if source.read else "before"
+        read = ("now" if source.read else "before") + ("" if source.extent == "whole" else f", {source.extent}")
         table.add_row(source.name, source.kind, f"{source.records:,}", f"{source.problems:,}", source.date, read)
     out().print(table)
     written = built.written
@@ -134,16 +136,34 @@ def _show_built(built: Built) -> None:
             table.add_row(_reason(reason), f"{count:,}")
         if counts:
             out().print(table)
-    out().print(plain(f"{built.folder}: {written.items:,} items of {written.records:,} records."))
+    out().print(plain(f"{built.folder}: {many(written.items, 'item')} of {many(written.records, 'record')}."))
     _show_problems(built.problems, built.folder / "problems.jsonl")
     notes = (
-        (written.untitled, "without a title, and therefore no items"),
-        (written.refused_items, "that the catalogue would refuse; see problems.jsonl"),
-        (written.renamed, "of the earlier corpus went into others; rarec corpus explain finds them by their old id"),
+        (written.untitled, "group", "without a title, and therefore no item"),
+        (written.refused_items, "item", "that the catalogue would refuse; see problems.jsonl"),
+        (
+            written.renamed,
+            "item",
+            "of the earlier corpus went into another; rarec corpus explain finds it by its old id",
+        ),
     )
-    for count, text in notes:
+    if written.shared:
+        shown = ", ".join(written.shared[:SHARED_LISTED]) + (", ..." if len(written.shared) > SHARED_LISTED else "")
+        err().print(
+            plain(f"Ids that many things of one source have, and that were taken for none: {shown}"), style="yellow"
+        )
+    for count, noun, text in notes:
         if count:
-            err().print(f"{count:,} {text}.", style="yellow")
+            err().print(f"{many(count, noun)} {text}.", style="yellow")
+    if broken := [f"{source.name} was read {source.extent}" for source in built.sources if source.extent != "whole"]:
+        err().print(
+            plain(
+                f"NOT WHOLE: {'; '.join(broken)}. rarec corpus update refuses this corpus: correct the files or the "
+                "recipe, and build it again."
+            ),
+            style="bold red",
+        )
+        return
     out().print(
         plain(
             f"Next: rarec corpus report {built.folder}, and rarec init and rarec corpus update to put it into a store."
@@ -156,14 +176,20 @@ def _show_problems(found: Digest, path: Path) -> None:
     for line in found.worst:
         err().print(plain(line), style="red")
     if found.unread > len(found.worst):
-        err().print(f"... and {found.unread - len(found.worst):,} files more", style="red")
+        err().print(f"... and {many(found.unread - len(found.worst), 'file')} more", style="red")
     for line in found.examples:
         err().print(plain(line), style="yellow")
-    counts = ((found.left_out, "rows were left out"), (found.put_right, "were put right"))
-    told = " and ".join(f"{count:,} {text}" for count, text in counts if count)
+    counts = ((found.left_out, "left out"), (found.put_right, "put right"))
+    told = " and ".join(
+        f"{many(count, 'row')} {'was' if count == 1 else 'were'} {text}" for count, text in counts if count
+    )
     if told or found.unread:
-        whole = f"{found.unread:,} files could not be read to their end" if found.unread else ""
+        whole = f"{many(found.unread, 'file')} could not be read to {_its(found.unread)} end" if found.unread else ""
         err().print(plain(f"{'; '.join(part for part in (whole, told) if part)}: all in {path}"), style="yellow")
+
+
+def _its(number: int) -> str:
+    return "its" if number == 1 else "their"
 
 
 def _reason(name: str) -> str:
@@ -196,9 +222,10 @@ def _show(found: Explanation) -> None:
     out().print(table)
     _show_links("Joined because", found.unions)
     _show_links("Kept apart because", found.refused)
-    table = Table("field", "taken from")
+    table = Table("field", "value", "taken from")
     for name, records in found.fields.items():
-        table.add_row(plain(name), plain(", ".join(record.name for record in records)))
+        origin = ", ".join(record.name for record in records)
+        table.add_row(plain(name), _short(found.values.get(name, "")), plain(origin))
     out().print(table)
 
 
@@ -212,6 +239,12 @@ def _show_links(title: str, links: tuple[Why, ...]) -> None:
         out().print(plain(f"  {why.one.name} and {why.other.name}{named}: {why.text}{same}"))
     if len(links) > LISTED:
         out().print(f"  ... and {len(links) - LISTED:,} more; --json has them all", style="dim")
+
+
+def _short(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    line = " ".join(plain(text).split())
+    return line if len(line) <= VALUE_WIDTH else line[: VALUE_WIDTH - 1] + "…"
 
 
 def _cells(record: Said) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rarec.cli.command import command
-from rarec.cli.console import err, out, plain, print_json
+from rarec.cli.console import err, many, out, plain, print_json
 from rarec.cli.options import AsJson
 from rarec.cli.progress import staged
 from rarec.errors import InputError
@@ -62,6 +62,8 @@ def report(
         print_json(asdict(quality))
     else:
         _show_quality(quality)
+        for line in _told_by_the_build(place):
+            err().print(plain(line), style="yellow")
 
 
 @command
@@ -94,16 +96,31 @@ def add_to(group: typer.Typer) -> None:
     group.command("diff")(diff)
 
 
+def _told_by_the_build(place: Path) -> Iterator[str]:
+    """What was wrong when a corpus was built and bears on all of it; nothing for a store."""
+    from rarec.corpus.reading import is_corpus, open_corpus
+
+    if not is_corpus(place):
+        return
+    corpus = open_corpus(place)
+    for source, extent in corpus.extents.items():
+        if extent != "whole":
+            yield f"The source {source} was read {extent}; see problems.jsonl."
+    if shared := corpus.manifest.get("counts", {}).get("shared"):
+        more = f" and {len(shared) - NAMES_SHOWN:,} more" if len(shared) > NAMES_SHOWN else ""
+        yield f"Ids that many things of one source have, taken for none: {', '.join(shared[:NAMES_SHOWN])}{more}"
+
+
 def _show_quality(quality: Quality) -> None:
     console = out()
     console.print(
-        f"{plain(quality.name)}: {quality.items:,} items" + (quality.made and f", made {plain(quality.made)}")
+        f"{plain(quality.name)}: {many(quality.items, 'item')}" + (quality.made and f", made {plain(quality.made)}")
     )
     if not quality.items:
         return
     console.print(_fill_table(quality))
     for what, alike in (("Same title and year", quality.title_year), ("Same text", quality.same_text)):
-        console.print(f"{what}: {alike.items:,} items in {alike.groups:,} groups")
+        console.print(f"{what}: {many(alike.items, 'item')} in {many(alike.groups, 'group')}")
         _show_groups(alike)
     if quality.languages:
         console.print(f"Languages: {_names(quality.languages, quality.items)}")

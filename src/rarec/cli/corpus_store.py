@@ -11,7 +11,7 @@ import typer
 
 from rarec.cli.command import Interrupted, command, report
 from rarec.cli.console import err, out, plain, print_json
-from rarec.cli.options import STORE, AsJson, Store
+from rarec.cli.options import STORE, AsJson, Store, store_option
 from rarec.cli.progress import staged
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def update(
         bool, typer.Option("--dry-run", help="Say what would be done, and what speaks against it; write nothing.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also retire many items, or take dumps that are older than the store's.")
+        bool,
+        typer.Option("--force", help="Also retire many items, take sources that were not read whole, or older dumps."),
     ] = False,
     max_retired: Annotated[
         float,
@@ -55,7 +56,8 @@ def update(
     and this one does not name are retired; items that were added by hand, or by another corpus, stay. Where the corpus
     names an item that was changed by hand, the corpus holds. Into a store that was filled by rarec import put the same
     corpus first, so that its items are known to be the corpus's. It is refused if more than a tenth of the items would
-    go, or if a dump is older than the one that the store has. rarec corpus rollback takes it back.
+    go, if a source was not read whole or lost more than a tenth of its records, or if a dump is older than the one that
+    the store has. rarec corpus rollback takes it back.
 
     Example: rarec corpus update --store my-store --corpus films-2026-11 --dry-run
     """
@@ -105,7 +107,7 @@ def update(
              "plan": _document(done.plan)}
         )  # fmt: skip
         return
-    _show_updated(done, found.name, total, dry_run=dry_run)
+    _show_updated(done, found.name, total, store=store, dry_run=dry_run)
 
 
 @command
@@ -172,7 +174,7 @@ def _document(plan: Plan) -> dict[str, Any]:
     return asdict(plan)
 
 
-def _show_updated(done: Updated, name: str, total: int, *, dry_run: bool) -> None:
+def _show_updated(done: Updated, name: str, total: int, *, store: Path, dry_run: bool) -> None:
     _show_plan(done.plan, name, done=done.revision is not None)
     console = out()
     if dry_run:
@@ -184,8 +186,9 @@ def _show_updated(done: Updated, name: str, total: int, *, dry_run: bool) -> Non
     else:
         console.print(
             f"Update {done.revision.number} is written; {total:,} items in the store. "
-            "To take it back: rarec corpus rollback",
+            f"To take it back: rarec corpus rollback{store_option(store)}",
             style="dim",
+            soft_wrap=True,
         )
 
 

@@ -52,4 +52,5 @@ def init(
     place = store_option(path)
     console = out()
     console.print(f"Made a store at {path} with {many(items, 'item')}, layout {used}.")
-    console.print(f"Next: rarec embed{place}" if items else f"Next: rarec import FILE{place}", style="dim")
+    fill = f"rarec import FILE{place}, or rarec corpus update --corpus FOLDER{place} for what rarec corpus build made"
+    console.print(f"Next: rarec embed{place}" if items else f"Next: {fill}", style="dim", soft_wrap=True)

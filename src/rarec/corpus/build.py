@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rarec.corpus.building import PROBLEMS, Plan, Written, write_corpus
 from rarec.corpus.digest import Digest, digest
@@ -32,6 +32,7 @@ FORMAT = 1
 MANIFEST = "corpus.json"
 _SHOWN = 20
 _CHUNK = 1 << 20
+Extent = Literal["whole", "in part", "not at all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class BuiltSource:
     Attributes:
         read: whether its files were read now; else they had been before.
         date: of its dump, ISO 8601.
+        extent: whether its files were read ``whole``, ``in part`` or, if there is no record of them, ``not at all``.
     """
 
     name: str
@@ -60,6 +62,7 @@ class BuiltSource:
     problems: int
     read: bool
     date: str
+    extent: Extent = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,9 @@ def _built(recipe: CorpusRecipe, out: Path, work: Path, previous: Path | None, p
             dumps = [_dump(source, name, path, progress) for name, path in recipe.paths_of(source).items()]
             staged, read = _staged(source, dumps, staging, work, progress)
             date = _date(source, dumps)
-            sources.append(BuiltSource(source.name, source.kind, staged.records, staged.problems, read, date))
-            documents[source.name] = _source_document(source, dumps, staged, date)
+            extent = _extent(staged, staging.unread().get(source.name, 0))
+            sources.append(BuiltSource(source.name, source.kind, staged.records, staged.problems, read, date, extent))
+            documents[source.name] = _source_document(source, dumps, staged, date, extent)
         if recipe.on_bad == "stop":
             _stop_if_bad(staging, work)
         folder = work / "corpus"
@@ -228,6 +232,12 @@ def _date(source: SourceConfig, dumps: list[_Dump]) -> str:
     return datetime.datetime.fromtimestamp(newest / 1e9, datetime.UTC).date().isoformat()
 
 
+def _extent(staged: Staged, unread: int) -> Extent:
+    if not staged.records:
+        return "not at all"
+    return "in part" if unread else "whole"
+
+
 def _stop_if_bad(staging: Staging, work: Path) -> None:
     bad = (f"{name}: {problem}" for name, problem in staging.problems() if not problem.used)
     if shown := list(islice(bad, _SHOWN)):
@@ -238,7 +248,9 @@ def _stop_if_bad(staging: Staging, work: Path) -> None:
         raise InputError("\n".join([f"{what}:", *lines, kept]))
 
 
-def _source_document(source: SourceConfig, dumps: list[_Dump], staged: Staged, date: str) -> dict[str, Any]:
+def _source_document(
+    source: SourceConfig, dumps: list[_Dump], staged: Staged, date: str, extent: Extent
+) -> dict[str, Any]:
     named: Mapping[str, Path] = source.named_files()
     files = [
         {"path": str(named[dump.name]), "bytes": dump.bytes, "sha256": dump.sha256, "rows": staged.rows.get(dump.name)}
@@ -247,6 +259,7 @@ def _source_document(source: SourceConfig, dumps: list[_Dump], staged: Staged, d
     return {
         "kind": source.kind,
         "files": files,
+        "read": extent,
         "records": staged.records,
         "problems": staged.problems,
         "dump_date": date,

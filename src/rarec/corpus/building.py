@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rarec.catalogue.validation import item_problem
+from rarec.catalogue.validation import item_problem, shortened
 from rarec.corpus.clusters import Clusters, Links, Members, Reason
 from rarec.corpus.evidence_file import NAME as EVIDENCE
 from rarec.corpus.evidence_file import EvidenceWriter, Link, guarded
@@ -31,6 +31,7 @@ from rarec.types import ItemId
 
 PROBLEMS = "problems.jsonl"
 _AT_ONCE = 500
+_MOST_SHARED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Written:
         refused_items: groups whose item the catalogue would refuse; each is among the problems.
         unions, refused: reason -> how many pairs.
         renamed: ids of the corpus before whose records are in an item of another id now.
+        shared: ids that so many things have that they were taken for none, like ``ean 0``, the most common first.
         attributes: names of all that items may have.
     """
 
@@ -71,6 +73,7 @@ class Written:
     unions: Mapping[str, int]
     refused: Mapping[str, int]
     renamed: int
+    shared: tuple[str, ...]
     attributes: tuple[str, ...]
 
 
@@ -106,7 +109,7 @@ def write_corpus(
             names.keep(previous, clusters, popularity, staging.path)
             progress("keep ids", 1, 1, "")
         order = groups.labels[np.argsort(-popularity[groups.labels], kind="stable")]
-        names.name(order, popularity, groups.without_texts, progress)
+        names.name(order, clusters, popularity, groups.without_texts, progress)
         return _Writing(staging, plan, clusters, groups, folder).write(names, popularity, progress)
 
 
@@ -158,15 +161,18 @@ class _Writing:
             items.abandon()
             evidence.abandon()
             raise
+        refused_items = len(self._problems)
+        shared = list(self._shared())
         self._write_problems()
         return Written(
             self._items,
             self._records,
             self._untitled,
-            len(self._problems),
+            refused_items,
             _counts(self._clusters.joined),
             _counts(self._clusters.refused),
             len(renamed),
+            tuple(shared),
             tuple(attributes),
         )
 
@@ -196,6 +202,18 @@ class _Writing:
                 origin={name: [numbers[place] for place in places] for name, places in merged.origin.items()},
                 records=zip(numbers, records, strict=True),
             )
+
+    def _shared(self) -> Iterator[str]:
+        """Ids that were taken for none; each is told among the problems too."""
+        places, namespaces = self._clusters.traits.places, self._clusters.namespaces
+        found = sorted(self._clusters.shared, key=lambda entry: (-entry[2], entry[0]))
+        for number, namespace, count in found[:_MOST_SHARED]:
+            place, name = int(places[number]), namespaces[namespace]
+            record = self._staging.fetch([place], texts=False)[place]
+            reason = f"the {name} id {shortened(record.ids[name])} is said of {count:,} records of several things"
+            remedy = "it is taken for none; leave ids that are unknown empty"
+            self._problems.append(Problem(record.source, record.line, reason, remedy, used=True))
+            yield f"{name} {record.ids[name].strip()}"
 
     def _links(self, links: Links) -> Iterator[Link]:
         for one, other, reason, detail in links:

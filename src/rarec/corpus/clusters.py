@@ -47,8 +47,8 @@ _TEXTS: Mapping[Reason, str] = {
     Reason.SAME_ID: "the same id",
     Reason.TWO_PEOPLE: "title, year and several people agree",
     Reason.A_PERSON: "title, year and a person agree",
-    Reason.MAIN_PERSON: "the title and a main person agree, the years nearly",
-    Reason.ID_AND_TITLE: "an id and the title agree",
+    Reason.MAIN_PERSON: "the title and a main person agree, the years nearly or one is unknown",
+    Reason.ID_AND_TITLE: "an id agrees, and title or people",
     Reason.ONLY_CANDIDATE: "the title is the only one of its time in both sources, and nothing speaks against it",
     Reason.IDS_DIFFER: "ids differ",
     Reason.AMBIGUOUS_ID: "the id is said of several things that differ",
@@ -120,6 +120,8 @@ class Clusters:
         ids: namespace -> hash of the id that each group has, at the group's label; 0 if none. A group never has two.
         joined: every union, as two records that are in the groups that it joined.
         refused: what speaks for a union that was not made.
+        shared: ids that so many things have that they were taken for none: a record that says it, the place of its
+            namespace, and how many records do.
     """
 
     def __init__(self, traits: Traits) -> None:
@@ -128,6 +130,7 @@ class Clusters:
         self.ids: dict[str, NDArray[np.uint64]] = {name: column.copy() for name, column in traits.ids.items()}
         self.joined = Links.empty()
         self.refused = Links.empty()
+        self.shared: list[tuple[int, int, int]] = []
 
     @property
     def namespaces(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class Digest:
         put_right: rows that are used with something mended.
         unread: files that could not be read, or not to their end.
         worst: the first of those files, a line each.
-        examples: the first rows of each source that were left out, a line each.
+        examples: the first rows of each source that were left out, and what is wrong of whole files, a line each.
     """
 
     left_out: int
@@ -39,6 +39,10 @@ def digest(problems: Iterable[tuple[str, Problem]]) -> Digest:
             unread += 1
             if len(worst) < _SHOWN:
                 worst.append(f"{source}: {problem}")
+        elif not problem.line:
+            if len(examples) < _SHOWN:
+                examples.append(f"{source}: {problem}")
+            put_right += problem.used
         elif problem.used:
             put_right += 1
         else:

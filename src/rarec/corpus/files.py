@@ -23,6 +23,7 @@ Fields = tuple[int, list[str]]
 Line = tuple[int, str]
 
 _SHOWN_COLUMNS = 12
+_MOST_NAMES = 1000
 _AGAIN = "take this dump again, and compare its size with the publisher's"
 _REMEDIES = {
     "NUL byte": "delete the NUL bytes, or take the dump again",
@@ -77,11 +78,11 @@ class SourceFile:
         """Rows of a JSONL, CSV, TSV or Parquet file by the names of their columns; the ending tells which.
 
         Args:
-            columns: that a table must have; a JSONL file has none.
+            columns: that a table must have; of a JSONL file, some row.
             delimiter: of a CSV file; empty goes by the ending, a comma or a tab.
             max_cell: characters that a cell of a CSV file may have.
         """
-        counter, headers = _Counter(self), list[list[str]]()
+        counter, headers, seen = _Counter(self), list[list[str]](), _Seen(columns)
 
         def check_header(header: list[str]) -> None:
             headers.append(header)
@@ -100,9 +101,13 @@ class SourceFile:
                     yield self._rejected(row)
                 else:
                     counter.rows += 1
+                    if found == "jsonl":
+                        seen.take(row[1])
                     yield row
             if found == "csv" and not headers:
                 check_columns((), columns)
+            if counter.rows and (wrong := seen.missing()):
+                yield self.problem(0, *wrong)
         except InputError as error:
             yield self._unreadable(error, counter)
         yield from counter.close()
@@ -240,6 +245,33 @@ class _Counter:
             yield self._file.problem(0, "no row of it was read", "check that it is the right file", used=True)
 
 
+class _Seen:
+    """Which names the objects of a JSONL file have.
+
+    Args:
+        columns: that some object must have.
+    """
+
+    def __init__(self, columns: Collection[str]) -> None:
+        self._columns = columns
+        self._missing = set(columns)
+        self._names: dict[str, None] = {}
+
+    def take(self, row: Mapping[str, object]) -> None:
+        """Look at an object."""
+        if self._missing:
+            self._missing.difference_update(row)
+            if len(self._names) < _MOST_NAMES:
+                self._names.update(dict.fromkeys(row))
+
+    def missing(self) -> tuple[str, str] | None:
+        """Which columns are nowhere, and what to do; None if each is somewhere, or no object was looked at."""
+        if not self._missing or not self._names:
+            return None
+        lacking = [column for column in self._columns if column in self._missing]
+        return _lack(lacking, list(self._names), "no object has"), "correct the name in the recipe, or leave it out"
+
+
 @contextmanager
 def _unreadable_as_input() -> Iterator[None]:
     try:
@@ -257,13 +289,14 @@ def check_columns(header: Iterable[str], columns: Collection[str]) -> None:
         WrongColumns: names those that are missing, what may stand for them, and those that there are.
     """
     names = list(header)
-    missing = [column for column in columns if column not in names]
-    if not missing:
-        return
-    near = {name: close[0] for name in missing if (close := difflib.get_close_matches(name, names, n=1))}
+    if lacking := [column for column in columns if column not in names]:
+        remedy = "name the file that has them, or correct its first line"
+        raise WrongColumns(_lack(lacking, names, "has no column"), remedy)
+
+
+def _lack(lacking: list[str], names: list[str], verb: str) -> str:
+    """What is not there, what may stand for it, and what there is."""
+    near = {name: close[0] for name in lacking if (close := difflib.get_close_matches(name, names, n=1))}
     guess = "".join(f"; is it {other!r} for {name!r}?" for name, other in near.items()) or "."
     shown = ", ".join(map(repr, names[:_SHOWN_COLUMNS])) + (" ..." if len(names) > _SHOWN_COLUMNS else "")
-    raise WrongColumns(
-        f"has no column {', '.join(map(repr, missing))}{guess} Its columns are {shown or 'none'}",
-        "name the file that has them, or correct its first line",
-    )
+    return f"{verb} {', '.join(map(repr, lacking))}{guess} Its columns are {shown or 'none'}"

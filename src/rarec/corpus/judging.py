@@ -139,7 +139,12 @@ def _same_roles(one: Side, other: Side) -> bool:
     """Whether both name people, and of a kind that can be compared: directors with directors, not with a cast."""
     if not one.people or not other.people:
         return False
-    return bool(one.roles & other.roles or (one.roles | other.roles) & _ANY_ROLE)
+    return same_roles(one.roles, other.roles)
+
+
+def same_roles(one: int, other: int) -> bool:
+    """Whether people of these roles can be compared, see `Traits.roles`: they share a role, or one is unknown."""
+    return bool(one & other or (one | other) & _ANY_ROLE)
 
 
 def _differing_fact(one: Side, other: Side, rules: Rules) -> int:
@@ -153,4 +158,4 @@ def _differing_fact(one: Side, other: Side, rules: Rules) -> int:
     return -1
 
 
-__all__ = ["FACTS", "NUMBERS", "Rules", "Verdict", "contradiction", "judge", "too_long", "year_gap"]
+__all__ = ["FACTS", "NUMBERS", "Rules", "Verdict", "contradiction", "judge", "same_roles", "too_long", "year_gap"]

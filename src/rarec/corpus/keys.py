@@ -13,6 +13,7 @@ from rarec.catalogue.titles import normal_title
 _WIDE, _NARROW = 8, 4
 _PLACE_BITS = 28
 _LONGEST_CODE = 3
+_NO_ID = frozenset(("n/a", "#n/a", "n.a.", "na", "nan", "none", "null", "\\n", "undefined", "unknown"))
 
 
 def title_key(title: str) -> int:
@@ -30,6 +31,16 @@ def title_key(title: str) -> int:
 def _is_vowel(mark: str) -> bool:
     """Marks of Indic scripts, of Thai, Lao, Tibetan and Burmese are no accents: without them a title is another one."""
     return "\u0900" <= mark <= "\u109f" and unicodedata.category(mark) in ("Mn", "Mc")
+
+
+def is_no_id(value: str) -> bool:
+    """Whether it is what is written where there is no id: nothing, zeros, signs, or a word that says so.
+
+    >>> [is_no_id(value) for value in ("0", "00000", "-", "N/A", "none", "10", "tt0000001")]
+    [True, True, True, True, True, False, False]
+    """
+    plain = value.strip().casefold()
+    return plain in _NO_ID or not any(letter.isalnum() and letter != "0" for letter in plain)
 
 
 def id_key(value: str) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rarec.corpus.clusters import Clusters
 from rarec.corpus.evidence_file import NAME as EVIDENCE
 from rarec.corpus.evidence_file import guarded, open_evidence
+from rarec.corpus.keys import is_no_id
 from rarec.corpus.record import Record
 from rarec.progress import OnProgress
 
@@ -107,6 +108,7 @@ class Names:
     def name(
         self,
         labels: NDArray[np.int32],
+        clusters: Clusters,
         popularity: NDArray[np.float64],
         records_of: Callable[[Sequence[int]], Iterator[tuple[int, list[Record]]]],
         progress: OnProgress,
@@ -122,7 +124,7 @@ class Names:
             progress("name items", start, len(rest), "")
             for label, records in records_of(rest[start : start + _AT_ONCE].tolist()):
                 worth = float(popularity[label])
-                next(name for name in self._candidates(records) if self._claim(label, name, worth))
+                next(name for name in self._candidates(label, records, clusters) if self._claim(label, name, worth))
         progress("name items", len(rest), len(rest), "")
 
     def in_order(self) -> Iterator[tuple[int, str]]:
@@ -142,10 +144,13 @@ class Names:
         done = self._connection.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?)", (label, name, popularity))
         return bool(done.rowcount)
 
-    def _candidates(self, records: Sequence[Record]) -> Iterator[str]:
+    def _candidates(self, label: int, records: Sequence[Record], clusters: Clusters) -> Iterator[str]:
         for namespace in self._namespaces:
+            if namespace not in clusters.ids or not clusters.ids[namespace][label]:
+                continue  # it has none, or what stands there was taken for none
             for record in records:
-                if value := record.ids.get(namespace, "").strip():
+                value = record.ids.get(namespace, "").strip()
+                if not is_no_id(value):
                     yield f"{namespace}-{value}"
         first = records[0]
         yield f"{first.source}-{first.key}"

@@ -29,6 +29,8 @@ class CorpusFolder:
         name: that its recipe gives it; items of one name are one corpus, in whatever version.
         made: when, ISO 8601; empty where it is not said.
         dumps: source -> date of its dump, ISO 8601, where it is known.
+        extents: source -> whether it was read ``whole``, ``in part`` or ``not at all``, where it is known.
+        records: source -> how many of its records are used, where it is known.
         rows: of its items.
         attributes: names of all that its items may have.
         manifest: everything that ``corpus.json`` says.
@@ -38,6 +40,8 @@ class CorpusFolder:
     name: str
     made: str
     dumps: Mapping[str, str]
+    extents: Mapping[str, str]
+    records: Mapping[str, int]
     rows: int
     attributes: tuple[str, ...]
     manifest: Mapping[str, Any] = field(repr=False)
@@ -72,6 +76,29 @@ class CorpusFolder:
         return InputError(f"{str(self.path / ITEMS)!r} is damaged, {what}; build the corpus again")
 
 
+def item_of(folder: Path, item_id: str) -> Item | None:
+    """One item of a corpus; None if it has none of this id. Of the others only ids are read.
+
+    Raises:
+        InputError: the file is missing or damaged.
+        MissingExtra: pyarrow is not installed.
+    """
+    _shape(folder / ITEMS)
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(folder / ITEMS) as file:
+            for number in range(file.num_row_groups):
+                place = file.read_row_group(number, columns=["id"]).column("id").index(pyarrow.scalar(item_id)).as_py()
+                if place >= 0:
+                    row = file.read_row_group(number).slice(place, 1).to_pylist()[0]
+                    return item_from(row, Columns.of(None), split=False)[0]
+    except (OSError, pyarrow.ArrowException, BadField) as error:
+        raise InputError(f"the items of the corpus {str(folder)!r} are damaged: {error}; build it again") from error
+    return None
+
+
 def open_corpus(folder: str | Path) -> CorpusFolder:
     """What `rarec corpus build` made.
 
@@ -88,7 +115,11 @@ def open_corpus(folder: str | Path) -> CorpusFolder:
         raise InputError(f"{str(path / MANIFEST)!r} does not name the corpus; build it again")
     rows, columns = _shape(path / ITEMS)
     attributes = tuple(column.removeprefix("attributes.") for column in columns if column.startswith("attributes."))
-    return CorpusFolder(path, name, str(manifest.get("made", "")), _dumps(manifest), rows, attributes, manifest)
+    made, sources = str(manifest.get("made", "")), _sources(manifest)
+    dumps = {name: str(table["dump_date"]) for name, table in sources.items() if table.get("dump_date")}
+    extents = {name: str(table["read"]) for name, table in sources.items() if table.get("read")}
+    records = {name: found for name, table in sources.items() if isinstance(found := table.get("records"), int)}
+    return CorpusFolder(path, name, made, dumps, extents, records, rows, attributes, manifest)
 
 
 def is_corpus(folder: Path) -> bool:
@@ -112,11 +143,11 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _dumps(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Dates by source; sources are a table by name or a list of tables with a name."""
+def _sources(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What is said of each source; sources are a table by name or a list of tables with a name."""
     sources = manifest.get("sources", {})
     tables = sources.items() if isinstance(sources, Mapping) else ((one.get("name"), one) for one in sources)
-    return {str(name): str(table["dump_date"]) for name, table in tables if table.get("dump_date")}
+    return {str(name): table for name, table in tables}
 
 
 def _shape(path: Path) -> tuple[int, list[str]]:

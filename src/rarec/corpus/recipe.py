@@ -32,9 +32,10 @@ class ResolveConfig(Part):
     Attributes:
         by_title: also by title and year; else only by ids.
         people: somebody who made it must be the same too, where both say who did.
-        year_slack: how far apart the years may be.
+        year_slack: how far apart the years may be; 0 where the year tells things apart, such as vintages.
         facts: attributes that say what sort of thing it is; where both sides say so and nothing agrees, they are two.
-        numbers: attribute -> how far apart the numbers in it may be.
+        numbers: attribute -> how far apart the numbers in it may be. Attributes that are named here or in `facts` must
+            come from a source; those of the defaults need not.
     """
 
     by_title: bool = True
@@ -84,7 +85,13 @@ class CorpusRecipe(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> CorpusRecipe:
-        wrong = [*self._twice(), *self._unknown_ids(), *self._unknown_counts(), *self._wrong_fields()]
+        wrong = [
+            *self._twice(),
+            *self._unknown_ids(),
+            *self._unknown_counts(),
+            *self._wrong_fields(),
+            *self._unknown_facts(),
+        ]
         if wrong:
             raise ValueError("\n  ".join(wrong))
         return self
@@ -121,6 +128,15 @@ class CorpusRecipe(Part):
                     yield f"fields.{field}.from: there is no source {name!r}{_among(name, names)}"
             if field in FIELDS and (config.combine == "all" or config.max is not None):
                 yield f"fields.{field}: has one value; leave combine and max out, they are for {ATTRIBUTES}NAME"
+
+    def _unknown_facts(self) -> Iterator[str]:
+        """Names that the recipe itself says; the usual ones are for many catalogues, and need not be there."""
+        known = frozenset().union(*(source.attributes() for source in self.sources))
+        said = {"facts": self.resolve.facts, "numbers": tuple(self.resolve.numbers)}
+        for key in sorted(self.resolve.model_fields_set & said.keys()):
+            for name in said[key]:
+                if name not in known:
+                    yield f"resolve.{key}: no source gives the attribute {name!r}{_among(name, known)}"
 
     def paths_of(self, source: SourceConfig) -> dict[str, Path]:
         """Name of each file of a source -> where it lies."""

@@ -6,6 +6,7 @@ from rarec.corpus.by_ids import join_by_ids
 from rarec.corpus.by_titles import join_by_titles
 from rarec.corpus.clusters import Clusters, Links, Reason
 from rarec.corpus.judging import Rules
+from rarec.corpus.shared_ids import without_shared_ids
 from rarec.corpus.traits import Traits
 from rarec.progress import OnProgress
 
@@ -20,8 +21,9 @@ def resolve(traits: Traits, rules: Rules | None = None, *, progress: OnProgress 
     >>> resolve(read_traits(staging, ["imdb", "tmdb"], trusted=("imdb", "tmdb"))).labels  # doctest: +SKIP
     """
     rules = rules or Rules()
+    traits, shared = without_shared_ids(traits)
     clusters = Clusters(traits)
-    join_by_ids(clusters)
+    join_by_ids(clusters, rules, shared)
     if rules.by_title:
         join_by_titles(clusters, rules, progress=progress)
     return clusters

@@ -193,6 +193,11 @@ class Staging:
             for name, file, line, reason, remedy, fatal, used in rows:
                 yield name, Problem(file, line, reason, remedy, bool(fatal), bool(used))
 
+    def unread(self) -> dict[str, int]:
+        """Source -> how many of its files could not be read, or not to their end; sources without any are left out."""
+        query = "SELECT name, count(*) FROM problems JOIN sources ON source = number WHERE fatal GROUP BY name"
+        return {str(name): int(count) for name, count in self._run(query)}
+
     def close(self) -> None:
         """Let go of the file; what was staged whole stays."""
         self._connection.close()

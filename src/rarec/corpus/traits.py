@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rarec.corpus.keys import fact_key, id_key, person_key, title_key
+from rarec.corpus.keys import fact_key, id_key, is_no_id, person_key, title_key
 from rarec.corpus.record import Record
 from rarec.corpus.staging import Staging
 from rarec.progress import OnProgress
@@ -50,7 +50,7 @@ class Traits:
         source: which source says it.
         years: `UNKNOWN_YEAR` where there is none.
         popularity: the largest of a record's counts, each times its weight; 0 if it has none.
-        ids: namespace -> hashes, 0 where a record has none; namespaces in the order of trust.
+        ids: namespace -> hashes, 0 where a record has none or a placeholder; namespaces in the order of trust.
         people: hashes, the most important first.
         roles: bit i of a record says that it names people of role i; the top bit, of an unknown role.
         facts: `fact_key` of every value of the attributes that must not differ.
@@ -143,7 +143,7 @@ class _Reader:
             weights = self.weights
             self.popularity[number] = max(count * weights.get(name, 0.0) for name, count in record.counts.items())
         for namespace, value in record.ids.items():
-            if value.strip():
+            if not is_no_id(value):
                 if namespace not in self.ids:
                     self.ids[namespace] = np.zeros(self.count, np.uint64)
                 self.ids[namespace][number] = id_key(value)

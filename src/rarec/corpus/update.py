@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rarec.catalogue import CatalogueStore
 from rarec.catalogue.revisions import Revision, RevisionOf, Revisions, StoreMoved
@@ -17,6 +18,9 @@ from rarec.progress import OnProgress
 
 MAX_RETIRED = 0.1
 """More than this share of the store's items of a corpus is not retired unless it is forced."""
+
+MAX_LOST = 0.1
+"""A source that has lost more than this share of its records is not taken unless it is forced."""
 
 _ATTEMPTS = 3
 _SCRATCH = ".corpus-update.sqlite"
@@ -74,7 +78,8 @@ def update(
         force: also do what is seldom meant: see `UpdateRefused`.
         max_retired: largest share of the corpus's items in the store that may go without `force`, 0 to 1.
     Raises:
-        UpdateRefused: too many items would go, or a dump is older than the one that the store has.
+        UpdateRefused: too many items would go, a source was not read whole or has lost many of its records, or a dump
+            is older than the one that the store has.
         InputError: the corpus is damaged, or `max_retired` is no share.
         StoreError: the store is locked, full or written all the time, or another update is running.
     """
@@ -112,6 +117,7 @@ def cautions_of(revisions: Revisions, corpus: CorpusFolder, plan: Plan, *, max_r
             f"{plan.retired:,} of the {plan.owned:,} items that the store has of the corpus {corpus.name!r} would go, "
             f"more than {max_retired:.0%}: is the corpus whole?"
         )
+    yield from _sources_not_whole(revisions, corpus)
     had = dumps_of(revisions, corpus.name)
     for source, date in sorted(corpus.dumps.items()):
         if source in had and _is_older(date, had[source]):
@@ -121,13 +127,32 @@ def cautions_of(revisions: Revisions, corpus: CorpusFolder, plan: Plan, *, max_r
             )
 
 
+def _sources_not_whole(revisions: Revisions, corpus: CorpusFolder) -> Iterator[str]:
+    had = _noted(revisions, corpus.name, "records")
+    for source, records in sorted(corpus.records.items()):
+        extent = corpus.extents.get(source, "whole" if records else "not at all")
+        if extent != "whole":
+            yield (
+                f"the source {source!r} was read {extent} when the corpus was built: problems.jsonl in it says why; "
+                "correct its files or the recipe, and build it again"
+            )
+        elif records < (1 - MAX_LOST) * int(had.get(source, 0)):
+            yield (
+                f"the source {source!r} has {records:,} records, and had {int(had[source]):,} in the corpus that the "
+                f"store has, more than {MAX_LOST:.0%} are gone: is its dump whole?"
+            )
+
+
 def dumps_of(revisions: Revisions, name: str) -> Mapping[str, str]:
     """Source -> date of the dump that the store has of a corpus; empty if it has none."""
+    return {source: str(date) for source, date in _noted(revisions, name, "dumps").items()}
+
+
+def _noted(revisions: Revisions, name: str, what: str) -> dict[str, Any]:
+    """Source -> what the last update that stands noted of it; a source that a later corpus lacks is forgotten."""
     standing = [one for one in revisions.all() if one.owner == name and one.taken_back is None]
-    found: dict[str, str] = {}
-    for one in standing:  # a source that a later corpus does not name is forgotten
-        found = {str(source): str(date) for source, date in dict(one.note.get("dumps", {})).items()}
-    return found
+    last = standing[-1].note.get(what, {}) if standing else {}
+    return {str(source): value for source, value in dict(last).items()}
 
 
 def _is_older(date: str, other: str) -> bool:
@@ -143,5 +168,7 @@ def _has_nothing_to_do(revisions: Revisions, corpus: CorpusFolder, plan: Plan) -
 
 
 def _revision_of(corpus: CorpusFolder, pending: Pending) -> RevisionOf:
-    note = {"made": corpus.made, "rows": corpus.rows, "dumps": dict(corpus.dumps)}
+    note = {
+        "made": corpus.made, "rows": corpus.rows, "dumps": dict(corpus.dumps), "records": dict(corpus.records)
+    }  # fmt: skip
     return RevisionOf(corpus.name, pending.items(), pending.same(), pending.retired(), note)

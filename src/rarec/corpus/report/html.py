@@ -49,6 +49,7 @@ def page(quality: Quality) -> str:
             findings=[(FINDINGS[found.kind], found) for found in quality.findings if found.items],
             clean=[found.kind for found in quality.findings if not found.items],
             number=lambda value: quantity(value),
+            many=lambda value, noun: f"{quantity(value)} {noun}{'' if value == 1 else 's'}",
         )
     )
 
@@ -126,7 +127,9 @@ def _plots(quality: Quality) -> list[tuple[Drawing, str]]:
     found = [(plots.shares(filled, "How full the fields are", key="fill"), "Share of the items that have each field.")]
     if quality.years:
         drawing = plots.years(quality.years, quality.year_fences, key="years")
-        found.append((drawing, "Items by year; dashed lines: years beyond them count as far from the rest."))
+        dashed = any(min(quality.years) <= fence <= max(quality.years) for fence in quality.year_fences or ())
+        below = "; dashed lines: years beyond them count as far from the rest." if dashed else "."
+        found.append((drawing, f"Items by year{below}"))
     if quality.text_quantiles:
         found.append(
             (plots.lengths(quality.text_lengths, key="lengths"), "Items by length of their text in characters.")

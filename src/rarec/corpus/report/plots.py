@@ -44,7 +44,7 @@ def years(counts: Mapping[int, int], fences: tuple[int, int] | None, *, key: str
     for year, count in counts.items():
         heights[(min(max(year, low), high) - low) // width] += count
     with drawing_style():
-        figure, axes = axes_of(WIDTH, HEIGHT, left=48, bottom=36)
+        figure, axes = axes_of(WIDTH, HEIGHT, left=48, bottom=36, right=24)  # half of a year that stands at the end
         starts = [low + width * place for place in range(len(heights))]
         axes.bar(starts, heights, width=width * 0.9, align="edge", color=SERIES[0])
         for fence in fences or ():

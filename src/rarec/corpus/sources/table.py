@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,10 +29,10 @@ class TableColumns(Part):
 
     Attributes:
         id: names the thing in this source, the same in every dump.
-        title: its main one.
+        title: its main one; of a list the first is, and the rest are other titles.
         titles: columns with other titles.
         year: of release or publication; a date will do.
-        text: description; HTML is taken out of it.
+        text: description; HTML is taken out of it. The texts of a list are its lines.
         people: columns with who made it, the most important first.
         ids: namespace -> column, e.g. ``isbn = "isbn13"``.
         attributes: attribute -> column.
@@ -56,9 +57,10 @@ class TableColumns(Part):
 
 
 class TableSource(TextSourceConfig):
-    """A table; see `TextSourceConfig`.
+    """A CSV, TSV, JSONL or Parquet table with columns of its own.
 
     Attributes:
+        columns: which column feeds what.
         form: jsonl, csv (tables with tabs too) or parquet; empty goes by the files' endings.
         delimiter: between the columns of a CSV file; empty goes by the ending, a comma or a tab.
         separator: between the values of a cell, where the form has no lists.
@@ -109,9 +111,13 @@ def _record(
 ) -> Iterator[Record | Problem]:
     (line, cells), columns = row, source.columns
     key = _id(cells.get(columns.id))
+    if wrong := _not_text(cells, (columns.title, columns.text or "")):
+        yield file.problem(line, wrong, "name a column of texts in the recipe, or correct the row")
+        return
+    main = _texts_of(cells.get(columns.title))
     titles = distinct(
         [
-            cells.get(columns.title),
+            *main,
             *(title for column in columns.titles for title in split_list(cells.get(column), source.separator)),
         ]
     )
@@ -119,7 +125,7 @@ def _record(
         what = f"is too long: {shortened(key)}" if key else "is empty"
         yield file.problem(line, f"the id in column {columns.id!r} {what}", "give each row an id of its own")
         return
-    if not distinct([cells.get(columns.title)]):
+    if not main:
         yield file.problem(line, f"the title in column {columns.title!r} is empty", "give it a title or delete the row")
         return
     if first := seen.first_place(key, line, file.name):
@@ -138,7 +144,7 @@ def _record(
         ids={name: found for name, column in columns.ids.items() if (found := _id_elsewhere(cells.get(column)))},
         people=distinct(people),
         attributes={name: values for name, values in lists.items() if values},
-        text=notes.text(cells.get(columns.text)) if columns.text else "",
+        text=notes.text("\n".join(_texts_of(cells.get(columns.text)))) if columns.text else "",
         counts={name: number for name, number in counts.items() if number is not None},
         line=line,
     )
@@ -149,6 +155,22 @@ def _record(
 def _id_elsewhere(value: object) -> str:
     """An id that others know; what tools write for none, such as ``nan``, would make one thing of all that lack it."""
     return "" if is_nothing(value) else _id(value)
+
+
+def _not_text(cells: Mapping[str, object], names: Iterable[str]) -> str:
+    """What of these columns is no text; empty if all are: texts, numbers or lists of them."""
+    for name in names:
+        value = cells.get(name)
+        parts = value if isinstance(value, (list, tuple)) else (value,)
+        if any(isinstance(part, (dict, list, tuple)) for part in parts):
+            return f"the value in column {name!r} is no text: {shortened(json.dumps(value, default=str))}"
+    return ""
+
+
+def _texts_of(value: object) -> tuple[str, ...]:
+    """A text, or those of a list, without empty ones."""
+    parts = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(text for part in parts if part is not None and (text := str(part)).strip())
 
 
 def _id(value: object) -> str:

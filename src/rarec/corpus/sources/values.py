@@ -133,8 +133,14 @@ def split_list(value: object, separator: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return distinct(value.split(separator) if separator else (value,))
     if isinstance(value, (list, tuple)):
-        return distinct(part.get("name") if isinstance(part, dict) else part for part in value)
-    return distinct((value,))
+        return distinct(_named(part) for part in value)
+    return distinct((_named(value),))
+
+
+def _named(part: object) -> object:
+    """A text or number as it is, the name of an object; nothing that would be written as Python has it."""
+    name = part.get("name") if isinstance(part, dict) else part
+    return None if isinstance(name, (dict, list, tuple)) else name
 
 
 def title_in_order(title: str) -> str:
