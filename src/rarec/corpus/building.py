@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rarec.catalogue.validation import item_problem, shortened
 from rarec.corpus.clusters import Clusters, Links, Members, Reason
 from rarec.corpus.evidence_file import NAME as EVIDENCE
-from rarec.corpus.evidence_file import EvidenceWriter, Link, guarded
+from rarec.corpus.evidence_file import EvidenceWriter, Link
 from rarec.corpus.items_file import NAME as ITEMS
 from rarec.corpus.items_file import ItemsWriter
 from rarec.corpus.judging import Rules
@@ -24,6 +24,7 @@ from rarec.corpus.merging import OTHER_TITLES, FieldOrder, Merger
 from rarec.corpus.naming import Names
 from rarec.corpus.record import Problem, Record
 from rarec.corpus.resolve import resolve
+from rarec.corpus.sqlite_errors import guarded
 from rarec.corpus.staging import Staging
 from rarec.corpus.traits import Traits, read_traits
 from rarec.progress import OnProgress
@@ -103,7 +104,8 @@ def write_corpus(
     popularity = np.zeros(len(traits), np.float64)
     np.maximum.at(popularity, clusters.labels, traits.popularity)
     groups = _Groups(staging, clusters)
-    with guarded(work / "names.sqlite"), closing(Names(work / "names.sqlite", plan.ids)) as names:
+    scratch = work / "names.sqlite"
+    with guarded("what is worked out in", scratch, "check its folder"), closing(Names(scratch, plan.ids)) as names:
         if previous is not None:
             progress("keep ids", 0, 1, "")
             names.keep(previous, clusters, popularity, staging.path)

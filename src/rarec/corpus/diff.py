@@ -16,7 +16,7 @@ from pathlib import Path
 from rarec.corpus.differing import value_of
 from rarec.corpus.either import Items
 from rarec.corpus.quality import line_of
-from rarec.errors import StoreError
+from rarec.corpus.sqlite_errors import guarded
 from rarec.progress import OnProgress
 from rarec.types import Item
 
@@ -67,13 +67,14 @@ def difference(old: Items, new: Items, tell: OnProgress) -> Difference:
         InputError, StoreError: items cannot be read, or the temporary folder is full.
     """
     with tempfile.TemporaryDirectory(prefix="rarec-diff-") as folder:
-        try:
-            with closing(sqlite3.connect(Path(folder) / "old.sqlite", isolation_level=None)) as scratch:
-                scratch.execute("PRAGMA journal_mode=OFF")
-                scratch.execute("PRAGMA synchronous=OFF")
-                return _Diff(scratch).of(old, new, tell)
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot compare in {folder!r}: {error}; free some space, or set TMPDIR") from error
+        path = Path(folder) / "old.sqlite"
+        with (
+            guarded("what is compared in", path, "set TMPDIR"),
+            closing(sqlite3.connect(path, isolation_level=None)) as scratch,
+        ):
+            scratch.execute("PRAGMA journal_mode=OFF")
+            scratch.execute("PRAGMA synchronous=OFF")
+            return _Diff(scratch).of(old, new, tell)
 
 
 class _Diff:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rarec.corpus.clusters import Reason
 from rarec.corpus.record import Record
+from rarec.corpus.sqlite_errors import guarded
 from rarec.errors import StoreError
 
 VERSION = 1
@@ -51,7 +52,7 @@ class EvidenceWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with guarded(path):
+        with using_evidence(path):
             self._connection = sqlite3.connect(path, isolation_level=None)
             run = self._connection.execute
             run("PRAGMA journal_mode=OFF")  # a build that is cut off writes the file anew
@@ -74,7 +75,7 @@ class EvidenceWriter:
         records: Iterable[tuple[int, Record]],
     ) -> None:
         """An item with its records by number; `origin` names those that each field was taken from."""
-        with guarded(self._path):
+        with using_evidence(self._path):
             self._connection.execute(
                 "INSERT INTO items VALUES (?, ?, ?, ?, ?)", (item, title, year, popularity, _json(origin))
             )
@@ -99,18 +100,18 @@ class EvidenceWriter:
 
     def add_links(self, unions: Iterable[Link], refused: Iterable[Link]) -> None:
         """What was joined and what was not."""
-        with guarded(self._path):
+        with using_evidence(self._path):
             for table, links in (("unions", unions), ("refused", refused)):
                 self._connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", links)
 
     def add_renamed(self, renamed: Iterable[tuple[str, str, str]]) -> None:
         """Ids of the corpus before that no item has now: the old one, the item it went into, and why."""
-        with guarded(self._path):
+        with using_evidence(self._path):
             self._connection.executemany("INSERT OR IGNORE INTO renamed VALUES (?, ?, ?)", renamed)
 
     def close(self) -> None:
         """Finish the file."""
-        with guarded(self._path):
+        with using_evidence(self._path):
             self._connection.execute("COMMIT")
             self._connection.executescript(_INDEXES)
             self._connection.close()
@@ -131,7 +132,7 @@ def open_evidence(folder: Path) -> sqlite3.Connection:
         raise StoreError(
             f"no corpus in {str(folder)!r}: {NAME} is missing; name the folder that `rarec corpus build` made"
         )
-    with guarded(path):
+    with using_evidence(path):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != VERSION:
@@ -140,19 +141,13 @@ def open_evidence(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def guarded(path: Path) -> Iterator[None]:
-    """Turns errors of SQLite into a StoreError that names the file."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"cannot use the evidence {str(path)!r}: {error}; free some space, or build the corpus again"
-        ) from error
+def using_evidence(path: Path) -> AbstractContextManager[None]:
+    """Errors of SQLite name the evidence, a file or its folder, as a StoreError."""
+    return guarded("the evidence", path, "build the corpus again")
 
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-__all__ = ["NAME", "VERSION", "EvidenceWriter", "Link", "guarded", "open_evidence"]
+__all__ = ["NAME", "VERSION", "EvidenceWriter", "Link", "open_evidence", "using_evidence"]

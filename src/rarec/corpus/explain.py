@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rarec.corpus.differing import value_of
-from rarec.corpus.evidence_file import guarded, open_evidence
+from rarec.corpus.evidence_file import open_evidence, using_evidence
 from rarec.corpus.keys import is_no_id, person_key, title_key
 from rarec.corpus.reading import is_corpus, item_of
 from rarec.errors import UnknownItem
@@ -99,7 +99,7 @@ def explain(name: str, corpus: Path) -> Explanation:
         UnknownItem: nothing in the corpus is called so; names what may be meant.
         StoreError: the folder is no corpus, or damaged.
     """
-    with closing(open_evidence(corpus)) as connection, guarded(corpus):
+    with closing(open_evidence(corpus)) as connection, using_evidence(corpus):
         item, asked = _found(name, connection)
         title, year, popularity, origin = connection.execute(
             "SELECT title, year, popularity, origin FROM items WHERE id = ?", (item,)

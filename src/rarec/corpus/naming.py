@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rarec.corpus.clusters import Clusters
 from rarec.corpus.evidence_file import NAME as EVIDENCE
-from rarec.corpus.evidence_file import guarded, open_evidence
+from rarec.corpus.evidence_file import open_evidence, using_evidence
 from rarec.corpus.keys import is_no_id
 from rarec.corpus.record import Record
 from rarec.progress import OnProgress
@@ -80,7 +80,7 @@ class Names:
             StoreError: `previous` is no corpus, or damaged.
         """
         open_evidence(previous).close()  # says what is wrong with it
-        with guarded(previous / EVIDENCE):
+        with using_evidence(previous / EVIDENCE):
             self._keep(previous, clusters, popularity, staged)
 
     def _keep(self, previous: Path, clusters: Clusters, popularity: NDArray[np.float64], staged: Path) -> None:

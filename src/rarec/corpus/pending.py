@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rarec.errors import StoreError
+from rarec.corpus.sqlite_errors import guarded
 from rarec.types import Item, ItemId
 
 _SCHEMA = """
@@ -96,14 +96,8 @@ class Pending:
         with self._guarded():
             yield from self._connection.execute(query)
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"cannot use {str(self._path)!r} for what is worked out: {error}; free some space, or check its folder"
-            ) from error
+    def _guarded(self) -> AbstractContextManager[None]:
+        return guarded("what is worked out in", self._path, "check its folder")
 
 
 def _remove(path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.corpus.record import Problem, Record
+from rarec.corpus.sqlite_errors import guarded
 from rarec.errors import StoreError
 from rarec.files import use_wal
 
@@ -254,15 +255,8 @@ class Staging:
         with self._guarded():
             return self._connection.execute(query)
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"cannot use the staged sources {str(self.path)!r}: {error}; free some space, or delete the file and "
-                "read the sources again"
-            ) from error
+    def _guarded(self) -> AbstractContextManager[None]:
+        return guarded("the staged sources", self.path, "delete the file and read the sources again")
 
 
 def _document(record: Record) -> str:

@@ -6,7 +6,7 @@ title.basics says which titles there are; ratings, crew, principals, akas and na
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
@@ -211,17 +211,12 @@ class _Joined:
 
     def _crew(self, file: SourceFile) -> Iterator[Problem]:
         batch = Batch(self._database, "INSERT OR IGNORE INTO directed VALUES (?, ?, ?)")
-        for row in file.separated("\t", ("tconst", "directors")):
+        for row in _rows_of(self._kept, "tt", file, ("tconst", "directors")):
             if isinstance(row, Problem):
                 yield row
-                continue
-            line, (name, directors) = row
-            number = number_in(name, "tt")
-            if number < 0:
-                yield _wrong_id(file, line, name)
-            elif number in self._kept and directors != _NULL:
+            elif (directors := row[1][0]) != _NULL:
                 for place, person in enumerate(directors.split(",")):
-                    self._add_person(batch, number, place, person)
+                    self._add_person(batch, row[0], place, person)
         batch.flush()
 
     def _principals(self, file: SourceFile) -> Iterator[Problem]:
@@ -246,30 +241,22 @@ class _Joined:
     def _akas(self, file: SourceFile) -> Iterator[Problem]:
         batch = Batch(self._database, "INSERT OR IGNORE INTO called VALUES (?, ?, ?)")
         most = self._source.keep.akas
-        for row in file.separated("\t", ("titleId", "ordering", "title")):
+        for row in _rows_of(self._kept, "tt", file, ("titleId", "ordering", "title")):
             if isinstance(row, Problem):
                 yield row
                 continue
-            line, (name, ordering, title) = row
-            number = number_in(name, "tt")
-            if number < 0:
-                yield _wrong_id(file, line, name)
-            elif number in self._kept and title != _NULL and (place := _place(ordering)) <= most:
+            number, (ordering, title) = row
+            if title != _NULL and (place := _place(ordering)) <= most:
                 batch.add(number, place, title)
         batch.flush()
 
     def _names(self, file: SourceFile) -> Iterator[Problem]:
         batch = Batch(self._database, "INSERT OR IGNORE INTO person VALUES (?, ?)")
-        for row in file.separated("\t", ("nconst", "primaryName")):
+        for row in _rows_of(self._people, "nm", file, ("nconst", "primaryName")):
             if isinstance(row, Problem):
                 yield row
-                continue
-            line, (person, name) = row
-            number = number_in(person, "nm")
-            if number < 0:
-                yield _wrong_id(file, line, person)
-            elif number in self._people and name != _NULL:
-                batch.add(number, name)
+            elif (name := row[1][0]) != _NULL:
+                batch.add(row[0], name)
         batch.flush()
 
     def _add_person(self, batch: Batch, title: int, place: int, person: str) -> None:
@@ -277,6 +264,22 @@ class _Joined:
         if number >= 0:
             self._people.add(number)
             batch.add(title, place, number)
+
+
+def _rows_of(
+    wanted: NumberSet, prefix: str, file: SourceFile, columns: tuple[str, ...]
+) -> Iterator[tuple[int, Sequence[str]] | Problem]:
+    """Rows whose first column is the id of something that is wanted: its number, and the other columns."""
+    for row in file.separated("\t", columns):
+        if isinstance(row, Problem):
+            yield row
+            continue
+        line, (name, *others) = row
+        number = number_in(name, prefix)
+        if number < 0:
+            yield _wrong_id(file, line, name)
+        elif number in wanted:
+            yield number, others
 
 
 def _wrong_id(file: SourceFile, line: int, name: str) -> Problem:
