@@ -138,6 +138,10 @@ def test_dollars_without_prices(shop: Open, tmp_path: Path) -> None:
         secret = add_key(database, "shop", parse_limits(["day.usd=1"], source="test"))[1]
     open_ = shop(GOOD, place=place)
     assert "prices of the model are not known" in open_.ask("Trams?", secret=secret)["reason"]
+    owner = shop(GOOD)
+    assert owner.served.ask("GET", "/v1/admin/overview").json["counts_dollars"] is False
+    priced = shop(GOOD, flags={"llm.input_usd": 1.0, "llm.output_usd": 10.0})
+    assert priced.served.ask("GET", "/v1/admin/overview").json["counts_dollars"] is True
     assert open_.calls == 0
 
 

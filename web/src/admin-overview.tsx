@@ -39,14 +39,16 @@ export function OverviewPart() {
 }
 
 export function Figures({ overview }: { overview: Overview }) {
-  const { latency_ms, spend, days } = overview;
+  const { latency_ms, spend, counts_dollars, days } = overview;
   const now = new Date();
   const reactions = overview.likes + overview.refuses;
   const plots = [
     { title: "Turns", value: (day: Overview["days"][number]) => day.turns, told: whole },
     { title: "Degraded turns", value: (day: Overview["days"][number]) => day.degraded, told: whole, second: true },
     { title: "Likes", value: (day: Overview["days"][number]) => day.likes, told: whole },
-    { title: "Spend", value: (day: Overview["days"][number]) => day.spend.usd, told: dollars },
+    counts_dollars
+      ? { title: "Spend", value: (day: Overview["days"][number]) => day.spend.usd, told: dollars }
+      : { title: "Tokens", value: (day: Overview["days"][number]) => day.spend.tokens, told: whole },
   ];
   return (
     <>
@@ -56,7 +58,7 @@ export function Figures({ overview }: { overview: Overview }) {
         <Tile name="Turns" value={whole(overview.turns)} more={`in ${DAYS} days`} />
         <Tile name="Median turn" value={latency_ms ? milliseconds(latency_ms.p50) : "–"} more={latency_ms ? `p99 ${milliseconds(latency_ms.p99)}` : ""} />
         <Tile name="Degraded" value={`${(100 * overview.degraded_share).toFixed(overview.degraded_share < 0.1 ? 1 : 0)} %`} more="of turns" />
-        <Tile name="Spend" value={dollars(spend.usd)} more={`${whole(spend.tokens)} tokens`} />
+        <Tile name="Spend" value={counts_dollars ? dollars(spend.usd) : "–"} more={`${whole(spend.tokens)} tokens${counts_dollars ? "" : "; set llm.input_usd and llm.output_usd to count dollars"}`} />
         <Tile name="Likes" value={whole(overview.likes)} more={reactions ? `${Math.round((100 * overview.likes) / reactions)} % of verdicts` : ""} />
         <Tile name="Not for me" value={whole(overview.refuses)} />
       </dl>

@@ -24,6 +24,7 @@ export interface Overview {
   degraded_share: number;
   latency_ms: { p50: number; p99: number } | null;
   spend: Spent;
+  counts_dollars: boolean;
   likes: number;
   refuses: number;
   days: Day[];

@@ -81,11 +81,22 @@ test("every stage of a turn has a bar and a line", () => {
 test("figures without a turn have no latency", () => {
   const overview = {
     since: "2026-01-01", items: 20, sessions: 0, turns: 0, degraded_share: 0, latency_ms: null,
-    spend: { calls: 0, tokens: 0, usd: 0 }, likes: 0, refuses: 0, days: [],
+    spend: { calls: 0, tokens: 0, usd: 0 }, counts_dollars: true, likes: 0, refuses: 0, days: [],
   };
   const page = renderToString(<Figures overview={overview} />);
   assert.ok(page.includes("–"));
   assert.ok(!page.includes("NaN"));
+});
+
+test("dollars that nobody counts are not shown as none", () => {
+  const overview = {
+    since: "2026-01-01", items: 20, sessions: 1, turns: 1, degraded_share: 0, latency_ms: null,
+    spend: { calls: 1, tokens: 900, usd: 0 }, likes: 0, refuses: 0, days: [],
+  };
+  const counted = renderToString(<Figures overview={{ ...overview, counts_dollars: true }} />);
+  const unknown = renderToString(<Figures overview={{ ...overview, counts_dollars: false }} />);
+  assert.ok(counted.includes("$0") && !counted.includes("input_usd"));
+  assert.ok(unknown.includes("set llm.input_usd") && !unknown.includes(">$0<"));
 });
 
 test("times and money in words", () => {

@@ -42,7 +42,14 @@ async def overview(request: Request, days: Annotated[int, Query(ge=1, le=366)] =
     parts = parts_of(request)
     since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
     found = await parts.database.run(lambda database: read_overview(database, since=since))
-    return _json({"since": since.date().isoformat(), "items": parts.items, **_figures(found)})
+    return _json(
+        {
+            "since": since.date().isoformat(),
+            "items": parts.items,
+            "counts_dollars": parts.books.counts_dollars,
+            **_figures(found),
+        }
+    )
 
 
 @router.get("/turns", response_model=TurnsOut)

@@ -46,6 +46,7 @@ class OverviewOut(BaseModel):
     degraded_share: float
     latency_ms: LatencyOut | None
     spend: SpendOut
+    counts_dollars: bool = Field(description="False if an endpoint is asked whose prices are not in the settings.")
     likes: int
     refuses: int
     days: list[DayOut] = Field(description="Days on which something happened, oldest first.")

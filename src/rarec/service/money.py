@@ -59,6 +59,8 @@ class Payer:
 class Books:
     """What turns of this service take from the model.
 
+    Attributes:
+        counts_dollars: whether spending in dollars is known: the prices of the model are, or no endpoint is asked.
     Raises:
         SettingsError: a ceiling that cannot be read, or one in dollars without prices.
     """
@@ -73,7 +75,8 @@ class Books:
         self.prices = None
         if llm.input_usd is not None and llm.output_usd is not None:
             self.prices = Prices(llm.input_usd, llm.output_usd)
-        if llm.kind == "http" and self.prices is None and in_money(self._ceilings):
+        self.counts_dollars = llm.kind != "http" or self.prices is not None
+        if not self.counts_dollars and in_money(self._ceilings):
             raise SettingsError(
                 "serve.ceilings has one in usd, but the prices of the model are not known; set llm.input_usd and "
                 "llm.output_usd, or a ceiling of calls or tokens"
