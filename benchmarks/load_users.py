@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 from openai import DefaultAsyncHttpxClient
 
 from large_store import talk
@@ -29,6 +30,7 @@ class Taken:
         first_ms: until the first words of the reply, if they were streamed.
         status: of HTTP; 0 if there was no answer.
         asked: whether the model took part.
+        reason: why it did not, as the service says.
         timings_ms: stages, as the service says.
     """
 
@@ -36,6 +38,7 @@ class Taken:
     wall_ms: float
     status: int
     asked: bool = False
+    reason: str = ""
     first_ms: float | None = None
     timings_ms: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -67,31 +70,51 @@ class Users:
         await self._think(self._rng.uniform(0, self._think_s), end)  # else all would speak at once for ever
         while time.perf_counter() < end:
             begun = time.perf_counter()
-            made = await client.post("/v1/sessions")
-            if not made.is_success:
-                print(f"no session: {made.status_code} {made.text[:300]}", file=sys.stderr, flush=True)
-                taken.append(Taken(begun, 1000 * (time.perf_counter() - begun), made.status_code))
+            made = await _session(client)
+            if isinstance(made, int):
+                taken.append(Taken(begun, 1000 * (time.perf_counter() - begun), made))
                 await self._think(self._think_s, end)
                 continue
-            session = made.json()["id"]
             streamed = self._rng.random() < self._streamed
             for _ in range(TURNS):
                 if time.perf_counter() >= end:
                     return
                 text = talk(self._titles, 1, self._rng.getrandbits(32)).turns[0].text
-                taken.append(await _turn(client, text, session, streamed=streamed))
+                taken.append(await _turn(client, text, made, streamed=streamed))
                 await self._think(self._think_s * self._rng.uniform(0.5, 1.5), end)
 
     async def _think(self, seconds: float, end: float) -> None:
         await asyncio.sleep(max(0.0, min(seconds, end - time.perf_counter())))
 
 
+async def _session(client: Any) -> str | int:
+    """A new one, or the status of HTTP that refused it; 0 if the connection broke."""
+    try:
+        made = await client.post("/v1/sessions")
+    except httpx2.TransportError as error:
+        print(f"no session: {error!r}", file=sys.stderr, flush=True)
+        return 0
+    if made.is_success:
+        return str(made.json()["id"])
+    print(f"no session: {made.status_code} {made.text[:300]}", file=sys.stderr, flush=True)
+    return int(made.status_code)
+
+
 async def _turn(client: Any, text: str, session: str, *, streamed: bool) -> Taken:
+    start = time.perf_counter()
+    try:
+        return await _answered(client, text, session, start, streamed=streamed)
+    except httpx2.TransportError as error:
+        print(f"no answer: {error!r}", file=sys.stderr, flush=True)
+        return Taken(start, 1000 * (time.perf_counter() - start), 0)
+
+
+async def _answered(client: Any, text: str, session: str, start: float, *, streamed: bool) -> Taken:
     body: dict[str, Any] = {
         "model": "rarec", "messages": [{"role": "user", "content": text}], "stream": streamed,
         "rarec": {"session": session},
     }  # fmt: skip
-    start, first, facts = time.perf_counter(), None, None
+    first, facts = None, None
     async with client.stream("POST", "/v1/chat/completions", json=body) as response:
         if response.status_code != 200:
             await response.aread()
@@ -110,4 +133,5 @@ async def _turn(client: Any, text: str, session: str, *, streamed: bool) -> Take
     if facts is None:  # the stream broke off
         return Taken(start, wall_ms, 0)
     timings = dict(facts["timings_ms"])
-    return Taken(start, wall_ms, 200, not facts["degraded"] and "llm" in timings, first, timings)
+    asked = not facts["degraded"] and "llm" in timings
+    return Taken(start, wall_ms, 200, asked, "" if asked else str(facts["reason"]), first, timings)

@@ -135,6 +135,16 @@ def test_an_overview_by_days(database_place: str) -> None:
         assert (later.days, later.latency_ms) == ((), None)
 
 
+def test_an_opened_store_is_settled_before_it_is_ready_and_after_its_words(store: Path) -> None:
+    app = create_app(store, ServeSettings())
+    parts = app.state.parts
+    settled: list[tuple[bool, bool]] = []
+    parts.when_settled(lambda: settled.append((parts.ready, parts.ready and parts.vocabulary is not None)))
+    with running(app):
+        until(lambda: len(settled) == 2)
+    assert settled == [(False, False), (True, True)]
+
+
 def test_bundles_are_switched_without_dropping_a_request(
     serve: Callable[..., Running], store: Path, other: str
 ) -> None:
@@ -143,6 +153,8 @@ def test_bundles_are_switched_without_dropping_a_request(
     assert (before["live"], before["serving"]) == ("bundle", "bundle")
     assert {one["bundle"]: one["live"] for one in before["candidates"]} == {"bundle": True, other: False}
     answers: list[tuple[int, bool]] = []
+    settled: list[str] = []
+    served.app.state.parts.when_settled(lambda: settled.append(served.app.state.parts.serving))
     over = threading.Event()
 
     def ask() -> None:
@@ -164,6 +176,7 @@ def test_bundles_are_switched_without_dropping_a_request(
     over.set()
     for asker in askers:
         asker.join(60)
+    until(lambda: settled == [other, "bundle", other])
     assert len(answers) > 3
     assert set(answers) == {(200, True)}
     found = served.ask("GET", "/v1/admin/bundles").json

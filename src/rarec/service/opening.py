@@ -26,6 +26,8 @@ class Opening:
     Args:
         source: a recommender that its maker closes, or the folder of a store, which is closed with this.
         flags: settings that override the store's, for a folder.
+    Attributes:
+        settled: is called, in some thread, whenever what was opened is there to stay.
     """
 
     def __init__(self, source: Recommender | Path, *, flags: Mapping[str, Any] | None) -> None:
@@ -35,6 +37,7 @@ class Opening:
         self._open: Opened | None = None
         self._failure = ""
         self._ending = threading.Event()
+        self.settled: Callable[[], None] = lambda: None
 
     def start(self, turns: MakeTurns) -> None:
         """Begin in the running event loop; `turns` makes what answers questions."""
@@ -48,6 +51,7 @@ class Opening:
             await anyio.to_thread.run_sync(self._open_store)
         if self._open is not None:
             await anyio.to_thread.run_sync(self._open.read_vocabulary)
+            await anyio.to_thread.run_sync(self.settled)
 
     async def follow(self) -> bool:
         """See `Parts.follow`."""
@@ -55,7 +59,10 @@ class Opening:
         if opened is None:
             return False
         async with self._following:
-            return await anyio.to_thread.run_sync(opened.follow, self.store)
+            follows = await anyio.to_thread.run_sync(opened.follow, self.store)
+            if follows:
+                await anyio.to_thread.run_sync(self.settled)
+            return follows
 
     def stop(self) -> None:
         """End the turns that run; blocks."""
@@ -97,6 +104,7 @@ class Opening:
             self._failure = str(error)
             raise
         self._owned = opened
+        self.settled()
         if not self._ending.is_set():
             self._open = self._opened_with(opened)
 

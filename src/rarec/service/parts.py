@@ -71,6 +71,10 @@ class Parts:
         self.database.later(lambda _: None)
         self._opening.start(lambda recommender: Turns(recommender, self._places, self.metrics))
 
+    def when_settled(self, call: Callable[[], None]) -> None:
+        """Have `call` called, in some thread, whenever the store was opened or another bundle was taken over."""
+        self._opening.settled = call
+
     async def open(self) -> None:
         """Open the store, and learn what can be asked for in words; a failure is kept for `/readyz`."""
         await self._opening.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -25,6 +26,10 @@ from rarec.settings import ServeSettings
 
 WHAT = "RAREC_SERVE_WHAT"
 """Tells the worker processes which store, with which flags."""
+
+_KEEP_ALIVE_S = 75
+"""A connection without a request is closed after it. Clients and proxies that keep theirs for a minute or less must be
+first, or a request meets the closing; with uvicorn's five seconds those of OpenAI's client did."""
 
 _HEALTH_S = 60
 """Starting takes seconds, more on a busy machine; uvicorn would kill and start workers anew."""
@@ -104,6 +109,7 @@ def config_of(app: FastAPI | str, settings: ServeSettings, *, workers: int = 1) 
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.shutdown_s,
         timeout_worker_healthcheck=_HEALTH_S,
     )
@@ -119,6 +125,7 @@ def run(
 ) -> None:
     """Serve in this process until a signal; logs below `level` are not written."""
     configure(level)
+    _settle_in(app)
     Server(config_of(app, settings), started).run(sockets=[sock])
 
 
@@ -139,4 +146,21 @@ def worker_app() -> FastAPI:
     """The application of a worker process, as `WHAT` describes it."""
     configure()
     what = json.loads(os.environ[WHAT])
-    return create_app(what["store"], flags=what["flags"])
+    app = create_app(what["store"], flags=what["flags"])
+    _settle_in(app)
+    return app
+
+
+def settle() -> None:
+    """Spare the garbage collector what is there now: it stays.
+
+    Of a large catalogue there are millions of objects, and whenever the collector looked through them everything stood
+    still: .8 s for 231,171 films. What is let go of is freed all the same, unless it refers to itself.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _settle_in(app: FastAPI) -> None:
+    settle()
+    app.state.parts.when_settled(settle)
