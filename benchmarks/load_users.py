@@ -29,8 +29,8 @@ class Taken:
         wall_ms: until the last byte.
         first_ms: until the first words of the reply, if they were streamed.
         status: of HTTP; 0 if there was no answer.
-        asked: whether the model took part.
-        reason: why it did not, as the service says.
+        asked: whether the model was asked; it is not where its answer to the same prompt is remembered.
+        reason: why the answer is without the model, as the service says.
         timings_ms: stages, as the service says.
     """
 
@@ -133,5 +133,5 @@ async def _answered(client: Any, text: str, session: str, start: float, *, strea
     if facts is None:  # the stream broke off
         return Taken(start, wall_ms, 0)
     timings = dict(facts["timings_ms"])
-    asked = not facts["degraded"] and "llm" in timings
-    return Taken(start, wall_ms, 200, asked, "" if asked else str(facts["reason"]), first, timings)
+    reason = str(facts["reason"]) if facts["degraded"] else ""
+    return Taken(start, wall_ms, 200, not reason and "llm" in timings, reason, first, timings)

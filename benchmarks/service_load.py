@@ -98,8 +98,8 @@ def figures(taken: Sequence[Taken], pace: Pace, seconds: float) -> dict[str, Any
         "turns": len(taken),
         "turns a second": round(len(taken) / seconds, 2),
         "statuses": {str(status): count for status, count in sorted(Counter(one.status for one in taken).items())},
-        "without the model": sum(one.status == 200 and not one.asked for one in taken),
-        "because": dict(Counter(one.reason for one in taken if one.status == 200 and not one.asked).most_common(5)),
+        "remembered": sum(one.status == 200 and not one.asked and not one.reason for one in taken),
+        "without the model": dict(Counter(one.reason for one in taken if one.reason).most_common()),
         "overhead": both([one.wall_ms - pace.plain_ms for one in plain]),
         "inside": both([one.timings_ms["total"] - one.timings_ms["llm"] for one in good]),
         "stages p50 ms": {
