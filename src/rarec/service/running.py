@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ WHAT = "RAREC_SERVE_WHAT"
 _KEEP_ALIVE_S = 75
 """A connection without a request is closed after it. Clients and proxies that keep theirs for a minute or less must be
 first, or a request meets the closing; with uvicorn's five seconds those of OpenAI's client did."""
+
+_SWITCH_S = 0.0005
+"""How long one thread may keep the interpreter from the others. At Python's five milliseconds a transaction of the
+database, which lets go of it at each statement, took so long among busy threads that others gave up waiting."""
 
 _HEALTH_S = 60
 """Starting takes seconds, more on a busy machine; uvicorn would kill and start workers anew."""
@@ -125,7 +130,7 @@ def run(
 ) -> None:
     """Serve in this process until a signal; logs below `level` are not written."""
     configure(level)
-    _settle_in(app)
+    _take_over(app)
     Server(config_of(app, settings), started).run(sockets=[sock])
 
 
@@ -147,7 +152,7 @@ def worker_app() -> FastAPI:
     configure()
     what = json.loads(os.environ[WHAT])
     app = create_app(what["store"], flags=what["flags"])
-    _settle_in(app)
+    _take_over(app)
     return app
 
 
@@ -161,6 +166,8 @@ def settle() -> None:
     gc.freeze()
 
 
-def _settle_in(app: FastAPI) -> None:
+def _take_over(app: FastAPI) -> None:
+    """Set up what belongs to a process that does nothing else."""
+    sys.setswitchinterval(_SWITCH_S)
     settle()
     app.state.parts.when_settled(settle)
