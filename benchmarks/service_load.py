@@ -54,6 +54,8 @@ CHUNK = 8192
 CORPUS = Path("corpus/movies.parquet")
 VECTORS = Path("embeddings/minilm_f16.npy")
 QUANTILES = (0.5, 0.99)
+AT_ONCE = 64
+"""Turns that are answered at the same time; the others wait. More only take the processors from each other."""
 
 
 def make_store(folder: Path, rows: int, data: Path | None, seed: int) -> list[str]:
@@ -239,7 +241,9 @@ def parsed() -> argparse.Namespace:
 def main() -> int:
     options, load = parsed(), os.getloadavg()[0]
     pace, most = Pace(options.latency, options.piece), max(*options.levels, options.soak)
-    settings = {"requests_per_minute": 0, "concurrency": most, "queue": most, "queue_timeout_s": 60}
+    settings = {
+        "requests_per_minute": 0, "concurrency": min(most, AT_ONCE), "queue": most, "queue_timeout_s": 60,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
         titles = make_store(Path(name) / "store", options.rows, options.data, options.seed)
