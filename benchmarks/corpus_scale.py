@@ -32,7 +32,8 @@ from rarec.testing.dumps import RECIPE, SOURCES, TRUTH, DumpOptions, write_dumps
 
 WITHOUT = ("merged", "table")
 """Invented sources that are left out: the place of the first is the real file's, the second is in no public form."""
-FIRST_ID = 90_000_000
+FIRST_ID = 45_000_000
+"""Above every id of the real rows, and below what the reader of MovieLens takes for an id."""
 PARTS = (
     ("match", "resolve"), ("note what was refused", "resolve"), ("compare", "compare"), ("keep ids", "name"),
     ("name items", "name"), ("write items", "merge and write"),
