@@ -8,7 +8,8 @@ MovieLens, CMU: `rarec.testing.dumps`); with --data the real movies.parquet is a
 that is a process of its own, started on what the one before left on the disk. The build tells its parts apart by its
 own progress; their peaks are of the resident memory since the part began (Linux; a part begins with what the ones
 before still hold). Vectors of the items are invented, for no step here times the embedder, except that of the question.
-Peaks count pages of files that are mapped too.
+Peaks count pages of files that are mapped too. With --folder a run that was cut off goes on behind the last step that
+was finished.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,8 @@ from rarec.testing.dumps import RECIPE, SOURCES, TRUTH, DumpOptions, write_dumps
 
 WITHOUT = ("merged", "table")
 """Invented sources that are left out: the place of the first is the real file's, the second is in no public form."""
+DONE = "steps.json"
+"""What was measured already, in the folder of a run."""
 FIRST_ID = 45_000_000
 """Above every id of the real rows, and below what the reader of MovieLens takes for an id."""
 PARTS = (
@@ -204,24 +207,51 @@ def own(name: str, folder: Path) -> list[Step]:
     return [Step(**step) for step in json.loads(text.splitlines()[-1])]
 
 
-def measured(folder: Path) -> Iterator[Step]:
-    """All steps, in order."""
+def stages(folder: Path, options: argparse.Namespace) -> dict[str, Callable[[], list[Step]]]:
+    """What is done in one go, in order."""
     store, corpus = folder / "store", folder / "corpus"
-    yield from own("build", folder)
-    yield rarec("report on it", "corpus", "report", corpus, note=lambda found: f"{found['items']:,} items")
-    rarec("make a store", "init", store, "--layout", "film", note=str)
-    yield rarec(
-        "import", "import", corpus / "items.parquet", "--store", store, note=lambda found: f"{found['added']:,} added"
-    )
-    yield rarec(
-        "update from it once more", "corpus", "update", "--store", store, "--corpus", corpus, "--no-embed",
-        note=lambda found: f"{found['plan']['unchanged']:,} unchanged",
-    )  # fmt: skip
-    yield from own("fill", folder)
-    yield rarec(
-        "look all up in the cache", "embed", "--store", store, note=lambda found: f"{found['embedded']:,} missing"
-    )
-    yield from own("answer", folder)
+    return {
+        "invent": lambda: [invent(folder / "dumps", options)],
+        "build": lambda: own("build", folder),
+        "report": lambda: [
+            rarec("report on it", "corpus", "report", corpus, note=lambda found: f"{found['items']:,} items")
+        ],
+        "init": lambda: [rarec("make a store", "init", store, "--layout", "film", note=lambda _: "")],
+        "import": lambda: [
+            rarec(
+                "import", "import", corpus / "items.parquet", "--store", store,
+                note=lambda found: f"{found['added']:,} added",
+            )
+        ],
+        "update": lambda: [
+            rarec(
+                "update from it once more", "corpus", "update", "--store", store, "--corpus", corpus, "--no-embed",
+                note=lambda found: f"{found['plan']['unchanged']:,} unchanged",
+            )
+        ],
+        "fill": lambda: own("fill", folder),
+        "embed": lambda: [
+            rarec(
+                "look all up in the cache", "embed", "--store", store,
+                note=lambda found: f"{found['embedded']:,} missing",
+            )
+        ],
+        "answer": lambda: own("answer", folder),
+    }  # fmt: skip
+
+
+def measured(folder: Path, options: argparse.Namespace) -> list[Step]:
+    """All steps; those of stages that were finished before are read from the folder."""
+    path = folder / DONE
+    asked = {"films": options.films, "seed": options.seed, "data": str(options.data or "")}
+    done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {**asked, "steps": {}}
+    if {name: done[name] for name in asked} != asked:
+        raise SystemExit(f"{folder} holds a run of {done['films']:,} films and other settings; name another --folder")
+    for name, run in stages(folder, options).items():
+        if name not in done["steps"]:
+            done["steps"][name] = [asdict(step) for step in run()]
+            write_text(path, json.dumps(done))
+    return [Step(**step) for steps in done["steps"].values() for step in steps]
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -264,7 +294,7 @@ def main() -> None:
         return
     folder = options.folder or Path(tempfile.mkdtemp(prefix="rarec-scale-"))
     try:
-        steps = [invent(folder / "dumps", options), *measured(folder)]
+        steps = measured(folder, options)
         document = {
             "date": time.strftime("%F"),
             "films": options.films,
