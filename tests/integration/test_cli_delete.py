@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,7 +119,7 @@ def test_at_a_terminal_the_items_are_shown_and_a_yes_is_asked_for(
         os.close(theirs)
         shown = read_until(ours, b"?")
         os.write(ours, typed)
-        shown += read_until(ours, b"\0")
+        shown += read_until(ours, b"\0", again=typed)
         assert process.wait(timeout=60) == code, shown
     os.close(ours)
     assert b"marzipan  Marzipan (1996)" in shown
@@ -135,10 +136,15 @@ def _own_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def read_until(terminal: int, mark: bytes) -> bytes:
-    """What is written until the mark, or the end."""
+def read_until(terminal: int, mark: bytes, *, again: bytes = b"") -> bytes:
+    """What is written until the mark, or the end; after seconds of silence `again` is typed.
+
+    A Ctrl-C that comes in the moment before Python waits for a key is seen with the next key only.
+    """
     found = b""
     while mark not in found:
+        if again and not select.select([terminal], [], [], 5)[0]:
+            os.write(terminal, again)
         try:
             piece = os.read(terminal, 1024)
         except OSError:  # Linux ends a terminal in this way
