@@ -25,7 +25,7 @@ def say(page: Any, text: str) -> None:
     """Send a message, and wait for the cards of its answer."""
     page.get_by_role("textbox").first.fill(text)
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Like").first.wait_for()
+    page.get_by_role("button", name="Like", exact=True).first.wait_for()
     page.wait_for_timeout(1500)
 
 
@@ -40,8 +40,8 @@ def main() -> None:
         for text in (*EARLIER, REQUEST):
             page.get_by_role("button", name="New conversation").first.click()
             say(page, text)
-        page.get_by_role("button", name="Like").nth(0).click()
-        page.get_by_role("button", name="Not for me").nth(1).click()
+        page.get_by_role("button", name="Like", exact=True).nth(0).click()
+        page.get_by_role("button", name="Not for me", exact=True).nth(1).click()
         page.mouse.move(0, 0)
         page.wait_for_timeout(800)
         page.screenshot(path=IMAGES / "chat-light.png")
