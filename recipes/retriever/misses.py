@@ -19,18 +19,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from rarec.conversations import read_split
-from rarec.evaluate.gold import Gold, GoldExample, GoldItem
+from rarec.evaluate.gold import Gold, GoldExample
+from rarec.evaluate.protocols import EvaluationProtocol
+from rarec.evaluate.score import counted_list, rows_of, target_ranks
+from rarec.evaluate.slices import Mask, context_slices, target_slices
 from rarec.evaluate.stored import read_gold, read_predictions
 from rarec.types import ItemId
 
 READ = Path(__file__).with_name("misses_read.json")
+NEW_TARGETS = EvaluationProtocol()
 FIRST, DEPTH = 10, 100
-BANDS = {
-    "messages before": (0, 3, 6, 10),
-    "mentioned before": (0, 1, 2, 4),
-    "in training conversations": (0, 1, 5, 20, 100),
-}
 MESSAGES, TITLES = 7, 6
 
 
@@ -45,7 +46,6 @@ class Ranked:
 
     example: GoldExample
     target: ItemId
-    item: GoldItem
     rank: int
     first: tuple[ItemId, ...]
 
@@ -53,48 +53,39 @@ class Ranked:
     def missed(self) -> bool:
         return self.rank > FIRST
 
-    @property
-    def facts(self) -> tuple[int, ...]:
-        """By which `BANDS` are."""
-        return self.example.turns, len(self.example.seen), self.item.popularity
-
 
 def ranked(gold: Gold, run: Path) -> list[Ranked]:
     """Every new target that is an item of the data set."""
     (found,) = (one for one in read_predictions(run / "predictions.parquet") if one.system == "retriever")
-    rows: list[Ranked] = []
-    for example in gold.examples:
-        items = [item for item in found.lists[example.id] if item not in example.seen][:DEPTH]
-        for target in example.targets:
-            if target in example.repeated or not gold.items[target].in_data_set:
-                continue
-            rank = items.index(target) + 1 if target in items else DEPTH + 1
-            rows.append(Ranked(example, target, gold.items[target], rank, tuple(items[:TITLES])))
-    return rows
+    rows = rows_of(gold, NEW_TARGETS)
+    ranks = target_ranks(found, rows).tolist()
+    return [
+        Ranked(example, target, rank or DEPTH + 1, counted_list(found, example, NEW_TARGETS)[:TITLES])
+        for example, target, rank in zip(rows.row_examples, rows.targets, ranks, strict=True)
+    ]
 
 
-def table(rows: Sequence[Ranked]) -> str:
+def table(rows: Sequence[Ranked], gold: Gold) -> str:
     """Recall and share of the misses, by band."""
-    misses = sum(row.missed for row in rows)
+    ranks = np.array([row.rank for row in rows])
+    missed = ranks > FIRST
     lines = ["| | targets | R@10 | R@50 | of the misses |", "| :-- | --: | --: | --: | --: |"]
 
-    def line(name: str, own: Sequence[Ranked]) -> None:
-        if own:
-            shares = (sum(not r.missed for r in own), sum(r.rank <= 50 for r in own))
-            missed = sum(r.missed for r in own) / misses
-            cells = [f"{len(own):,}", *(f"{share / len(own):.3f}" for share in shares), f"{100 * missed:.0f} %"]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
+    def line(name: str, own: Mask) -> None:
+        if own.any():
+            cells = [f"{own.sum():,}", f"{1 - missed[own].mean():.3f}", f"{(ranks[own] <= 50).mean():.3f}"]
+            lines.append(f"| {name} | {' | '.join(cells)} | {100 * missed[own].sum() / missed.sum():.0f} % |")
 
-    line("all", rows)
-    for fact, (name, starts) in enumerate(BANDS.items()):
-        for low, after in zip(starts, (*starts[1:], None), strict=True):
-            own = [r for r in rows if r.facts[fact] >= low and (after is None or r.facts[fact] < after)]
-            end = " or more" if after is None else "" if after == low + 1 else f" to {after - 1}"
-            line(f"{name}: {low}{end}", own)
-    for low, high in ((11, 20), (21, 50), (51, 100), (101, 101)):
-        share = sum(low <= r.rank <= high for r in rows) / misses
-        lines.append(f"| rank {low}{'' if high == 101 else f' to {high}'}{' or more' if high == 101 else ''} | | | | "
-                     f"{100 * share:.0f} % |")  # fmt: skip
+    line("all", np.ones(len(rows), np.bool_))
+    bands = {
+        **context_slices([row.example for row in rows]),
+        "popularity": target_slices([gold.items[row.target] for row in rows])["popularity"],
+    }
+    for name, parts in bands.items():
+        for band, own in parts.items():
+            line(f"{name} {band}", own)
+    for low, high in ((FIRST + 1, 20), (21, 50), (51, DEPTH), (DEPTH + 1, DEPTH + 1)):
+        line(f"rank {low} or more" if low == high else f"rank {low} to {high}", (ranks >= low) & (ranks <= high))
     return "\n".join(lines)
 
 
@@ -126,7 +117,7 @@ def main() -> int:
     if gold.split != "valid":
         raise SystemExit(f"the run is of {gold.split!r}; what is read and tuned on is valid")
     rows = ranked(gold, options.run / "redial")
-    print(table(rows))
+    print(table(rows, gold))
     if options.read:
         talks = {talk.id: talk for talk in read_split(options.data, "redial", "valid")}
         for row in sample(rows, options.read, options.seed):

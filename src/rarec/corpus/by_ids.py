@@ -42,7 +42,8 @@ def _join_by(clusters: Clusters, agreement: Agreement, place: int, name: str) ->
         return
     bearers = bearers[np.lexsort((bearers, values[bearers]))]
     agreed = agreement.parts(bearers, values[bearers], labels[bearers])
-    _log_disagreement(clusters, bearers, values[bearers], agreed, place)
+    doubted = np.flatnonzero(agreed)
+    _log_refusals(clusters, bearers[doubted], values[bearers[doubted]], agreed[doubted], place)
     # One record a group and id: the first that says the id stands for its group in the log.
     order = np.lexsort((bearers, labels[bearers], agreed, values[bearers]))
     bearers, agreed = bearers[order], agreed[order]
@@ -64,7 +65,7 @@ def _join_by(clusters: Clusters, agreement: Agreement, place: int, name: str) ->
     for at in np.flatnonzero(several & differ).tolist():
         low, high = int(starts[at]), int(starts[at] + sizes[at])
         parts = _parts(others, low, high)
-        _log_refusals(clusters, bearers[low:high], parts, place)
+        _log_refusals(clusters, bearers[low:high], value[low:high], parts, place)
         group[low:high] = len(starts) + low + parts
     order = np.lexsort((label, group))
     _join_groups(clusters, group[order], label[order], bearers[order], agreed[order] > 0, place)
@@ -84,30 +85,23 @@ def _parts(others: _Columns, low: int, high: int) -> NDArray[np.int64]:
     return np.asarray(parts, np.int64).reshape(-1)
 
 
-def _log_disagreement(
+def _log_refusals(
     clusters: Clusters,
     bearers: NDArray[np.int32],
     value: NDArray[np.uint64],
-    agreed: NDArray[np.int64],
+    parts: NDArray[np.int64],
     place: int,
 ) -> None:
-    """One a part of an id: its first record against the first of the part before it."""
-    doubted = np.flatnonzero(agreed)
-    bearers, value, agreed = bearers[doubted], value[doubted], agreed[doubted]
-    order = np.lexsort((bearers, agreed, value))
-    bearers, value, agreed = bearers[order], value[order], agreed[order]
+    """One a part of an id: its first record against the first of the part before it, in the order of first records."""
+    order = np.lexsort((bearers, parts, value))
+    bearers, value, parts = bearers[order], value[order], parts[order]
     first = np.ones(len(bearers), np.bool_)
-    first[1:] = (value[1:] != value[:-1]) | (agreed[1:] != agreed[:-1])
+    first[1:] = (value[1:] != value[:-1]) | (parts[1:] != parts[:-1])
     bearers, value = bearers[first], value[first]
+    order = np.lexsort((bearers, value))
+    bearers, value = bearers[order], value[order]
     same = value[1:] == value[:-1]
     clusters.refused.extend(bearers[:-1][same], bearers[1:][same], Reason.AMBIGUOUS_ID, place)
-
-
-def _log_refusals(clusters: Clusters, bearers: NDArray[np.int32], parts: NDArray[np.int64], place: int) -> None:
-    """One a part: its first record against the first of the part before it."""
-    firsts = np.sort([bearers[parts == part].min() for part in np.unique(parts)])
-    for one, other in zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True):
-        clusters.refused.add(one, other, Reason.AMBIGUOUS_ID, place)
 
 
 def _join_groups(

@@ -75,7 +75,7 @@ class Books:
         self.prices = None
         if llm.input_usd is not None and llm.output_usd is not None:
             self.prices = Prices(llm.input_usd, llm.output_usd)
-        self.counts_dollars = llm.kind != "http" or self.prices is not None
+        self.counts_dollars = llm.kind != "http" or llm.priced
         if not self.counts_dollars and in_money(self._ceilings):
             raise SettingsError(
                 "serve.ceilings has one in usd, but the prices of the model are not known; set llm.input_usd and "
