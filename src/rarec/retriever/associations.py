@@ -3,7 +3,8 @@
 Vectors of texts know what an item is about; they do not know that two items of different kinds are asked for by the
 same people, or what people mean by a word. Counts do, for items that were talked about: which items come up together,
 and after which words they are recommended. Nor do short vectors hold every name: that two items have a value in common,
-or that the user names one, is looked up (`rarec.retriever.attributes`), for any item.
+or that the user names one, is looked up (`rarec.retriever.attributes`), for any item; and so is a word of the user that
+stands in an item's own title or text (`rarec.retriever.written`), of which a model of another domain knows nothing.
 
 Source: item-item neighbourhoods by cosine with shrinkage, Sarwar et al. 2001, "Item-based collaborative filtering", and
 Deshpande and Karypis 2004. That words are counted in the same way, and the logarithm, are ours: a sum of counts has a
@@ -24,7 +25,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rarec.retriever.attributes import AttributeValues, ValuesConfig, folded, values_of
+from rarec.retriever.refusals import wished
 from rarec.retriever.sequence import felt_about, message_text
+from rarec.retriever.written import WrittenWords
 from rarec.types import Conversation, Item, ItemId
 
 Identity = Literal["id", "title"]
@@ -69,7 +72,8 @@ class Context:
     Attributes:
         items: mentioned ones, each once; not those last said to be disliked.
         words: digests of the words and pairs of words of the user's messages, each once.
-        said: these messages, folded, as `rarec.retriever.attributes` reads them.
+        said: these messages as `rarec.retriever.attributes` reads them, without what they refuse; see
+            `rarec.retriever.refusals`.
     """
 
     items: tuple[ItemId, ...] = ()
@@ -85,7 +89,7 @@ class Context:
     @staticmethod
     def said_by(messages: Sequence[str], items: tuple[ItemId, ...]) -> Context:
         """Of messages of the user, without titles, and mentioned items."""
-        return Context(items, words_of(messages), tuple(map(folded, messages)))
+        return Context(items, words_of(messages), tuple(run for message in messages for run in wished(message)))
 
 
 def words_of(messages: Iterable[str]) -> tuple[str, ...]:
@@ -178,6 +182,7 @@ class AssociationWeights(NamedTuple):
     words: float = 0.0
     shared: float = 0.0
     asked: float = 0.0
+    written: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,6 +196,7 @@ class Associations:
             of those of an item, n_ij of those that are both.
         by: what an item is known by.
         shared, asked: by attributes, see `rarec.retriever.attributes`.
+        written: by words of titles and texts, see `rarec.retriever.written`.
     """
 
     neighbours: Counts | None = None
@@ -198,6 +204,7 @@ class Associations:
     by: Identity = "id"
     shared: ValuesConfig | None = None
     asked: ValuesConfig | None = None
+    written: ValuesConfig | None = None
 
     def __len__(self) -> int:
         """How many items and words have something counted."""
@@ -205,13 +212,14 @@ class Associations:
 
     def __bool__(self) -> bool:
         """Whether anything may be added."""
-        return len(self) > 0 or any((self.weights.shared, self.weights.asked))
+        return len(self) > 0 or any(self.weights[2:])
 
     @property
     def weights(self) -> AssociationWeights:
         """Of each kind; 0 where there is none."""
         counted = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
-        return AssociationWeights(*counted, *(c.weight if c else 0.0 for c in (self.shared, self.asked)))
+        looked_up = (c.weight if c else 0.0 for c in (self.shared, self.asked, self.written))
+        return AssociationWeights(*counted, *looked_up)
 
     def with_weights(self, weights: AssociationWeights) -> Associations:
         """The same with other weights; kinds without a weight are left out."""
@@ -221,6 +229,7 @@ class Associations:
             self.by,
             _weighed(self.shared, weights.shared),
             _weighed(self.asked, weights.asked),
+            _weighed(self.written, weights.written),
         )
 
     def only(self, kind: str) -> Associations:
@@ -287,6 +296,9 @@ class AssociationScores:
         self._values = AttributeValues()
         if associations.shared or associations.asked:
             self._values.put(columns)
+        self._written = WrittenWords()
+        if associations.weights.written:
+            self._written.put(columns)
         self._columns = {item.id: column for column, item in enumerate(columns)}
         self._others: dict[ItemId, tuple[str, ...]] = {}
         if associations.shared:
@@ -304,7 +316,7 @@ class AssociationScores:
                 each = np.zeros(len(counts.items) + 1, dtype=np.float32)
                 each[found] = gained
                 total += each[places]
-        for bonuses in by_values(self._associations, self._values, context, self._others):
+        for bonuses in looked_up(self._associations, self._values, self._written, context, self._others):
             columns = [self._columns[item] for item in bonuses]
             total[columns] += np.fromiter(bonuses.values(), np.float32, len(columns))
         return total
@@ -316,17 +328,20 @@ class AssociationScores:
                 row += self.of(Context.of(conversation))
 
 
-def by_values(
+def looked_up(
     associations: Associations,
     values: AttributeValues,
+    written: WrittenWords,
     context: Context,
     others: Mapping[ItemId, tuple[str, ...]] | None = None,
 ) -> Iterator[dict[ItemId, float]]:
-    """What each kind by attributes adds to the items of `values`; see `AttributeValues` for `others`."""
+    """What each kind that is not counted adds to the items of a catalogue; see `AttributeValues` for `others`."""
     if associations.shared is not None:
         yield values.shared(context.items, associations.shared, others=others)
     if associations.asked is not None:
         yield values.asked(context.said, associations.asked)
+    if associations.written is not None:
+        yield written.written(context.said, associations.written)
 
 
 class LiveAssociations:
@@ -341,9 +356,12 @@ class LiveAssociations:
         self._items: dict[str, tuple[ItemId, ...]] = {}
         self._values = AttributeValues()
         self._reads_values = bool(associations.shared or associations.asked)
+        self._written = WrittenWords()
 
-    def put(self, items: Iterable[Item]) -> None:
-        """Add or replace items."""
+    def put(self, items: Sequence[Item]) -> None:
+        """Add or replace items, with their texts, which are not kept."""
+        if self._associations.weights.written:
+            self._written.put(items)
         for item in items:
             self._forget_name(item.id)
             if self._reads_values:
@@ -352,8 +370,9 @@ class LiveAssociations:
                 self._names[item.id] = name
                 self._items[name] = (*self._items.get(name, ()), item.id)
 
-    def remove(self, ids: Iterable[ItemId]) -> None:
+    def remove(self, ids: Sequence[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
+        self._written.remove(ids)
         for id in ids:
             self._values.remove([id])
             self._forget_name(id)
@@ -363,10 +382,16 @@ class LiveAssociations:
         named = [name for item in context.items if (name := self._names.get(item)) is not None]
         counted = self._associations.bonuses(named, context.words)
         found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
-        for bonuses in by_values(self._associations, self._values, context):
+        for bonuses in looked_up(self._associations, self._values, self._written, context):
             for item, gained in bonuses.items():
                 found[item] = found.get(item, 0.0) + gained
         return found
+
+    def quoted(self, context: Context, items: Iterable[ItemId]) -> dict[ItemId, tuple[str, ...]]:
+        """The user's words that stand in titles and texts of some items and add to their scores, the rarest first."""
+        if (config := self._associations.written) is None:
+            return {}
+        return self._written.quoted(context.said, items, config)
 
     def _forget_name(self, id: ItemId) -> None:
         if (name := self._names.pop(id, None)) is not None:

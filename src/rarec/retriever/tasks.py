@@ -61,7 +61,7 @@ class FinetuneConfig(BaseModel):
 
 
 HIDE_FEATURE = 0.1
-AS_THEY_ARE = AssociationWeights(1.0, 1.0, 1.0, 1.0)
+AS_THEY_ARE = AssociationWeights(*(1.0 for _ in AssociationWeights._fields))
 
 
 def hide_features(features: Tensor, generator: torch.Generator) -> Tensor:
