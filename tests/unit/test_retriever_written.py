@@ -12,12 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rarec.retriever import written as module
-from rarec.retriever.associations import Associations, AssociationScores, Context, LiveAssociations
+from rarec.retriever.associations import (
+    Associations,
+    AssociationScores,
+    Context,
+    CountsConfig,
+    LiveAssociations,
+    name_of,
+)
 from rarec.retriever.attributes import ValuesConfig
+from rarec.retriever.counting import count_neighbours
 from rarec.retriever.postings import Postings, merged
 from rarec.retriever.stems import stem_of
 from rarec.retriever.written import WrittenWords
-from rarec.types import Conversation, Item, ItemId, Turn
+from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
 IDS = [ItemId(f"i{k}") for k in range(14)]
 WORDS = ("tomato", "Tomatoes", "rose", "hose", "garden", "gardening", "for", "ice", "1999", "für", "鉢")
@@ -101,8 +109,36 @@ def test_nothing_is_read_where_nothing_is_weighed() -> None:
     on = Associations(written=ValuesConfig())
     assert on
     assert on.weights.written == 1.0
-    assert on.only("written").weights == on.weights
-    assert not on.only("asked")
+    assert not on.with_weights(on.weights._replace(written=0.0))
+
+
+def test_items_that_are_counted_get_nothing_from_their_texts() -> None:
+    """After which words they are wanted is known better, and they would be favoured twice."""
+    items = [Item(id, f"Pot {id}", "for tomatoes" if k < 6 else "") for k, id in enumerate(IDS)]
+    names = {item.id: name_of(item, "title") for item in items}
+    talk = Conversation(tuple(Turn("user", "", (Mention(IDS[k]),)) for k in (0, 2, 9)))
+    neighbours = count_neighbours([talk], CountsConfig(), names.get)
+    both = Associations(neighbours, by="title", written=ValuesConfig())
+    live = LiveAssociations(both)
+    live.put(items)
+    context = Context(said=("a tomato",))
+    assert set(live.bonuses(context)) == {IDS[k] for k in (1, 3, 4, 5)}
+    assert np.flatnonzero(AssociationScores(both, items).of(context)).tolist() == [1, 3, 4, 5]
+    everything = WrittenWords()
+    everything.put(items)
+    assert live.bonuses(context)[IDS[1]] == everything.written(["tomato"], ValuesConfig())[IDS[1]], "rarity is of all"
+    assert live.quoted(context, IDS) == dict.fromkeys(IDS[:6], ("tomato",))
+
+
+def test_words_are_quoted_as_they_were_said_the_rarest_first() -> None:
+    items = [Item(IDS[k], "Pot", "for tomatoes" + " on roofs" * (k % 2) + " with ice" * (k == 3)) for k in range(6)]
+    items.append(Item(IDS[6], "Hose"))
+    known = of(items)
+    said = ["Roof tomatoes", "tomato, roof", "ice for the hammock"]
+    folded = [text.casefold().replace(",", "") for text in said]
+    quoted = known.quoted(folded, [IDS[2], IDS[3], IDS[6], ItemId("unknown")], ValuesConfig())
+    assert quoted == {IDS[2]: ("tomatoes",), IDS[3]: ("ice", "roof", "tomatoes")}
+    assert known.quoted([], IDS, ValuesConfig()) == known.quoted(folded, [], ValuesConfig()) == {}
 
 
 def test_what_is_empty_or_unknown_gives_nothing() -> None:

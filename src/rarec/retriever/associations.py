@@ -31,6 +31,7 @@ from rarec.retriever.written import WrittenWords
 from rarec.types import Conversation, Item, ItemId
 
 Identity = Literal["id", "title"]
+Kind = Literal["neighbours", "words", "shared", "asked", "written"]
 
 
 class CountsConfig(BaseModel):
@@ -196,7 +197,8 @@ class Associations:
             of those of an item, n_ij of those that are both.
         by: what an item is known by.
         shared, asked: by attributes, see `rarec.retriever.attributes`.
-        written: by words of titles and texts, see `rarec.retriever.written`.
+        written: by words of titles and texts, see `rarec.retriever.written`; of items for which nothing is counted.
+            After which words the others are wanted is known better.
     """
 
     neighbours: Counts | None = None
@@ -232,21 +234,17 @@ class Associations:
             _weighed(self.written, weights.written),
         )
 
-    def only(self, kind: str) -> Associations:
-        """One kind alone, by its name in `AssociationWeights`."""
-        return self.with_weights(AssociationWeights()._replace(**{kind: getattr(self.weights, kind)}))
-
-    def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Counts, Collection[str]]]:
+    def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Kind, Counts, Collection[str]]]:
         """Each kind of counts with what calls for it."""
         if self.neighbours is not None:
-            yield self.neighbours, items
+            yield "neighbours", self.neighbours, items
         if self.words is not None:
-            yield self.words, words
+            yield "words", self.words, words
 
     def bonuses(self, items: Collection[str], words: Collection[str]) -> dict[str, float]:
         """What is added to the scores of items, by name; all are above 0, and who is not named gets nothing."""
         found: dict[str, float] = {}
-        for counts, keys in self.parts(items, words):
+        for _, counts, keys in self.parts(items, words):
             for place, gained in zip(*(part.tolist() for part in counts.scored(keys)), strict=True):
                 name = counts.items[place]
                 found[name] = found.get(name, 0.0) + gained
@@ -280,7 +278,7 @@ class AssociationScores:
         self._associations, self._size = associations, len(columns)
         if not associations:
             return
-        counted = [counts for counts, _ in associations.parts((), ())]
+        counted = [counts for _, counts, _ in associations.parts((), ())]
         names = [name_of(item, associations.by) for item in columns] if counted else []
         others = {item.id: item for item in mentioned}
         # Only neighbours are called for by names, and digests of many items take their time.
@@ -299,6 +297,8 @@ class AssociationScores:
         self._written = WrittenWords()
         if associations.weights.written:
             self._written.put(columns)
+        known = {name for counts in counted for name in counts.items}
+        self._counted = np.array([name in known for name in names], dtype=np.bool_)
         self._columns = {item.id: column for column, item in enumerate(columns)}
         self._others: dict[ItemId, tuple[str, ...]] = {}
         if associations.shared:
@@ -306,20 +306,29 @@ class AssociationScores:
 
     def of(self, context: Context) -> NDArray[np.float32]:
         """What each column gets, at least 0, shape (columns,)."""
-        total = np.zeros(self._size, dtype=np.float32)
+        total: NDArray[np.float32] = self.each(context).sum(axis=0)
+        return total
+
+    def each(self, context: Context) -> NDArray[np.float32]:
+        """The same by kind, in the order of `AssociationWeights`, shape (kinds, columns)."""
+        fields = AssociationWeights._fields
+        added = np.zeros((len(fields), self._size), dtype=np.float32)
         if not self._associations:
-            return total
+            return added
+        rows = dict(zip(fields, added, strict=True))
         items = [self._names[item] for item in context.items if item in self._names]
-        for (counts, keys), places in zip(self._associations.parts(items, context.words), self._places, strict=True):
+        parts = self._associations.parts(items, context.words)
+        for (kind, counts, keys), places in zip(parts, self._places, strict=True):
             found, gained = counts.scored(keys)
             if len(found):
-                each = np.zeros(len(counts.items) + 1, dtype=np.float32)
-                each[found] = gained
-                total += each[places]
-        for bonuses in looked_up(self._associations, self._values, self._written, context, self._others):
+                own = np.zeros(len(counts.items) + 1, dtype=np.float32)
+                own[found] = gained
+                rows[kind][:] = own[places]
+        for kind, bonuses in looked_up(self._associations, self._values, self._written, context, self._others):
             columns = [self._columns[item] for item in bonuses]
-            total[columns] += np.fromiter(bonuses.values(), np.float32, len(columns))
-        return total
+            rows[kind][columns] = np.fromiter(bonuses.values(), np.float32, len(columns))
+        rows["written"][: len(self._counted)][self._counted] = 0
+        return added
 
     def add_to(self, scores: NDArray[np.float32], conversations: Sequence[Conversation]) -> None:
         """Add to scores in place, shape (conversations, columns)."""
@@ -334,14 +343,17 @@ def looked_up(
     written: WrittenWords,
     context: Context,
     others: Mapping[ItemId, tuple[str, ...]] | None = None,
-) -> Iterator[dict[ItemId, float]]:
-    """What each kind that is not counted adds to the items of a catalogue; see `AttributeValues` for `others`."""
+) -> Iterator[tuple[Kind, dict[ItemId, float]]]:
+    """What each kind that is not counted adds to the items of a catalogue; see `AttributeValues` for `others`.
+
+    Words of texts are looked up for all items, also for those that are counted.
+    """
     if associations.shared is not None:
-        yield values.shared(context.items, associations.shared, others=others)
+        yield "shared", values.shared(context.items, associations.shared, others=others)
     if associations.asked is not None:
-        yield values.asked(context.said, associations.asked)
+        yield "asked", values.asked(context.said, associations.asked)
     if associations.written is not None:
-        yield written.written(context.said, associations.written)
+        yield "written", written.written(context.said, associations.written)
 
 
 class LiveAssociations:
@@ -349,9 +361,9 @@ class LiveAssociations:
 
     def __init__(self, associations: Associations) -> None:
         self._associations = associations
-        counted = [counts for counts, _ in associations.parts((), ())]
-        self._known = {name for counts in counted for name in counts.items}
-        self._known.update(associations.neighbours.keys if associations.neighbours else ())
+        counted = [counts for _, counts, _ in associations.parts((), ())]
+        self._counted = {name for counts in counted for name in counts.items}
+        self._known = self._counted.union(associations.neighbours.keys if associations.neighbours else ())
         self._names: dict[ItemId, str] = {}
         self._items: dict[str, tuple[ItemId, ...]] = {}
         self._values = AttributeValues()
@@ -382,13 +394,14 @@ class LiveAssociations:
         named = [name for item in context.items if (name := self._names.get(item)) is not None]
         counted = self._associations.bonuses(named, context.words)
         found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
-        for bonuses in looked_up(self._associations, self._values, self._written, context):
+        for kind, bonuses in looked_up(self._associations, self._values, self._written, context):
             for item, gained in bonuses.items():
-                found[item] = found.get(item, 0.0) + gained
+                if kind != "written" or self._names.get(item) not in self._counted:
+                    found[item] = found.get(item, 0.0) + gained
         return found
 
     def quoted(self, context: Context, items: Iterable[ItemId]) -> dict[ItemId, tuple[str, ...]]:
-        """The user's words that stand in titles and texts of some items and add to their scores, the rarest first."""
+        """The user's words that stand in titles and texts of some items, the rarest first, as far as they count."""
         if (config := self._associations.written) is None:
             return {}
         return self._written.quoted(context.said, items, config)
