@@ -130,6 +130,18 @@ def test_items_that_are_counted_get_nothing_from_their_texts() -> None:
     assert live.quoted(context, IDS) == dict.fromkeys(IDS[:6], ("tomato",))
 
 
+def test_of_many_words_the_rarest_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [Item(IDS[k], "Pot", " ".join(("ice", "rose", "hose", "tomato")[k % 2 + k % 3 :])) for k in range(12)]
+    known, said = of(items), ["tomato hose rose ice"]
+    often = {word: len(known.written([word], ValuesConfig(share=1.0))) for word in said[0].split()}
+    assert often == {"tomato": 0, "hose": 10, "rose": 6, "ice": 2}, "all have tomatoes"
+    for together, words in ((1, "ice"), (8, "ice rose"), (17, "ice rose"), (18, "ice rose hose")):
+        monkeypatch.setattr(module, "_TOGETHER", together)
+        limited = known.written(said, ValuesConfig(share=1.0))
+        monkeypatch.setattr(module, "_TOGETHER", 2000)
+        assert limited == known.written([words], ValuesConfig(share=1.0))
+
+
 def test_words_are_quoted_as_they_were_said_the_rarest_first() -> None:
     items = [Item(IDS[k], "Pot", "for tomatoes" + " on roofs" * (k % 2) + " with ice" * (k == 3)) for k in range(6)]
     items.append(Item(IDS[6], "Hose"))

@@ -13,6 +13,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from rarec.retriever.stems import stem_of
 from rarec.types import Item, ItemId
 
 _FEW_GONE = 1000  # rows of nobody that are not worth the work
+_TOGETHER = 2000  # items that all stems of a conversation may stand in, so that its search stays fast
 
 
 def _code(word: str) -> int:
@@ -120,6 +122,8 @@ class WrittenWords:
     def written(self, said: Iterable[str], config: ValuesConfig) -> dict[ItemId, float]:
         """``weight * log(1 + gain * sum of squared rarities)`` over the stems said that stand in an item, each once.
 
+        Of many stems only the rarest count, as many as together stand 2,000 times in items, one at least.
+
         Args:
             said: messages.
             config: `share` and `most` are of the items that may have a stem that counts.
@@ -130,7 +134,7 @@ class WrittenWords:
         codes = np.array(sorted(_Codes().of(" ".join(said))), dtype=np.uint32)
         if not (len(codes) and table.size and config.weight):
             return {}
-        found = list(_rare(table, codes, most_having(table.size, config)))
+        found = _rarest(table, codes, most_having(table.size, config))
         if not found:
             return {}
         rows, place = np.unique(np.concatenate([one.rows for one in found]), return_inverse=True)
@@ -154,7 +158,7 @@ class WrittenWords:
         codes = np.array(sorted(words.keys() - {0}), dtype=np.uint32)
         if not (len(codes) and table.size and config.weight):
             return {}
-        found = sorted(_rare(table, codes, most_having(table.size, config)), key=lambda one: -one.rarity)
+        found = _rarest(table, codes, most_having(table.size, config))
         rows = {id: row for id in items if (row := self._rows.get(id)) is not None}
         quoted: dict[ItemId, tuple[str, ...]] = {}
         for one in found:
@@ -197,3 +201,10 @@ def _rare(table: _Table, codes: NDArray[np.uint32], most: float) -> Iterator[_Ra
         rows = rows[table.alive[rows]]
         if 0 < len(rows) <= most and len(rows) < table.size:
             yield _Rare(code, rows, math.log(table.size / len(rows)) / math.log(table.size))
+
+
+def _rarest(table: _Table, codes: NDArray[np.uint32], most: float) -> list[_Rare]:
+    """The rarest of them, until they fill `_TOGETHER` places."""
+    found = sorted(_rare(table, codes, most), key=lambda one: (len(one.rows), one.code))
+    ends = accumulate(len(one.rows) for one in found)
+    return [one for place, (one, end) in enumerate(zip(found, ends, strict=True)) if end <= _TOGETHER or not place]
