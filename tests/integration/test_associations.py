@@ -93,7 +93,7 @@ def wanted(model: Retriever) -> np.ndarray:
     vectors = model.project(TABLE.features).numpy()
     known = ConversationEncoder(model, EMBEDDER, lambda ids: {i: vectors[TABLE.rows[i]] for i in ids})
     scores = known.queries(ASKED) @ vectors.T
-    counted = {name for _, counts, _ in model.associations.parts((), ()) for name in counts.items}
+    counted = model.associations.names
     for row, conversation in zip(scores, ASKED, strict=True):
         context = Context.of(conversation)
         bonuses = model.associations.bonuses([name_of(BY_ID[i], "title") for i in context.items], context.words)

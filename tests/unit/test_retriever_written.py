@@ -18,10 +18,12 @@ from rarec.retriever.associations import (
     Context,
     CountsConfig,
     LiveAssociations,
+    WordsConfig,
     name_of,
+    speak_of,
 )
 from rarec.retriever.attributes import ValuesConfig
-from rarec.retriever.counting import count_neighbours
+from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.postings import Postings, merged
 from rarec.retriever.stems import stem_of
 from rarec.retriever.written import WrittenWords
@@ -128,6 +130,34 @@ def test_items_that_are_counted_get_nothing_from_their_texts() -> None:
     everything.put(items)
     assert live.bonuses(context)[IDS[1]] == everything.written(["tomato"], ValuesConfig())[IDS[1]], "rarity is of all"
     assert live.quoted(context, IDS) == dict.fromkeys(IDS[:6], ("tomato",))
+
+
+@pytest.mark.parametrize("spoken_of", [True, False])
+def test_words_that_training_knows_are_looked_up_where_it_knows_no_item(spoken_of: bool) -> None:
+    films = [Item(ItemId(f"f{k}"), f"Film {k}", "with ice and tomatoes" if k < 3 else "") for k in range(6)]
+    names = {item.id: name_of(item, "title") for item in films}
+    talk = Conversation((Turn("user", "ice", ()), Turn("assistant", "", (Mention(films[5].id),))))
+    words = count_words([talk], WordsConfig(least=1, share=1.0), names.get)
+    both = Associations(words=words, by="title", written=ValuesConfig())
+    items = films if spoken_of else [Item(item.id, f"Other {item.id}", item.text) for item in films]
+    live, fixed = LiveAssociations(both), AssociationScores(both, items)
+    live.put(items)
+
+    def found(text: str) -> set[ItemId]:
+        context = Context.of(Conversation((Turn("user", text, ()),)))
+        written = {items[k].id for k in np.flatnonzero(fixed.each(context)[-1])}
+        assert {id for id in live.bonuses(context) if id != films[5].id} == written
+        return written
+
+    assert found("tomatoes") == {"f0", "f1", "f2"}
+    assert found("ice") == (set() if spoken_of else {"f0", "f1", "f2"})
+
+
+def test_counts_speak_of_a_catalogue_by_its_share_or_by_theirs() -> None:
+    assert not speak_of(0, 0, 0)
+    assert not speak_of(0, 100, 5)
+    assert [speak_of(counted, 400, 5000) for counted in (19, 20)] == [False, True]
+    assert [speak_of(counted, 10**6, 5000) for counted in (499, 500)] == [False, True]
 
 
 def test_of_many_words_the_rarest_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,10 @@ class Counts:
         """How many things have an item."""
         return len(self.keys)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether anything is counted for it."""
+        return key in self._rows
+
     def with_weight(self, weight: float) -> Counts:
         """The same counts with another weight."""
         return replace(self, config=self.config.model_copy(update={"weight": weight}))
@@ -198,7 +202,8 @@ class Associations:
         by: what an item is known by.
         shared, asked: by attributes, see `rarec.retriever.attributes`.
         written: by words of titles and texts, see `rarec.retriever.written`; of items for which nothing is counted.
-            After which words the others are wanted is known better.
+            After which words the others are wanted is known better, so in a catalogue that has some of them (see
+            `speak_of`) only words for which nothing is counted are looked up.
     """
 
     neighbours: Counts | None = None
@@ -222,6 +227,12 @@ class Associations:
         counted = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
         looked_up = (c.weight if c else 0.0 for c in (self.shared, self.asked, self.written))
         return AssociationWeights(*counted, *looked_up)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all items for which something is counted."""
+        counted = (counts.items for _, counts, _ in self.parts((), ()))
+        return frozenset(self.neighbours.keys if self.neighbours else ()).union(*counted)
 
     def with_weights(self, weights: AssociationWeights) -> Associations:
         """The same with other weights; kinds without a weight are left out."""
@@ -297,8 +308,9 @@ class AssociationScores:
         self._written = WrittenWords()
         if associations.weights.written:
             self._written.put(columns)
-        known = {name for counts in counted for name in counts.items}
+        known = associations.names
         self._counted = np.array([name in known for name in names], dtype=np.bool_)
+        self._spoken_of = speak_of(int(self._counted.sum()), len(columns), len(known))
         self._columns = {item.id: column for column, item in enumerate(columns)}
         self._others: dict[ItemId, tuple[str, ...]] = {}
         if associations.shared:
@@ -324,7 +336,8 @@ class AssociationScores:
                 own = np.zeros(len(counts.items) + 1, dtype=np.float32)
                 own[found] = gained
                 rows[kind][:] = own[places]
-        for kind, bonuses in looked_up(self._associations, self._values, self._written, context, self._others):
+        tables = self._values, self._written
+        for kind, bonuses in looked_up(self._associations, *tables, context, self._spoken_of, self._others):
             columns = [self._columns[item] for item in bonuses]
             rows[kind][columns] = np.fromiter(bonuses.values(), np.float32, len(columns))
         rows["written"][: len(self._counted)][self._counted] = 0
@@ -337,23 +350,41 @@ class AssociationScores:
                 row += self.of(Context.of(conversation))
 
 
+def speak_of(counted: int, items: int, names: int) -> bool:
+    """Whether counts speak of a catalogue: of a twentieth of its items, or by a tenth of all `names` that they know.
+
+    A film's title and year are those of a game now and then, and a catalogue of films may be vast.
+    """
+    return counted > 0 and (20 * counted >= items or 10 * counted >= names)
+
+
 def looked_up(
     associations: Associations,
     values: AttributeValues,
     written: WrittenWords,
     context: Context,
+    spoken_of: bool,
     others: Mapping[ItemId, tuple[str, ...]] | None = None,
 ) -> Iterator[tuple[Kind, dict[ItemId, float]]]:
     """What each kind that is not counted adds to the items of a catalogue; see `AttributeValues` for `others`.
 
     Words of texts are looked up for all items, also for those that are counted.
+
+    Args:
+        spoken_of: whether the counts speak of the catalogue.
     """
     if associations.shared is not None:
         yield "shared", values.shared(context.items, associations.shared, others=others)
     if associations.asked is not None:
         yield "asked", values.asked(context.said, associations.asked)
     if associations.written is not None:
-        yield "written", written.written(context.said, associations.written)
+        words = associations.words if spoken_of else None
+        said = context.said if words is None else [_without_known(text, words) for text in context.said]
+        yield "written", written.written(said, associations.written)
+
+
+def _without_known(text: str, words: Counts) -> str:
+    return " ".join(word for word in text.split() if _digest(word) not in words)
 
 
 class LiveAssociations:
@@ -361,9 +392,7 @@ class LiveAssociations:
 
     def __init__(self, associations: Associations) -> None:
         self._associations = associations
-        counted = [counts for _, counts, _ in associations.parts((), ())]
-        self._counted = {name for counts in counted for name in counts.items}
-        self._known = self._counted.union(associations.neighbours.keys if associations.neighbours else ())
+        self._known = associations.names
         self._names: dict[ItemId, str] = {}
         self._items: dict[str, tuple[ItemId, ...]] = {}
         self._values = AttributeValues()
@@ -394,9 +423,10 @@ class LiveAssociations:
         named = [name for item in context.items if (name := self._names.get(item)) is not None]
         counted = self._associations.bonuses(named, context.words)
         found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
-        for kind, bonuses in looked_up(self._associations, self._values, self._written, context):
+        spoken_of = speak_of(len(self._names), len(self._written), len(self._known))
+        for kind, bonuses in looked_up(self._associations, self._values, self._written, context, spoken_of):
             for item, gained in bonuses.items():
-                if kind != "written" or self._names.get(item) not in self._counted:
+                if kind != "written" or item not in self._names:
                     found[item] = found.get(item, 0.0) + gained
         return found
 
