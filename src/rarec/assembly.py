@@ -134,6 +134,10 @@ class Engine:
         """What is associated to a linked conversation: item -> what is added to its score, above 0."""
         return self._associated.bonuses(Context.of(recent(linked))) if self.model.associations else {}
 
+    def quoted(self, linked: Conversation, ids: Iterable[ItemId]) -> dict[ItemId, tuple[str, ...]]:
+        """Words of the user that stand in titles and texts of some items, the rarest first, as far as they count."""
+        return self._associated.quoted(Context.of(recent(linked)), ids) if self.model.associations.written else {}
+
     def vectors(self, ids: Sequence[ItemId]) -> dict[ItemId, NDArray[np.float32]]:
         """Item vectors, shape (width + 1,) each, of those ids that are in the index."""
         while True:
@@ -209,10 +213,11 @@ class Engine:
                 embedded, [i.popularity for i in portion], [i.year for i in portion], scale=self._scale
             )
             vectors.append(self.model.project(torch.from_numpy(features)).numpy())
+            # Here, where the texts are; what the index does not have yet, or will not, gets nothing from it.
+            self._associated.put(portion)
             known += [replace(item, text="") for item in portion]
         if known:
             self.index.add(known, np.concatenate(vectors))
-            self._associated.put(known)
 
 
 def _among(progress: Progress | None, before: int, size: int, total: int) -> Progress | None:

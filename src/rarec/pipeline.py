@@ -93,6 +93,7 @@ class _Proposal:
     empty_catalogue: bool
     filters: Filters
     version: int
+    quoted: Mapping[ItemId, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ class Recommender:
         left = whole_s - (time.perf_counter() - clock.started) - RESERVE_S
         choice = await self._choose(llm or self.llm, task, left, on_text)
         clock.lap("llm")
-        answer = _answer(task, choice, clock)
+        answer = _answer(task, choice, clock, proposal.quoted)
         if self.engine.catalogue.version != proposal.version:
             return await anyio.to_thread.run_sync(self._as_it_is_now, answer, task, proposal.filters)
         return answer
@@ -285,8 +286,9 @@ class Recommender:
             chosen = self._diverse(scores, n) if opening else list(scores)
             items = engine.catalogue.get_many(chosen, missing="skip")
             candidates = tuple(Candidate(item, scores[item.id]) for item in items)
+            quoted = engine.quoted(linked, scores)
         clock.lap("retrieve")
-        return _Proposal(linked, mentioned, candidates, len(engine.index) == 0, asked, version)
+        return _Proposal(linked, mentioned, candidates, len(engine.index) == 0, asked, version, quoted)
 
     def _diverse(self, scores: Mapping[ItemId, float], n: int) -> list[ItemId]:
         vectors = self.engine.vectors(list(scores))
@@ -435,9 +437,11 @@ def _retriever_order(
     return _Choice(answer, reply, usage or Usage(), "", reason)
 
 
-def _answer(task: RankingTask, choice: _Choice, clock: _Clock) -> Recommendation:
+def _answer(
+    task: RankingTask, choice: _Choice, clock: _Clock, quoted: Mapping[ItemId, Sequence[str]]
+) -> Recommendation:
     chosen = [task.candidates[position].item for position in choice.answer.order]
-    reasons = whys(chosen, Evidence.of(task.conversation, task.mentioned), telling(task.candidates))
+    reasons = whys(chosen, Evidence.of(task.conversation, task.mentioned), telling(task.candidates), quoted)
     items = tuple(
         RankedItem(
             item=task.candidates[position].item,

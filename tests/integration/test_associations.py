@@ -34,6 +34,7 @@ from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.retriever.tasks import AS_THEY_ARE, ranks_by_weight, validation_ranks
+from rarec.retriever.written import WrittenWords
 from rarec.settings import Settings
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Sentiment, Turn
@@ -69,7 +70,7 @@ COUNTED = [
 ASKED = [
     Conversation((says(0, text="something calm"),), id="one"),
     Conversation((says(1, 9), says(text="at longer bay?")), id="two"),
-    Conversation((says(2), says(3, sentiment="disliked")), id="three"),
+    Conversation((says(2), says(3, sentiment="disliked"), says(text="number 35, not number 36")), id="three"),
     Conversation((says(text="nothing known"),), id="four"),
 ]
 
@@ -81,7 +82,7 @@ def model() -> Retriever:
     words = count_words(COUNTED, WordsConfig(weight=2.0, least=1, share=1.0), names.get)
     made.associations = Associations(
         count_neighbours(COUNTED, CountsConfig(weight=3.0), names.get), words, "title",
-        shared=ValuesConfig(weight=1.5), asked=ValuesConfig(weight=2.5),
+        shared=ValuesConfig(weight=1.5), asked=ValuesConfig(weight=2.5), written=ValuesConfig(weight=0.5),
     )  # fmt: skip
     return made
 
@@ -92,6 +93,7 @@ def wanted(model: Retriever) -> np.ndarray:
     vectors = model.project(TABLE.features).numpy()
     known = ConversationEncoder(model, EMBEDDER, lambda ids: {i: vectors[TABLE.rows[i]] for i in ids})
     scores = known.queries(ASKED) @ vectors.T
+    counted = model.associations.names
     for row, conversation in zip(scores, ASKED, strict=True):
         context = Context.of(conversation)
         bonuses = model.associations.bonuses([name_of(BY_ID[i], "title") for i in context.items], context.words)
@@ -99,8 +101,12 @@ def wanted(model: Retriever) -> np.ndarray:
         values.put(ITEMS)
         shared = values.shared(context.items, ValuesConfig(weight=1.5))
         asked = values.asked(context.said, ValuesConfig(weight=2.5))
+        words = WrittenWords()
+        words.put(ITEMS)
+        written = words.written(context.said, ValuesConfig(weight=0.5))
         for k, item in enumerate(ITEMS):
             row[k] += bonuses.get(name_of(item, "title"), 0.0) + shared.get(item.id, 0.0) + asked.get(item.id, 0.0)
+            row[k] += written.get(item.id, 0.0) if name_of(item, "title") not in counted else 0.0
     return scores
 
 
@@ -151,8 +157,9 @@ def test_bench_ranker_and_alignment_score_by_them(tmp_path: Path, model: Retriev
     np.testing.assert_allclose(scored, np.take_along_axis(wanted, rows.numpy(), axis=1), atol=1e-4)
 
 
-def test_training_figures_count_them(model: Retriever) -> None:
-    talks = [Conversation((*c.turns, Turn("assistant", "that", (Mention(ItemId("i25")),)))) for c in ASKED]
+@pytest.mark.parametrize(("target", "by"), [(25, {"neighbours", "words"}), (35, {"written"})])
+def test_training_figures_count_them(model: Retriever, target: int, by: set[str]) -> None:
+    talks = [Conversation((*c.turns, Turn("assistant", "that", (Mention(ItemId(f"i{target}")),)))) for c in ASKED]
     data = conversation_data(talks, TABLE, EMBEDDER, user_weight=0.0)
     everything = np.arange(len(ITEMS))
     own = validation_ranks(model, TABLE, data, everything)
@@ -160,23 +167,23 @@ def test_training_figures_count_them(model: Retriever) -> None:
     kinds = AssociationWeights._fields
     factors = [nothing, AS_THEY_ARE, *(nothing._replace(**{kind: 300.0}) for kind in kinds)]
     found = ranks_by_weight(model, TABLE, data, everything, model.associations, factors)
-    assert found.shape == (6, 4)
+    assert found.shape == (7, 4)
     assert found[1].tolist() == own.tolist()
     assert found[0].tolist() == ranks_by_weight(model, TABLE, data, everything, Associations(), factors)[3].tolist()
-    favoured = {
-        kind: [AssociationScores(model.associations.only(kind), ITEMS).of(Context.of(c))[25] > 0 for c in ASKED]
-        for kind in kinds
-    }
+    scores = AssociationScores(model.associations, ITEMS)
+    favoured = {kind: [scores.each(Context.of(c))[line][target] > 0 for c in ASKED] for line, kind in enumerate(kinds)}
     for line, kind in enumerate(kinds, start=2):
         pairs = zip(found[line].tolist(), found[0].tolist(), favoured[kind], strict=True)
         assert all(rank <= 20 if named else rank >= plain for rank, plain, named in pairs), kind
-    assert [any(favoured[kind]) for kind in ("neighbours", "words")] == [True, True]
+    assert {kind for kind in kinds if any(favoured[kind])} >= by
 
 
 def test_a_bundle_keeps_them_to_the_bit(tmp_path: Path, model: Retriever) -> None:
     save_retriever(tmp_path, model, embedder=EMBEDDER.name, training={})
     read = load_retriever(tmp_path, embedder=EMBEDDER.name).associations
-    assert (read.by, read.shared, read.asked) == ("title", model.associations.shared, model.associations.asked)
+    assert read.by == "title"
+    for kind in ("shared", "asked", "written"):
+        assert getattr(read, kind) == getattr(model.associations, kind) is not None
     for kind in ("neighbours", "words"):
         kept, was = getattr(read, kind), getattr(model.associations, kind)
         assert (kept.config, kept.keys, kept.items) == (was.config, was.keys, was.items)

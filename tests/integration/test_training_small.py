@@ -177,7 +177,8 @@ def test_associations_are_counted_in_the_training_conversations(
         if own is not None:
             assert own.keys == counted.keys
             assert own.values.tobytes() == counted.values.tobytes()
-    assert set(kept.weights) <= {0, *RECIPE.association_weights}
+    assert set(kept.weights[:-1]) <= {0, *RECIPE.association_weights}
+    assert kept.written == RECIPE.written, "not chosen on conversations"
     assert "redial valid retriever N@10 without associations" in whole[2]
 
 
@@ -188,7 +189,7 @@ def test_checkpoints_know_the_film_recipe_by_the_same_words_as_ever(whole: tuple
     assert sorted(known) == [
         "asked", "association_weights", "candidates", "finetune", "finetune_average", "finetune_loop", "fold_epochs",
         "folds", "held_back", "neighbours", "pretrain", "pretrain_loop", "ranker", "ranker_loop", "retriever", "seed",
-        "shared", "user_weight", "visits", "words",
+        "shared", "user_weight", "visits", "words", "written",
     ]  # fmt: skip
     pretrained = json.loads((whole[1] / "pretrain.recipe.json").read_text())
     assert sorted(pretrained) == ["pretrain", "pretrain_loop", "retriever", "seed"]

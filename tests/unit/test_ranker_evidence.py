@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarec.prompt import reply_text
-from rarec.ranker.evidence import Evidence, asked_for, fold, ngrams, owners, pairs, rarity, shared, telling, why
+from rarec.ranker.evidence import Evidence, asked_for, fold, ngrams, owners, pairs, rarity, shared, telling, why, whys
 from rarec.ranker.local import write_reply
 from rarec.types import Candidate, Conversation, Item, ItemId, Mention, RankingTask, Turn
 
@@ -200,3 +200,13 @@ def test_a_title_cannot_smuggle_in_a_reference() -> None:
     shown = reply_text(write_reply(task, [0]), candidates)
     assert "Second" not in shown
     assert "Seven (2) Sins" in shown
+
+
+def test_words_of_its_text_are_a_reason_unless_a_value_says_so_already() -> None:
+    stake = Item(ItemId("stake"), "Red stake", "Holds tomatoes and climbing beans.", attributes={"use": ("beans",)})
+    evidence = Evidence.of(Conversation((Turn("user", "red, for climbing beans and a tomato"),)), {})
+    quoted = {stake.id: ("tomato", "beans", "red", "climbing")}
+    assert whys([stake], evidence, {}, quoted) == [
+        'because you wrote "beans", and its text mentions "tomato" and "climbing"'
+    ]
+    assert whys([stake], evidence, {}, {ItemId("other"): ("tomato",)}) == ['because you wrote "beans"']

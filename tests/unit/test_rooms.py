@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "conversations": {"catalogue", "files"},
     "corpus": {"catalogue", "complaints", "files", "pages", "progress"},
     "embed": {"files"},
-    "retriever": {"embed", "files"},
+    "retriever": {"catalogue", "embed", "files"},
     "index": set(),
     "candidates": {"index"},
     "prompt": set(),

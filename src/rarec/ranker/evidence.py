@@ -1,4 +1,4 @@
-"""What speaks for an item in a conversation, in terms that a person can check: attributes asked for and shared."""
+"""What speaks for an item in a conversation, in terms that a person can check: values asked for and shared, words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from rarec.retriever.attributes import runs_of_words
 from rarec.retriever.sequence import felt_about, message_text
+from rarec.retriever.stems import stem_of
 from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
 
 _WORD = re.compile(r"[^\W_]+")
@@ -18,6 +19,7 @@ _LONGEST_VALUE = 5
 _SHORTEST_FORM = 3
 _SHORTEST_PLURAL = 5
 _KEPT_CHARACTERS = 1000
+_NOTHING: Mapping[ItemId, Sequence[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,21 @@ def why(item: Item, evidence: Evidence, weights: Mapping[tuple[str, str], float]
     return whys([item], evidence, weights)[0]
 
 
-def whys(items: Sequence[Item], evidence: Evidence, weights: Mapping[tuple[str, str], float]) -> list[str]:
-    """`why` for each of some items; what a long conversation mentions is gone through once."""
+def whys(
+    items: Sequence[Item],
+    evidence: Evidence,
+    weights: Mapping[tuple[str, str], float],
+    quoted: Mapping[ItemId, Sequence[str]] = _NOTHING,
+) -> list[str]:
+    """`why` for each of some items; what a long conversation mentions is gone through once.
+
+    Args:
+        quoted: item -> words of the user that stand in its title or text, what says more first.
+    """
     # What only the assistant named is no reason.
     named = [i for i in evidence.welcome if i.id in evidence.own]
     owner = owners(named)
-    return [_why(item, evidence, weights, owner) for item in items]
+    return [_why(item, evidence, weights, owner, quoted.get(item.id, ())) for item in items]
 
 
 def _why(
@@ -155,6 +166,7 @@ def _why(
     evidence: Evidence,
     weights: Mapping[tuple[str, str], float],
     owner: Mapping[tuple[str, str], Item],
+    quoted: Sequence[str],
 ) -> str:
     asked = sorted(evidence.asked(item), key=lambda p: -weights.get(p, 1.0))
     # A genre and a keyword may be one word. "Wrote", not "asked for": the words may stand in "not horror".
@@ -163,7 +175,16 @@ def _why(
     reasons = []
     if wrote:
         reasons.append("you wrote " + " and ".join(f'"{value}"' for value in wrote))
+    if words := _new_words(item, wrote, quoted):
+        reasons.append("its text mentions " + " and ".join(f'"{word}"' for word in words))
     if common:
         name, value, other = common[0]
         reasons.append(f"it shares {value} ({name}) with {other.title}")
     return "because " + ", and ".join(reasons) if reasons else ""
+
+
+def _new_words(item: Item, wrote: Sequence[str], quoted: Sequence[str]) -> list[str]:
+    """At most two words that its text has, and of which the values that the user wrote say nothing yet."""
+    known = {stem_of(word) for value in wrote for word in fold(value).split()}
+    own = {stem_of(word) for word in fold(item.text).split()}
+    return [word for word in quoted if stem_of(word) in own - known][:2]

@@ -3,7 +3,8 @@
 Vectors of texts know what an item is about; they do not know that two items of different kinds are asked for by the
 same people, or what people mean by a word. Counts do, for items that were talked about: which items come up together,
 and after which words they are recommended. Nor do short vectors hold every name: that two items have a value in common,
-or that the user names one, is looked up (`rarec.retriever.attributes`), for any item.
+or that the user names one, is looked up (`rarec.retriever.attributes`), for any item; and so is a word of the user that
+stands in an item's own title or text (`rarec.retriever.written`), of which a model of another domain knows nothing.
 
 Source: item-item neighbourhoods by cosine with shrinkage, Sarwar et al. 2001, "Item-based collaborative filtering", and
 Deshpande and Karypis 2004. That words are counted in the same way, and the logarithm, are ours: a sum of counts has a
@@ -24,10 +25,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rarec.retriever.attributes import AttributeValues, ValuesConfig, folded, values_of
+from rarec.retriever.refusals import wished
 from rarec.retriever.sequence import felt_about, message_text
+from rarec.retriever.written import WrittenWords
 from rarec.types import Conversation, Item, ItemId
 
 Identity = Literal["id", "title"]
+Kind = Literal["neighbours", "words", "shared", "asked", "written"]
 
 
 class CountsConfig(BaseModel):
@@ -69,7 +73,8 @@ class Context:
     Attributes:
         items: mentioned ones, each once; not those last said to be disliked.
         words: digests of the words and pairs of words of the user's messages, each once.
-        said: these messages, folded, as `rarec.retriever.attributes` reads them.
+        said: these messages as `rarec.retriever.attributes` reads them, without what they refuse; see
+            `rarec.retriever.refusals`.
     """
 
     items: tuple[ItemId, ...] = ()
@@ -85,7 +90,7 @@ class Context:
     @staticmethod
     def said_by(messages: Sequence[str], items: tuple[ItemId, ...]) -> Context:
         """Of messages of the user, without titles, and mentioned items."""
-        return Context(items, words_of(messages), tuple(map(folded, messages)))
+        return Context(items, words_of(messages), tuple(run for message in messages for run in wished(message)))
 
 
 def words_of(messages: Iterable[str]) -> tuple[str, ...]:
@@ -146,6 +151,10 @@ class Counts:
         """How many things have an item."""
         return len(self.keys)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether anything is counted for it."""
+        return key in self._rows
+
     def with_weight(self, weight: float) -> Counts:
         """The same counts with another weight."""
         return replace(self, config=self.config.model_copy(update={"weight": weight}))
@@ -178,6 +187,7 @@ class AssociationWeights(NamedTuple):
     words: float = 0.0
     shared: float = 0.0
     asked: float = 0.0
+    written: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,6 +201,9 @@ class Associations:
             of those of an item, n_ij of those that are both.
         by: what an item is known by.
         shared, asked: by attributes, see `rarec.retriever.attributes`.
+        written: by words of titles and texts, see `rarec.retriever.written`; of items for which nothing is counted.
+            After which words the others are wanted is known better, so in a catalogue that has some of them (see
+            `speak_of`) only words for which nothing is counted are looked up.
     """
 
     neighbours: Counts | None = None
@@ -198,6 +211,7 @@ class Associations:
     by: Identity = "id"
     shared: ValuesConfig | None = None
     asked: ValuesConfig | None = None
+    written: ValuesConfig | None = None
 
     def __len__(self) -> int:
         """How many items and words have something counted."""
@@ -205,13 +219,20 @@ class Associations:
 
     def __bool__(self) -> bool:
         """Whether anything may be added."""
-        return len(self) > 0 or any((self.weights.shared, self.weights.asked))
+        return len(self) > 0 or any(self.weights[2:])
 
     @property
     def weights(self) -> AssociationWeights:
         """Of each kind; 0 where there is none."""
         counted = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
-        return AssociationWeights(*counted, *(c.weight if c else 0.0 for c in (self.shared, self.asked)))
+        looked_up = (c.weight if c else 0.0 for c in (self.shared, self.asked, self.written))
+        return AssociationWeights(*counted, *looked_up)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all items for which something is counted."""
+        counted = (counts.items for _, counts, _ in self.parts((), ()))
+        return frozenset(self.neighbours.keys if self.neighbours else ()).union(*counted)
 
     def with_weights(self, weights: AssociationWeights) -> Associations:
         """The same with other weights; kinds without a weight are left out."""
@@ -221,23 +242,20 @@ class Associations:
             self.by,
             _weighed(self.shared, weights.shared),
             _weighed(self.asked, weights.asked),
+            _weighed(self.written, weights.written),
         )
 
-    def only(self, kind: str) -> Associations:
-        """One kind alone, by its name in `AssociationWeights`."""
-        return self.with_weights(AssociationWeights()._replace(**{kind: getattr(self.weights, kind)}))
-
-    def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Counts, Collection[str]]]:
+    def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Kind, Counts, Collection[str]]]:
         """Each kind of counts with what calls for it."""
         if self.neighbours is not None:
-            yield self.neighbours, items
+            yield "neighbours", self.neighbours, items
         if self.words is not None:
-            yield self.words, words
+            yield "words", self.words, words
 
     def bonuses(self, items: Collection[str], words: Collection[str]) -> dict[str, float]:
         """What is added to the scores of items, by name; all are above 0, and who is not named gets nothing."""
         found: dict[str, float] = {}
-        for counts, keys in self.parts(items, words):
+        for _, counts, keys in self.parts(items, words):
             for place, gained in zip(*(part.tolist() for part in counts.scored(keys)), strict=True):
                 name = counts.items[place]
                 found[name] = found.get(name, 0.0) + gained
@@ -271,7 +289,7 @@ class AssociationScores:
         self._associations, self._size = associations, len(columns)
         if not associations:
             return
-        counted = [counts for counts, _ in associations.parts((), ())]
+        counted = [counts for _, counts, _ in associations.parts((), ())]
         names = [name_of(item, associations.by) for item in columns] if counted else []
         others = {item.id: item for item in mentioned}
         # Only neighbours are called for by names, and digests of many items take their time.
@@ -287,6 +305,12 @@ class AssociationScores:
         self._values = AttributeValues()
         if associations.shared or associations.asked:
             self._values.put(columns)
+        self._written = WrittenWords()
+        if associations.weights.written:
+            self._written.put(columns)
+        known = associations.names
+        self._counted = np.array([name in known for name in names], dtype=np.bool_)
+        self._spoken_of = speak_of(int(self._counted.sum()), len(columns), len(known))
         self._columns = {item.id: column for column, item in enumerate(columns)}
         self._others: dict[ItemId, tuple[str, ...]] = {}
         if associations.shared:
@@ -294,20 +318,30 @@ class AssociationScores:
 
     def of(self, context: Context) -> NDArray[np.float32]:
         """What each column gets, at least 0, shape (columns,)."""
-        total = np.zeros(self._size, dtype=np.float32)
+        total: NDArray[np.float32] = self.each(context).sum(axis=0)
+        return total
+
+    def each(self, context: Context) -> NDArray[np.float32]:
+        """The same by kind, in the order of `AssociationWeights`, shape (kinds, columns)."""
+        fields = AssociationWeights._fields
+        added = np.zeros((len(fields), self._size), dtype=np.float32)
         if not self._associations:
-            return total
+            return added
+        rows = dict(zip(fields, added, strict=True))
         items = [self._names[item] for item in context.items if item in self._names]
-        for (counts, keys), places in zip(self._associations.parts(items, context.words), self._places, strict=True):
+        parts = self._associations.parts(items, context.words)
+        for (kind, counts, keys), places in zip(parts, self._places, strict=True):
             found, gained = counts.scored(keys)
             if len(found):
-                each = np.zeros(len(counts.items) + 1, dtype=np.float32)
-                each[found] = gained
-                total += each[places]
-        for bonuses in by_values(self._associations, self._values, context, self._others):
+                own = np.zeros(len(counts.items) + 1, dtype=np.float32)
+                own[found] = gained
+                rows[kind][:] = own[places]
+        tables = self._values, self._written
+        for kind, bonuses in looked_up(self._associations, *tables, context, self._spoken_of, self._others):
             columns = [self._columns[item] for item in bonuses]
-            total[columns] += np.fromiter(bonuses.values(), np.float32, len(columns))
-        return total
+            rows[kind][columns] = np.fromiter(bonuses.values(), np.float32, len(columns))
+        rows["written"][: len(self._counted)][self._counted] = 0
+        return added
 
     def add_to(self, scores: NDArray[np.float32], conversations: Sequence[Conversation]) -> None:
         """Add to scores in place, shape (conversations, columns)."""
@@ -316,17 +350,41 @@ class AssociationScores:
                 row += self.of(Context.of(conversation))
 
 
-def by_values(
+def speak_of(counted: int, items: int, names: int) -> bool:
+    """Whether counts speak of a catalogue: of a twentieth of its items, or by a tenth of all `names` that they know.
+
+    A film's title and year are those of a game now and then, and a catalogue of films may be vast.
+    """
+    return counted > 0 and (20 * counted >= items or 10 * counted >= names)
+
+
+def looked_up(
     associations: Associations,
     values: AttributeValues,
+    written: WrittenWords,
     context: Context,
+    spoken_of: bool,
     others: Mapping[ItemId, tuple[str, ...]] | None = None,
-) -> Iterator[dict[ItemId, float]]:
-    """What each kind by attributes adds to the items of `values`; see `AttributeValues` for `others`."""
+) -> Iterator[tuple[Kind, dict[ItemId, float]]]:
+    """What each kind that is not counted adds to the items of a catalogue; see `AttributeValues` for `others`.
+
+    Words of texts are looked up for all items, also for those that are counted.
+
+    Args:
+        spoken_of: whether the counts speak of the catalogue.
+    """
     if associations.shared is not None:
-        yield values.shared(context.items, associations.shared, others=others)
+        yield "shared", values.shared(context.items, associations.shared, others=others)
     if associations.asked is not None:
-        yield values.asked(context.said, associations.asked)
+        yield "asked", values.asked(context.said, associations.asked)
+    if associations.written is not None:
+        words = associations.words if spoken_of else None
+        said = context.said if words is None else [_without_known(text, words) for text in context.said]
+        yield "written", written.written(said, associations.written)
+
+
+def _without_known(text: str, words: Counts) -> str:
+    return " ".join(word for word in text.split() if _digest(word) not in words)
 
 
 class LiveAssociations:
@@ -334,16 +392,17 @@ class LiveAssociations:
 
     def __init__(self, associations: Associations) -> None:
         self._associations = associations
-        counted = [counts for counts, _ in associations.parts((), ())]
-        self._known = {name for counts in counted for name in counts.items}
-        self._known.update(associations.neighbours.keys if associations.neighbours else ())
+        self._known = associations.names
         self._names: dict[ItemId, str] = {}
         self._items: dict[str, tuple[ItemId, ...]] = {}
         self._values = AttributeValues()
         self._reads_values = bool(associations.shared or associations.asked)
+        self._written = WrittenWords()
 
-    def put(self, items: Iterable[Item]) -> None:
-        """Add or replace items."""
+    def put(self, items: Sequence[Item]) -> None:
+        """Add or replace items, with their texts, which are not kept."""
+        if self._associations.weights.written:
+            self._written.put(items)
         for item in items:
             self._forget_name(item.id)
             if self._reads_values:
@@ -352,8 +411,9 @@ class LiveAssociations:
                 self._names[item.id] = name
                 self._items[name] = (*self._items.get(name, ()), item.id)
 
-    def remove(self, ids: Iterable[ItemId]) -> None:
+    def remove(self, ids: Sequence[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
+        self._written.remove(ids)
         for id in ids:
             self._values.remove([id])
             self._forget_name(id)
@@ -363,10 +423,18 @@ class LiveAssociations:
         named = [name for item in context.items if (name := self._names.get(item)) is not None]
         counted = self._associations.bonuses(named, context.words)
         found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
-        for bonuses in by_values(self._associations, self._values, context):
+        spoken_of = speak_of(len(self._names), len(self._written), len(self._known))
+        for kind, bonuses in looked_up(self._associations, self._values, self._written, context, spoken_of):
             for item, gained in bonuses.items():
-                found[item] = found.get(item, 0.0) + gained
+                if kind != "written" or item not in self._names:
+                    found[item] = found.get(item, 0.0) + gained
         return found
+
+    def quoted(self, context: Context, items: Iterable[ItemId]) -> dict[ItemId, tuple[str, ...]]:
+        """The user's words that stand in titles and texts of some items, the rarest first, as far as they count."""
+        if (config := self._associations.written) is None:
+            return {}
+        return self._written.quoted(context.said, items, config)
 
     def _forget_name(self, id: ItemId) -> None:
         if (name := self._names.pop(id, None)) is not None:

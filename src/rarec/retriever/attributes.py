@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rarec.types import Item, ItemId
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+"""A word, apostrophes inside it."""
+
 _LONGEST = 4  # words of a value that is looked for in what was said
 _MANY = 32  # items from which on they are kept as keys
 _FEW = 10  # items that may always have a value in common, however small the catalogue
@@ -44,9 +46,14 @@ class ValuesConfig(BaseModel):
     most: int = Field(default=300, gt=0)
 
 
+def most_having(size: int, config: ValuesConfig) -> float:
+    """How many of so many items may have a value that counts."""
+    return min(config.most, max(_FEW, config.share * size))
+
+
 def folded(text: str) -> str:
     """The words of a text without case, joined by single spaces."""
-    return " ".join(_WORD.findall(text.casefold()))
+    return " ".join(WORD.findall(text.casefold()))
 
 
 def runs_of_words(words: Sequence[str], longest: int) -> Iterator[str]:
@@ -146,7 +153,7 @@ class AttributeValues:
     def _rare(self, values: Iterable[str], config: ValuesConfig) -> Iterable[tuple[Sequence[ItemId], float]]:
         """Of values that count: who has it, and its rarity, above 0."""
         size = len(self._values)
-        limit = min(config.most, max(_FEW, config.share * size))
+        limit = most_having(size, config)
         for value in values:
             having = self._items.get(value, ())
             if 0 < len(having) <= limit and len(having) < size:

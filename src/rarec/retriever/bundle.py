@@ -28,7 +28,7 @@ FORMAT = 1
 CARD = "CARD.md"
 _KINDS: Mapping[str, type[CountsConfig]] = {"neighbours": CountsConfig, "words": WordsConfig}
 """Fields of `Associations`; tensors of theirs have the same prefix."""
-_VALUES = ("shared", "asked")
+_VALUES = ("shared", "asked", "written")
 """Other fields of it, which have no tensors."""
 _BY = "associations_by"
 _IDENTITY: TypeAdapter[Identity] = TypeAdapter(Identity)
@@ -226,9 +226,9 @@ def load_retriever(folder: Path, *, embedder: str) -> Retriever:
             for kind in _KINDS
             if kind in config
         }
-        shared, asked = (ValuesConfig.model_validate(config.pop(k)) if k in config else None for k in _VALUES)
+        values = {kind: ValuesConfig.model_validate(config.pop(kind)) for kind in _VALUES if kind in config}
         model = Retriever(RetrieverConfig.model_validate(config))
-        model.associations = Associations(counts.get("neighbours"), counts.get("words"), by, shared, asked)
+        model.associations = Associations(counts.get("neighbours"), counts.get("words"), by, **values)
     except (ValueError, TypeError, KeyError) as error:  # of a field, or of several together
         raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
     fill(model, saved, folder)

@@ -61,7 +61,7 @@ class FinetuneConfig(BaseModel):
 
 
 HIDE_FEATURE = 0.1
-AS_THEY_ARE = AssociationWeights(1.0, 1.0, 1.0, 1.0)
+AS_THEY_ARE = AssociationWeights(*(1.0 for _ in AssociationWeights._fields))
 
 
 def hide_features(features: Tensor, generator: torch.Generator) -> Tensor:
@@ -297,10 +297,7 @@ def ranks_by_weight(
     place[torch.from_numpy(candidates)] = torch.arange(len(candidates))
     ids = list(items.rows)
     columns = [items.items[row] for row in candidates] if associations else []
-    kinds = [
-        AssociationScores(associations.only(kind), columns, mentioned=items.items)
-        for kind in AssociationWeights._fields
-    ]
+    associated = AssociationScores(associations, columns, mentioned=items.items)
     identity, ranks = torch.arange(len(items)), []
     for start in range(0, len(data.sequences), batch):
         chunk = data.sequences[start : start + batch]
@@ -317,8 +314,7 @@ def ranks_by_weight(
                 totals = [scores] * len(factors)
                 if associations:
                     context = data.context(sequence, target.position, ids)
-                    parts = np.stack([kind.of(context) for kind in kinds])
-                    totals = list(scores + np.asarray(factors, dtype=np.float32) @ parts)
+                    totals = list(scores + np.asarray(factors, dtype=np.float32) @ associated.each(context))
                 ranks.append([int((total >= total[own]).sum()) for total in totals])
     return np.array(ranks, dtype=np.int64).reshape(len(ranks), len(factors)).T
 

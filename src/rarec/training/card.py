@@ -38,8 +38,8 @@ FILMS = Story(
 
 
 _INSIDE = """The weights contain no item ids,
-  titles or dialogue text; beside them are counts of what came up together, items and words as digests. Attributes are
-  read from the catalogue in use."""
+  titles or dialogue text; beside them are counts of what came up together, items and words as digests. Attributes and
+  words of texts are read from the catalogue in use."""
 
 
 def card(recipe: TrainingRecipe, figures: Mapping[str, Any], embedder: str, story: Story = FILMS) -> str:

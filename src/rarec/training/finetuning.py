@@ -24,6 +24,7 @@ from rarec.training.stages import Stages
 from rarec.types import Conversation
 
 _ROUNDS = 2
+_KEPT = ("written",)
 
 
 class Finetuning:
@@ -70,7 +71,7 @@ class Finetuning:
         names = {item.id: name_of(item, by) for item in self._material.items}
         neighbours = count_neighbours(talks, recipe.neighbours, names.get) if weights.neighbours else None
         words = count_words(talks, recipe.words, names.get) if weights.words else None
-        return Associations(neighbours, words, by, recipe.shared, recipe.asked).with_weights(weights)
+        return Associations(neighbours, words, by, recipe.shared, recipe.asked, recipe.written).with_weights(weights)
 
     def _counted(self) -> Associations:
         """In the training conversations, under the weights that the recipe starts from."""
@@ -78,12 +79,15 @@ class Finetuning:
         return self.associations(self._talks.training, AssociationWeights(*(config.weight for config in kinds)))
 
     def _weighed(self, model: Retriever, valid: Mapping[str, ConversationData], counted: Associations) -> Associations:
-        """The same under the best weights that are found by changing one after the other."""
+        """The same under the best weights that are found by changing one after the other.
+
+        That of words of texts stays: it is for catalogues and wishes that no training conversation has.
+        """
         best = start = counted.weights
         for _ in range(_ROUNDS):
             before = best
             for kind, now in start._asdict().items():
-                if now and (tried := self._recipe.association_weights):
+                if now and kind not in _KEPT and (tried := self._recipe.association_weights):
                     asked = [best._replace(**{kind: weight}) for weight in tried]
                     scores = self._scores(model, valid, counted, [_factors(weights, start) for weights in asked])
                     best = asked[int(scores.argmax())]

@@ -76,11 +76,13 @@ class TrainingRecipe(BaseModel):
             alignment can learn from turns that they do not know by heart; see `rarec.conversations.held_back`.
         neighbours, words: how it is counted, in the training conversations, which items come up together and after
             which words they are recommended; see `rarec.retriever.associations`.
-        shared, asked: what attributes add, see `rarec.retriever.attributes`. Under these four weights the best epoch of
-            fine-tuning is chosen; 0 leaves a kind out.
+        shared, asked: what attributes add, see `rarec.retriever.attributes`.
+        written: what words of titles and texts add, see `rarec.retriever.written`. Under these five weights the best
+            epoch of fine-tuning is chosen; 0 leaves a kind out.
         association_weights: what is tried then instead of each weight that is not 0, one kind after the other, twice;
             the best by NDCG@10 on the validation conversations are in the bundle. Data sets count by the square roots
-            of their targets. Empty keeps the weights as they are.
+            of their targets. Empty keeps the weights as they are. That of `written` is always kept: what it is for,
+            items that nobody has talked about and catalogues of another kind, no validation conversation shows.
         folds: retrievers trained for the ranker's candidates, each on all conversations but its fold.
         fold_epochs: epochs of each of them.
         candidates: how many items the ranker learns to choose among.
@@ -103,6 +105,7 @@ class TrainingRecipe(BaseModel):
     words: WordsConfig = WordsConfig()
     shared: ValuesConfig = ValuesConfig(weight=0.7)
     asked: ValuesConfig = ValuesConfig()
+    written: ValuesConfig = ValuesConfig(weight=3.0, share=0.1, most=1000)
     association_weights: Weights = (0, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
     folds: int = Field(default=2, ge=2)
     fold_epochs: int = Field(default=6, gt=0)

@@ -17,7 +17,7 @@ from rarec.training.recipe import TrainingRecipe
 
 _PRETRAIN = {"seed", "retriever", "pretrain", "pretrain_loop"}
 _FINETUNE = _PRETRAIN | {"visits", "user_weight", "held_back", "finetune", "finetune_loop"}
-_CHOOSE = {"finetune_average", "neighbours", "words", "shared", "asked", "association_weights"}
+_CHOOSE = {"finetune_average", "neighbours", "words", "shared", "asked", "written", "association_weights"}
 _HANGS_ON = {
     "pretrain": _PRETRAIN,
     "finetune": _FINETUNE | _CHOOSE,
