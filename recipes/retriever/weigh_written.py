@@ -30,9 +30,9 @@ from rarec.embed.minilm import MiniLMEmbedder
 from rarec.evaluate.bootstrap import paired_interval
 from rarec.files import write_text
 from rarec.pipeline import Recommender
-from rarec.retriever.attributes import ValuesConfig
 from rarec.retriever.bundle import load_retriever, save_retriever
 from rarec.retriever.data import conversation_data
+from rarec.retriever.postings import ValuesConfig
 from rarec.retriever.tasks import AS_THEY_ARE, ranks_by_weight
 from rarec.simulation import SimulationSettings, WordMatch, World, draw_targets, simulate
 from rarec.training.films import film_material

@@ -27,12 +27,13 @@ from rarec.retriever.associations import (
     WordsConfig,
     name_of,
 )
-from rarec.retriever.attributes import AttributeValues, ValuesConfig
+from rarec.retriever.attributes import AttributeValues
 from rarec.retriever.bundle import load_retriever, save_retriever
 from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.retriever.postings import ValuesConfig
 from rarec.retriever.tasks import AS_THEY_ARE, ranks_by_weight, validation_ranks
 from rarec.retriever.written import WrittenWords
 from rarec.settings import Settings
@@ -99,11 +100,11 @@ def wanted(model: Retriever) -> np.ndarray:
         bonuses = model.associations.bonuses([name_of(BY_ID[i], "title") for i in context.items], context.words)
         values = AttributeValues()
         values.put(ITEMS)
-        shared = values.shared(context.items, ValuesConfig(weight=1.5))
-        asked = values.asked(context.said, ValuesConfig(weight=2.5))
+        shared = values.shared(context.items, ValuesConfig(weight=1.5)).by_id()
+        asked = values.asked(context.said, ValuesConfig(weight=2.5)).by_id()
         words = WrittenWords()
         words.put(ITEMS)
-        written = words.written(context.said, ValuesConfig(weight=0.5))
+        written = words.written(context.said, ValuesConfig(weight=0.5)).by_id()
         for k, item in enumerate(ITEMS):
             row[k] += bonuses.get(name_of(item, "title"), 0.0) + shared.get(item.id, 0.0) + asked.get(item.id, 0.0)
             row[k] += written.get(item.id, 0.0) if name_of(item, "title") not in counted else 0.0

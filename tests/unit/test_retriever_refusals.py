@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rarec.retriever.associations import Associations, Context, LiveAssociations
-from rarec.retriever.attributes import ValuesConfig, folded
+from rarec.retriever.attributes import folded
+from rarec.retriever.postings import ValuesConfig
 from rarec.retriever.refusals import wished
 from rarec.types import Conversation, Item, ItemId, Turn
 

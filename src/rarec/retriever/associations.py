@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from rarec.retriever.attributes import AttributeValues, ValuesConfig, folded, values_of
+from rarec.retriever.attributes import AttributeValues, codes_of, folded
+from rarec.retriever.postings import Gains, ValuesConfig
 from rarec.retriever.refusals import wished
 from rarec.retriever.sequence import felt_about, message_text
 from rarec.retriever.written import WrittenWords
@@ -281,7 +282,7 @@ class AssociationScores:
     """Adds what is associated to scores over the columns of a fixed catalogue.
 
     Args:
-        columns: the items that are scored.
+        columns: the items that are scored, each once.
         mentioned: other items that a conversation may mention.
     """
 
@@ -311,10 +312,10 @@ class AssociationScores:
         known = associations.names
         self._counted = np.array([name in known for name in names], dtype=np.bool_)
         self._spoken_of = speak_of(int(self._counted.sum()), len(columns), len(known))
-        self._columns = {item.id: column for column, item in enumerate(columns)}
-        self._others: dict[ItemId, tuple[str, ...]] = {}
+        self._others: dict[ItemId, bytes] = {}
         if associations.shared:
-            self._others = {id: values_of(item) for id, item in others.items() if id not in self._columns}
+            here = {item.id for item in columns}
+            self._others = {id: codes_of(item) for id, item in others.items() if id not in here}
 
     def of(self, context: Context) -> NDArray[np.float32]:
         """What each column gets, at least 0, shape (columns,)."""
@@ -337,9 +338,8 @@ class AssociationScores:
                 own[found] = gained
                 rows[kind][:] = own[places]
         tables = self._values, self._written
-        for kind, bonuses in looked_up(self._associations, *tables, context, self._spoken_of, self._others):
-            columns = [self._columns[item] for item in bonuses]
-            rows[kind][columns] = np.fromiter(bonuses.values(), np.float32, len(columns))
+        for kind, gains in looked_up(self._associations, *tables, context, self._spoken_of, self._others):
+            rows[kind][gains.rows] = gains.values
         rows["written"][: len(self._counted)][self._counted] = 0
         return added
 
@@ -364,8 +364,8 @@ def looked_up(
     written: WrittenWords,
     context: Context,
     spoken_of: bool,
-    others: Mapping[ItemId, tuple[str, ...]] | None = None,
-) -> Iterator[tuple[Kind, dict[ItemId, float]]]:
+    others: Mapping[ItemId, bytes] | None = None,
+) -> Iterator[tuple[Kind, Gains]]:
     """What each kind that is not counted adds to the items of a catalogue; see `AttributeValues` for `others`.
 
     Words of texts are looked up for all items, also for those that are counted.
@@ -403,10 +403,10 @@ class LiveAssociations:
         """Add or replace items, with their texts, which are not kept."""
         if self._associations.weights.written:
             self._written.put(items)
+        if self._reads_values:
+            self._values.put(items)
         for item in items:
             self._forget_name(item.id)
-            if self._reads_values:
-                self._values.put([item])
             if self._known and (name := name_of(item, self._associations.by)) in self._known:
                 self._names[item.id] = name
                 self._items[name] = (*self._items.get(name, ()), item.id)
@@ -414,8 +414,8 @@ class LiveAssociations:
     def remove(self, ids: Sequence[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
         self._written.remove(ids)
+        self._values.remove(ids)
         for id in ids:
-            self._values.remove([id])
             self._forget_name(id)
 
     def bonuses(self, context: Context) -> dict[ItemId, float]:
@@ -424,8 +424,8 @@ class LiveAssociations:
         counted = self._associations.bonuses(named, context.words)
         found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
         spoken_of = speak_of(len(self._names), len(self._written), len(self._known))
-        for kind, bonuses in looked_up(self._associations, self._values, self._written, context, spoken_of):
-            for item, gained in bonuses.items():
+        for kind, gains in looked_up(self._associations, self._values, self._written, context, spoken_of):
+            for item, gained in gains.by_id().items():
                 if kind != "written" or item not in self._names:
                     found[item] = found.get(item, 0.0) + gained
         return found

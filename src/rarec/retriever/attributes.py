@@ -9,46 +9,20 @@ sum as in `rarec.retriever.associations`.
 
 from __future__ import annotations
 
-import math
 import re
-import sys
-from collections import defaultdict
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
 
+from rarec.retriever.postings import Gains, InvertedIndex, ValuesConfig, code_of
 from rarec.types import Item, ItemId
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 """A word, apostrophes inside it."""
 
 _LONGEST = 4  # words of a value that is looked for in what was said
-_MANY = 32  # items from which on they are kept as keys
-_FEW = 10  # items that may always have a value in common, however small the catalogue
-
-
-class ValuesConfig(BaseModel):
-    """How values in common become scores.
-
-    Attributes:
-        weight: of the whole; 0 turns it off.
-        gain: how soon the logarithm bends.
-        share: of the catalogue, that may have a value that counts (ten items always may); what most have tells nothing.
-        most: items that may have it, whatever the catalogue's size.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    weight: float = Field(default=1.0, ge=0)
-    gain: float = Field(default=6.0, gt=0)
-    share: float = Field(default=0.02, gt=0, le=1)
-    most: int = Field(default=300, gt=0)
-
-
-def most_having(size: int, config: ValuesConfig) -> float:
-    """How many of so many items may have a value that counts."""
-    return min(config.most, max(_FEW, config.share * size))
 
 
 def folded(text: str) -> str:
@@ -63,76 +37,71 @@ def runs_of_words(words: Sequence[str], longest: int) -> Iterator[str]:
             yield " ".join(words[start : start + length])
 
 
-def values_of(item: Item) -> tuple[str, ...]:
-    """The values of all attributes, folded, each once, none empty: a director who acts elsewhere is the same person."""
-    return tuple(dict.fromkeys(v for values in item.attributes.values() for value in values if (v := _folded(value))))
+def codes_of(item: Item) -> bytes:
+    """Codes of the values of all attributes, each once: a director who acts elsewhere is the same person."""
+    values = (value for values in item.attributes.values() for value in values)
+    codes = dict.fromkeys(map(_code, values))
+    codes.pop(0, None)
+    return array("Q", codes).tobytes()
 
 
 @lru_cache(maxsize=1 << 16)
-def _folded(value: str) -> str:
-    """One text for all items that have the value: most of the memory would go into copies."""
-    return sys.intern(folded(value))
+def _code(value: str) -> int:
+    """Of a value without case, 0 if it has no word."""
+    return code_of(folded(value))
 
 
 class AttributeValues:
-    """Which items of a catalogue have which values; items come and go."""
+    """Which items of a catalogue have which values; items come and go.
+
+    Values are not kept, but 38 bits of each: about fifteen bytes a value of an item, and two hundred an item. One
+    thread may change it while others look values up.
+    """
 
     def __init__(self) -> None:
-        self._values: dict[ItemId, tuple[str, ...]] = {}
-        # Most values are had by a few items, and a tuple takes a third of a dictionary's room.
-        self._items: dict[str, tuple[ItemId, ...] | dict[ItemId, None]] = {}
+        self._index = InvertedIndex()
+        self._codes: dict[ItemId, bytes] = {}
 
     def __len__(self) -> int:
         """How many items there are."""
-        return len(self._values)
+        return len(self._index)
 
     def put(self, items: Iterable[Item]) -> None:
-        """Add or replace items."""
-        for item in items:
-            values = values_of(item)
-            if self._values.get(item.id) == values:
-                continue
-            self.remove([item.id])
-            self._values[item.id] = values
-            for value in values:
-                self._items[value] = _with(self._items.get(value, ()), item.id)
+        """Add or replace items; of two with one id the last counts. Many at once are quicker than one by one."""
+        new = {item.id: codes_of(item) for item in items}
+        new = {id: codes for id, codes in new.items() if self._codes.get(id) != codes}
+        self._codes |= new
+        flat = np.frombuffer(b"".join(new.values()), dtype=np.uint64)
+        self._index.put(list(new), [0] * len(new), flat, [len(codes) // flat.itemsize for codes in new.values()])
 
     def remove(self, ids: Iterable[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
-        for item in ids:
-            for value in self._values.pop(item, ()):
-                if rest := _without(self._items[value], item):
-                    self._items[value] = rest
-                else:
-                    del self._items[value]
+        self._index.remove([id for id in ids if self._codes.pop(id, None) is not None])
 
     def shared(
-        self,
-        mentioned: Iterable[ItemId],
-        config: ValuesConfig,
-        *,
-        others: Mapping[ItemId, tuple[str, ...]] | None = None,
-    ) -> dict[ItemId, float]:
+        self, mentioned: Iterable[ItemId], config: ValuesConfig, *, others: Mapping[ItemId, bytes] | None = None
+    ) -> Gains:
         """``weight * log(1 + gain * sum of squared rarities)`` over the values in common with each mentioned item.
 
         An item has nothing in common with itself.
 
         Args:
             mentioned: each once; unknown ids have nothing in common with anything.
-            others: values of items that are not in the catalogue, as `values_of` gives them.
+            others: values of items that are not in the catalogue, as `codes_of` gives them.
         Returns:
-            of the items with something in common, above 0.
+            of the items with something in common.
         """
-        sums: defaultdict[ItemId, float] = defaultdict(float)
-        for item in mentioned:
-            values = self._values.get(item) or (others or {}).get(item, ())
-            for having, rarity in self._rare(values, config):
-                for other in having:
-                    if other != item:
-                        sums[other] += rarity * rarity
-        return _scored(sums, config)
+        now = self._index.now
+        values = {id: self._codes.get(id) or (others or {}).get(id, b"") for id in mentioned}
+        codes = np.frombuffer(b"".join(values.values()), dtype=np.uint64)
+        rows = [-1 if (row := self._index.row(id, now)) is None else row for id in values]
+        own = np.repeat(rows, [len(one) // codes.itemsize for one in values.values()]).astype(np.int64)
+        found = now.rare(codes.tolist(), config)
+        places = np.searchsorted(found.codes, codes)
+        counting = np.flatnonzero(np.isin(codes, found.codes))
+        return now.gains(found, config, 2, places=places[counting], without=own[counting])
 
-    def asked(self, said: Iterable[str], config: ValuesConfig) -> dict[ItemId, float]:
+    def asked(self, said: Iterable[str], config: ValuesConfig) -> Gains:
         """``weight * log(1 + gain * sum of rarities)`` over the item's values that somebody names, each once.
 
         A value is named where its words, at most four, stand one after the other.
@@ -140,44 +109,8 @@ class AttributeValues:
         Args:
             said: messages, folded.
         Returns:
-            of the items with such a value, above 0.
+            of the items with such a value.
         """
-        sums: defaultdict[ItemId, float] = defaultdict(float)
-        for having, rarity in self._rare(
-            dict.fromkeys(run for text in said for run in runs_of_words(text.split(), _LONGEST)), config
-        ):
-            for item in having:
-                sums[item] += rarity
-        return _scored(sums, config)
-
-    def _rare(self, values: Iterable[str], config: ValuesConfig) -> Iterable[tuple[Sequence[ItemId], float]]:
-        """Of values that count: who has it, and its rarity, above 0."""
-        size = len(self._values)
-        limit = most_having(size, config)
-        for value in values:
-            having = self._items.get(value, ())
-            if 0 < len(having) <= limit and len(having) < size:
-                # A copy, since another thread may be putting items.
-                yield tuple(having), math.log(size / len(having)) / math.log(size)
-
-
-def _with(having: tuple[ItemId, ...] | dict[ItemId, None], item: ItemId) -> tuple[ItemId, ...] | dict[ItemId, None]:
-    if isinstance(having, tuple) and len(having) < _MANY:
-        return (*having, item)
-    if isinstance(having, tuple):
-        having = dict.fromkeys(having)
-    having[item] = None
-    return having
-
-
-def _without(having: tuple[ItemId, ...] | dict[ItemId, None], item: ItemId) -> tuple[ItemId, ...] | dict[ItemId, None]:
-    if isinstance(having, tuple):
-        return tuple(other for other in having if other != item)
-    del having[item]
-    return having
-
-
-def _scored(sums: Mapping[ItemId, float], config: ValuesConfig) -> dict[ItemId, float]:
-    if not config.weight:
-        return {}
-    return {item: config.weight * math.log1p(config.gain * value) for item, value in sums.items()}
+        now = self._index.now
+        runs = {run for text in said for run in runs_of_words(text.split(), _LONGEST)}
+        return now.gains(now.rare(map(code_of, runs), config), config, 1)

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from rarec.errors import BundleError, StoreError
 from rarec.files import atomic_write, write_text
 from rarec.retriever.associations import Associations, Counts, CountsConfig, Identity, WordsConfig
-from rarec.retriever.attributes import ValuesConfig
 from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.retriever.postings import ValuesConfig
 
 FORMAT = 1
 CARD = "CARD.md"

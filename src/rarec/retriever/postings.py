@@ -1,12 +1,60 @@
-"""Which rows have which codes: sorted arrays, six bytes a pair instead of a hundred in dictionaries."""
+"""Which items of a catalogue have which codes, as sorted arrays: a few bytes a pair, not a hundred in dictionaries.
+
+A code is 38 bits of a text: one text in 270,000 shares its code with one of a million others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from rarec.types import ItemId
+
+_FEW = 10  # items that may always have a text in common, however small the catalogue
+_FEW_GONE = 1000  # rows of nobody that are not worth the work
+_ROW_BITS = 26  # of a pair of code and row that is sorted as one number
+_SHIFT, _ROW = np.uint64(_ROW_BITS), np.uint64((1 << _ROW_BITS) - 1)
+
+
+class ValuesConfig(BaseModel):
+    """How texts in common become scores.
+
+    Attributes:
+        weight: of the whole; 0 turns it off.
+        gain: how soon the logarithm bends.
+        share: of the catalogue, that may have a text that counts (ten items always may); what most have tells nothing.
+        most: items that may have it, whatever the catalogue's size.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(default=1.0, ge=0)
+    gain: float = Field(default=6.0, gt=0)
+    share: float = Field(default=0.02, gt=0, le=1)
+    most: int = Field(default=300, gt=0)
+
+    def most_of(self, size: int) -> float:
+        """How many of so many items may have a text that counts."""
+        return min(self.most, max(_FEW, self.share * size))
+
+
+def code_of(text: str) -> int:
+    """Of a text, from 1 to 2**38 - 1; 0 for none."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") >> _ROW_BITS or 1) if text else 0
+
+
+def _gathered(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of all spans, one span after the other."""
+    before = np.cumsum(sizes) - sizes
+    places: NDArray[np.int64] = np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))
+    return places
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,39 +62,42 @@ class Postings:
     """Pairs of code and row, by code and then by row.
 
     Attributes:
-        codes: each once, ascending, uint32, shape (codes,).
+        codes: each once, ascending, uint64, shape (codes,).
         starts: where the rows of each begin, int64, shape (codes + 1,).
         rows: ascending within a code, uint32, shape (pairs,).
     """
 
-    codes: NDArray[np.uint32]
+    codes: NDArray[np.uint64]
     starts: NDArray[np.int64]
     rows: NDArray[np.uint32]
 
     @staticmethod
-    def of(codes: NDArray[np.uint32], rows: NDArray[np.uint32]) -> Postings:
-        """Of pairs in any order, no pair twice, shape (pairs,) both; none give none."""
-        keys = (codes.astype(np.uint64) << np.uint64(32)) | rows
+    def of(codes: NDArray[np.uint64], rows: NDArray[np.uint32]) -> Postings:
+        """Of pairs in any order, no pair twice, shape (pairs,) both; none give none.
+
+        Raises:
+            ValueError: a row is 2**26 or more.
+        """
+        if len(rows) and rows.max() >> _ROW_BITS:
+            raise ValueError(f"row {rows.max()}: at most {1 << _ROW_BITS} fit")
+        keys = (codes << _SHIFT) | rows
         keys.sort()
-        sorted_codes = (keys >> np.uint64(32)).astype(np.uint32)
-        first = np.flatnonzero(np.diff(sorted_codes, prepend=sorted_codes[:1] + np.uint32(1)))
+        sorted_codes = keys >> _SHIFT
+        first = np.flatnonzero(np.diff(sorted_codes, prepend=sorted_codes[:1] + np.uint64(1)))
         starts = np.append(first, len(keys)).astype(np.int64)
-        return Postings(sorted_codes[first], starts, keys.astype(np.uint32))
+        return Postings(sorted_codes[first], starts, (keys & _ROW).astype(np.uint32))
 
     def __len__(self) -> int:
         """How many pairs there are."""
         return len(self.rows)
 
-    def find(self, codes: NDArray[np.uint32]) -> list[NDArray[np.uint32]]:
-        """The rows of each of some codes, none for an unknown one."""
+    def find(self, codes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where in `rows` those of some codes begin, and how many they are, none for an unknown one; (codes,) both."""
         if not len(self.codes):
-            return [self.rows] * len(codes)
+            return np.zeros(len(codes), dtype=np.int64), np.zeros(len(codes), dtype=np.int64)
         places = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
-        known = self.codes[places] == codes
-        return [
-            self.rows[self.starts[place] : self.starts[place + 1]] if own else self.rows[:0]
-            for place, own in zip(places.tolist(), known.tolist(), strict=True)
-        ]
+        starts = self.starts[places]
+        return starts, np.where(self.codes[places] == codes, self.starts[places + 1] - starts, 0)
 
 
 def merged(parts: Sequence[Postings], kept: NDArray[np.bool_]) -> Postings:
@@ -55,3 +106,191 @@ def merged(parts: Sequence[Postings], kept: NDArray[np.bool_]) -> Postings:
     rows = np.concatenate([part.rows for part in parts])
     alive = kept[rows]
     return Postings.of(codes[alive], rows[alive])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rare:
+    """Codes that count, with the rows that have them.
+
+    Attributes:
+        codes: each once, ascending, uint64, shape (codes,).
+        starts: where the rows of each begin, int64, shape (codes,).
+        sizes: how many they are, above 0, int64, shape (codes,).
+        rows: uint32, ascending within a code.
+        rarity: log(N / m) / log N if m of N items have it, above 0, float64, shape (codes,).
+    """
+
+    codes: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    rows: NDArray[np.uint32]
+    rarity: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """How many codes count."""
+        return len(self.codes)
+
+    def rows_of(self, place: int) -> NDArray[np.uint32]:
+        """The rows of one code."""
+        return self.rows[self.starts[place] : self.starts[place] + self.sizes[place]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gains:
+    """What some items gain.
+
+    Attributes:
+        ids: of all rows.
+        rows: of the items, ascending, shape (k,).
+        values: what each gains, above 0, float64, shape (k,).
+    """
+
+    ids: Sequence[ItemId] = ()
+    rows: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, dtype=np.uint32))
+    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def by_id(self) -> dict[ItemId, float]:
+        """The same, by item."""
+        return {self.ids[row]: value for row, value in zip(self.rows.tolist(), self.values.tolist(), strict=True)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """An index as it was at one moment: all that a look-up reads, so that a writer may publish another one meanwhile.
+
+    Attributes:
+        parts: postings of rows; no two have a row in common, and each has twice the pairs of the next one at least.
+        ids: of the rows; only ever appended to.
+        alive: whether a row still is its item's, shape (rows,).
+        size: how many are.
+    """
+
+    parts: tuple[Postings, ...] = ()
+    ids: list[ItemId] = field(default_factory=list[ItemId])
+    alive: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    size: int = 0
+
+    def rare(self, codes: Iterable[int], config: ValuesConfig) -> Rare:
+        """Those of some codes that count; 0 is none."""
+        wanted = np.array(sorted(set(codes) - {0}), dtype=np.uint64)
+        found = [part.find(wanted) for part in self.parts]
+        sizes = np.sum([sizes for _, sizes in found], axis=0, dtype=np.int64) if found else np.zeros(len(wanted))
+        most, gone = config.most_of(self.size), len(self.alive) - self.size
+        likely = np.flatnonzero((sizes > 0) & (sizes <= most + gone)) if config.weight else np.empty(0, dtype=np.int64)
+        flat, place = [], []
+        for part, (starts, sizes) in zip(self.parts, found, strict=True):
+            flat.append(part.rows[_gathered(starts[likely], sizes[likely])])
+            place.append(np.repeat(np.arange(len(likely)), sizes[likely]))
+        rows = np.concatenate(flat) if flat else np.empty(0, dtype=np.uint32)
+        of = np.concatenate(place) if place else np.empty(0, dtype=np.int64)
+        if gone:
+            of, rows = of[self.alive[rows]], rows[self.alive[rows]]
+        if len(flat) > 1:
+            order = np.lexsort((rows, of))
+            of, rows = of[order], rows[order]
+        sizes = np.bincount(of, minlength=len(likely))
+        counting = (sizes > 0) & (sizes <= most) & (sizes < self.size)
+        starts, sizes = (np.cumsum(sizes) - sizes)[counting], sizes[counting]
+        rarity = np.log(self.size / sizes) / np.log(max(self.size, 2))
+        return Rare(wanted[likely][counting], starts, sizes, rows, rarity)
+
+    def gains(
+        self,
+        rare: Rare,
+        config: ValuesConfig,
+        power: int,
+        *,
+        places: NDArray[np.int64] | None = None,
+        without: NDArray[np.int64] | None = None,
+    ) -> Gains:
+        """``weight * log(1 + gain * sum of rarity ** power)`` of the rows of some codes.
+
+        Args:
+            places: of the codes, which may come several times; all once by default.
+            without: for each of these the row of which it does not speak, -1 for none.
+        """
+        if places is None:
+            places = np.arange(len(rare))
+        sizes = rare.sizes[places]
+        flat, given = rare.rows[_gathered(rare.starts[places], sizes)], np.repeat(rare.rarity[places] ** power, sizes)
+        if without is not None:
+            kept = flat != np.repeat(without, sizes)
+            flat, given = flat[kept], given[kept]
+        found, place = np.unique(flat, return_inverse=True)
+        sums = np.bincount(place, given, len(found))
+        return Gains(self.ids, found, config.weight * np.log1p(config.gain * sums))
+
+
+class InvertedIndex:
+    """Which items have which codes; items come and go. One thread may change it while others look codes up."""
+
+    def __init__(self) -> None:
+        self._now = Snapshot()
+        self._rows: dict[ItemId, int] = {}
+        self._marks = array("q")  # of each row
+
+    def __len__(self) -> int:
+        """How many items there are."""
+        return len(self._rows)
+
+    @property
+    def now(self) -> Snapshot:
+        """As it is at this moment."""
+        return self._now
+
+    def has(self, id: ItemId, mark: int) -> bool:
+        """Whether an item is there and was put with this mark."""
+        row = self._rows.get(id)
+        return row is not None and self._marks[row] == mark
+
+    def row(self, id: ItemId, snapshot: Snapshot) -> int | None:
+        """Of an item that is there now and was there then."""
+        row = self._rows.get(id)
+        # A writer may have numbered the rows anew since.
+        return row if row is not None and row < len(snapshot.alive) and snapshot.ids[row] == id else None
+
+    def put(self, ids: Sequence[ItemId], marks: Sequence[int], codes: NDArray[np.uint64], sizes: Sequence[int]) -> None:
+        """Add or replace items; of two with one id the last counts. Many at once are quicker than one by one.
+
+        Args:
+            ids, marks: of the items, and a number each of 64 bits with sign that tells whether one has changed.
+            codes: of all of them one after the other, none twice for one item.
+            sizes: how many each has.
+        """
+        if not ids:
+            return
+        now, gone = self._now, []
+        first = len(now.ids)
+        for row, id in enumerate(ids, first):
+            if (old := self._rows.get(id)) is not None:
+                gone.append(old)
+            self._rows[id] = row
+        now.ids.extend(ids)
+        self._marks.extend(marks)
+        alive = np.concatenate([now.alive, np.ones(len(ids), dtype=np.bool_)])
+        alive[gone] = False
+        parts = [*now.parts, Postings.of(codes, np.repeat(np.arange(first, len(alive), dtype=np.uint32), sizes))]
+        while len(parts) > 1 and len(parts[-2]) < 2 * len(parts[-1]):
+            parts[-2:] = [merged(parts[-2:], alive)]
+        self._publish(Snapshot(tuple(parts), now.ids, alive, len(self._rows)))
+
+    def remove(self, ids: Iterable[ItemId]) -> None:
+        """Remove items; unknown ids are ignored."""
+        if gone := [row for id in ids if (row := self._rows.pop(id, None)) is not None]:
+            alive = self._now.alive.copy()
+            alive[gone] = False
+            self._publish(Snapshot(self._now.parts, self._now.ids, alive, len(self._rows)))
+
+    def _publish(self, new: Snapshot) -> None:
+        """Take over, without the rows of nobody once they are as many as the others."""
+        if len(new.ids) - new.size > max(_FEW_GONE, new.size):
+            kept = np.flatnonzero(new.alive)
+            place = np.zeros(len(new.ids), dtype=np.uint32)
+            place[kept] = np.arange(len(kept), dtype=np.uint32)
+            whole = merged(new.parts, new.alive)
+            ids = [new.ids[row] for row in kept.tolist()]
+            self._marks = array("q", [self._marks[row] for row in kept.tolist()])
+            self._rows = {id: row for row, id in enumerate(ids)}
+            part = Postings(whole.codes, whole.starts, place[whole.rows])
+            new = Snapshot((part,), ids, np.ones(len(ids), dtype=np.bool_), len(ids))
+        self._now = new

@@ -12,8 +12,8 @@ from rarec.conversations.movielens import DISLIKED_TO, LIKED_FROM
 from rarec.files import read_recipe_toml
 from rarec.ranker.train import RankerTrainingConfig
 from rarec.retriever.associations import CountsConfig, WordsConfig
-from rarec.retriever.attributes import ValuesConfig
 from rarec.retriever.model import RetrieverConfig
+from rarec.retriever.postings import ValuesConfig
 from rarec.retriever.tasks import FinetuneConfig, PretrainConfig
 from rarec.retriever.trainer import TrainerConfig
 
