@@ -29,8 +29,9 @@ from torch.nn import functional as F
 
 from rarec.retriever.data import Interactions, ItemTable
 from rarec.retriever.dropout import Dropout
+from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.fused import mean_sampled_softmax_loss
-from rarec.retriever.model import EXTRA_FEATURES, Block, Retriever, RetrieverConfig
+from rarec.retriever.model import Block, Retriever, RetrieverConfig
 from rarec.retriever.tasks import NextItem, PretrainConfig
 from rarec.types import ItemId
 

@@ -214,7 +214,7 @@ class Engine:
             )
             vectors.append(self.model.project(torch.from_numpy(features)).numpy())
             # Here, where the texts are; what the index does not have yet, or will not, gets nothing from it.
-            self._associated.put(portion)
+            self._associated.put(portion, features)
             known += [replace(item, text="") for item in portion]
         if known:
             self.index.add(known, np.concatenate(vectors))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from rarec.retriever.bundle import load_retriever, save_retriever
 from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ItemTable, conversation_data
 from rarec.retriever.encoder import ConversationEncoder
+from rarec.retriever.kin import Kin, KinConfig
 from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.retriever.postings import ValuesConfig
 from rarec.retriever.tasks import AS_THEY_ARE, ranks_by_weight, validation_ranks
@@ -53,6 +55,8 @@ ITEMS = tuple(
 BY_ID = {item.id: item for item in ITEMS}
 TEXTS = EMBEDDER.embed([load_layout("generic").render(item) for item in ITEMS])
 TABLE = ItemTable.of(ITEMS, TEXTS)
+FEATURES = TABLE.features.numpy()
+NEW = 38  # the first item that came after the counts
 
 
 def says(*items: int, text: str = "words", sentiment: Sentiment = "mentioned") -> Turn:
@@ -85,6 +89,8 @@ def model() -> Retriever:
         count_neighbours(COUNTED, CountsConfig(weight=3.0), names.get), words, "title",
         shared=ValuesConfig(weight=1.5), asked=ValuesConfig(weight=2.5), written=ValuesConfig(weight=0.5),
     )  # fmt: skip
+    kin = Kin.of(KinConfig(weight=1.1), made.associations.names, list(names.values())[:NEW], FEATURES[:NEW])
+    made.associations = replace(made.associations, kin=kin)
     return made
 
 
@@ -95,6 +101,9 @@ def wanted(model: Retriever) -> np.ndarray:
     known = ConversationEncoder(model, EMBEDDER, lambda ids: {i: vectors[TABLE.rows[i]] for i in ids})
     scores = known.queries(ASKED) @ vectors.T
     counted = model.associations.names
+    kin = model.associations.kin
+    assert kin is not None
+    ties = kin.ties(FEATURES[NEW:])
     for row, conversation in zip(scores, ASKED, strict=True):
         context = Context.of(conversation)
         bonuses = model.associations.bonuses([name_of(BY_ID[i], "title") for i in context.items], context.words)
@@ -108,6 +117,8 @@ def wanted(model: Retriever) -> np.ndarray:
         for k, item in enumerate(ITEMS):
             row[k] += bonuses.get(name_of(item, "title"), 0.0) + shared.get(item.id, 0.0) + asked.get(item.id, 0.0)
             row[k] += written.get(item.id, 0.0) if name_of(item, "title") not in counted else 0.0
+        own = np.array([bonuses.get(name, 0.0) for name in kin.names])
+        row[NEW:] += 1.1 * np.log1p((ties.shares * np.expm1(own[ties.places])).sum(axis=1))
     return scores
 
 
@@ -144,7 +155,9 @@ def test_bench_ranker_and_alignment_score_by_them(tmp_path: Path, model: Retriev
     np.testing.assert_allclose(system.scores(examples)[:, columns], wanted, atol=1e-4)
 
     vectors = model.project(TABLE.features).numpy()
-    tasks = RankingTasks(model, ITEMS, vectors, EMBEDDER, lambda asked: TEXTS[: len(asked)], n=12).tasks(ASKED)
+    tasks = RankingTasks(
+        model, ITEMS, vectors, EMBEDDER, lambda asked: TEXTS[: len(asked)], n=12, features=FEATURES
+    ).tasks(ASKED)
     for task, conversation, scores in zip(tasks, ASKED, wanted, strict=True):
         assert [c.item.id for c in task.candidates] == order_of(scores, conversation)[:12]
 
@@ -158,7 +171,7 @@ def test_bench_ranker_and_alignment_score_by_them(tmp_path: Path, model: Retriev
     np.testing.assert_allclose(scored, np.take_along_axis(wanted, rows.numpy(), axis=1), atol=1e-4)
 
 
-@pytest.mark.parametrize(("target", "by"), [(25, {"neighbours", "words"}), (35, {"written"})])
+@pytest.mark.parametrize(("target", "by"), [(25, {"neighbours", "words"}), (35, {"written"}), (39, {"kin"})])
 def test_training_figures_count_them(model: Retriever, target: int, by: set[str]) -> None:
     talks = [Conversation((*c.turns, Turn("assistant", "that", (Mention(ItemId(f"i{target}")),)))) for c in ASKED]
     data = conversation_data(talks, TABLE, EMBEDDER, user_weight=0.0)
@@ -168,10 +181,10 @@ def test_training_figures_count_them(model: Retriever, target: int, by: set[str]
     kinds = AssociationWeights._fields
     factors = [nothing, AS_THEY_ARE, *(nothing._replace(**{kind: 300.0}) for kind in kinds)]
     found = ranks_by_weight(model, TABLE, data, everything, model.associations, factors)
-    assert found.shape == (7, 4)
+    assert found.shape == (8, 4)
     assert found[1].tolist() == own.tolist()
     assert found[0].tolist() == ranks_by_weight(model, TABLE, data, everything, Associations(), factors)[3].tolist()
-    scores = AssociationScores(model.associations, ITEMS)
+    scores = AssociationScores(model.associations, ITEMS, FEATURES)
     favoured = {kind: [scores.each(Context.of(c))[line][target] > 0 for c in ASKED] for line, kind in enumerate(kinds)}
     for line, kind in enumerate(kinds, start=2):
         pairs = zip(found[line].tolist(), found[0].tolist(), favoured[kind], strict=True)
@@ -185,6 +198,7 @@ def test_a_bundle_keeps_them_to_the_bit(tmp_path: Path, model: Retriever) -> Non
     assert read.by == "title"
     for kind in ("shared", "asked", "written"):
         assert getattr(read, kind) == getattr(model.associations, kind) is not None
+    assert read.kin is not None
     for kind in ("neighbours", "words"):
         kept, was = getattr(read, kind), getattr(model.associations, kind)
         assert (kept.config, kept.keys, kept.items) == (was.config, was.keys, was.items)

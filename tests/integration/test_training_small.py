@@ -177,8 +177,11 @@ def test_associations_are_counted_in_the_training_conversations(
         if own is not None:
             assert own.keys == counted.keys
             assert own.values.tobytes() == counted.values.tobytes()
-    assert set(kept.weights[:-1]) <= {0, *RECIPE.association_weights}
+    assert set(kept.weights[:-2]) <= {0, *RECIPE.association_weights}
     assert kept.written == RECIPE.written, "not chosen on conversations"
+    assert kept.kin is not None
+    assert kept.kin.config == RECIPE.kin
+    assert set(kept.kin.names) == kept.names
     assert "redial valid retriever N@10 without associations" in whole[2]
 
 
@@ -188,8 +191,8 @@ def test_checkpoints_know_the_film_recipe_by_the_same_words_as_ever(whole: tuple
     assert (whole[1] / "ranker.recipe.json").read_text() == json.dumps(known, sort_keys=True, indent=1)
     assert sorted(known) == [
         "asked", "association_weights", "candidates", "finetune", "finetune_average", "finetune_loop", "fold_epochs",
-        "folds", "held_back", "neighbours", "pretrain", "pretrain_loop", "ranker", "ranker_loop", "retriever", "seed",
-        "shared", "user_weight", "visits", "words", "written",
+        "folds", "held_back", "kin", "neighbours", "pretrain", "pretrain_loop", "ranker", "ranker_loop", "retriever",
+        "seed", "shared", "user_weight", "visits", "words", "written",
     ]  # fmt: skip
     pretrained = json.loads((whole[1] / "pretrain.recipe.json").read_text())
     assert sorted(pretrained) == ["pretrain", "pretrain_loop", "retriever", "seed"]

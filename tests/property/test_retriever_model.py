@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rarec.retriever.model import EXTRA_FEATURES, Retriever, RetrieverConfig, Tokens
+from rarec.retriever.features import EXTRA_FEATURES
+from rarec.retriever.model import Retriever, RetrieverConfig, Tokens
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,7 +15,8 @@ from safetensors.torch import save
 
 from rarec.errors import BundleError, StoreError
 from rarec.retriever.bundle import Manifest, load_model, load_retriever, save_model, save_retriever
-from rarec.retriever.model import EXTRA_FEATURES, Retriever, RetrieverConfig, Tokens
+from rarec.retriever.features import EXTRA_FEATURES
+from rarec.retriever.model import Retriever, RetrieverConfig, Tokens
 from rarec.testing import HashEmbedder
 
 pytestmark = pytest.mark.usefixtures("one_thread")

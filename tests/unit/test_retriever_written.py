@@ -16,6 +16,7 @@ from rarec.retriever import written as words_module
 from rarec.retriever.associations import (
     Associations,
     AssociationScores,
+    AssociationWeights,
     Context,
     CountsConfig,
     LiveAssociations,
@@ -30,6 +31,7 @@ from rarec.retriever.written import WrittenWords
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
 IDS = [ItemId(f"i{k}") for k in range(14)]
+WRITTEN = AssociationWeights._fields.index("written")
 WORDS = ("tomato", "Tomatoes", "rose", "hose", "garden", "gardening", "for", "ice", "1999", "für", "鉢")
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
 ITEMS = st.builds(Item, st.sampled_from(IDS), TEXTS.map("Zub {}".format), TEXTS)
@@ -147,7 +149,7 @@ def test_words_that_training_knows_are_looked_up_where_it_knows_no_item(spoken_o
 
     def found(text: str) -> set[ItemId]:
         context = Context.of(Conversation((Turn("user", text, ()),)))
-        written = {items[k].id for k in np.flatnonzero(fixed.each(context)[-1])}
+        written = {items[k].id for k in np.flatnonzero(fixed.each(context)[WRITTEN])}
         assert {id for id in live.bonuses(context) if id != films[5].id} == written
         return written
 

@@ -64,7 +64,9 @@ class Scorer:
     def __init__(self, model: Retriever, stock: Stock, messages: Tensor, *, learn_items: bool = True) -> None:
         self.model, self.stock = model, stock
         self._messages, self._learn_items = messages, learn_items
-        self._associated = AssociationScores(model.associations, stock.items)
+        self._associated = AssociationScores(
+            model.associations, stock.items, stock.table.features[: len(stock)].numpy()
+        )
 
     def project(self) -> Tensor:
         """Vectors of the catalogue's items by the weights as they are, shape (items, width + 1), no gradient."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rarec.errors import InputError
 from rarec.retriever.data import ItemTable, TokenSequence
-from rarec.retriever.model import EXTRA_FEATURES
+from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.sequence import MESSAGE, Event, conversation_events
 from rarec.types import Conversation, Item, ItemId
 

@@ -31,13 +31,17 @@ class RetrieverSystem(ScoredSystem):
     Args:
         vectors: projected items in the order of `items`, shape (n, width + 1).
         encoder: of the conversations, over the same projected items.
+        features: of the items, see `AssociationScores`.
     """
 
-    def __init__(self, items: Sequence[Item], vectors: Scores, encoder: ConversationEncoder) -> None:
+    def __init__(
+        self, items: Sequence[Item], vectors: Scores, encoder: ConversationEncoder, features: Scores | None = None
+    ) -> None:
         super().__init__("retriever", items)
         self._vectors = self.in_order(items, vectors)
         self._encoder = encoder
-        self._associated = AssociationScores(encoder.model.associations, self.items)
+        own = None if features is None else self.in_order(items, features)
+        self._associated = AssociationScores(encoder.model.associations, self.items, own)
 
     @staticmethod
     def load(
@@ -67,10 +71,11 @@ class RetrieverSystem(ScoredSystem):
             )
         model = load_retriever(bundle, embedder=embedder.name)
         scale = None if popularity is None else PopularityScale(popularity)
-        vectors: Scores = model.project(ItemTable.of(items, texts, scale=scale).features).numpy()
+        features = ItemTable.of(items, texts, scale=scale).features
+        vectors: Scores = model.project(features).numpy()
         rows = {item.id: row for row, item in enumerate(items)}
         known = ConversationEncoder(model, embedder, lambda ids: {i: vectors[rows[i]] for i in ids if i in rows})
-        return RetrieverSystem(items, vectors, known)
+        return RetrieverSystem(items, vectors, known, features.numpy())
 
     def scores(self, examples: Sequence[Example]) -> Scores:
         conversations = [example.conversation for example in examples]

@@ -28,6 +28,7 @@ class RankingTasks:
         embedder: of the messages.
         item_embeddings: see `FeatureMaker`.
         n: candidates a task.
+        features: of the items, see `AssociationScores`.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class RankingTasks:
         item_embeddings: ItemEmbeddings,
         *,
         n: int,
+        features: NDArray[np.float32] | None = None,
     ) -> None:
         self._items, self._vectors, self._n = list(items), vectors, n
         self._rows = {item.id: row for row, item in enumerate(self._items)}
         self._encoder = ConversationEncoder(model, embedder, self._known)
-        self._associated = AssociationScores(model.associations, self._items)
+        self._associated = AssociationScores(model.associations, self._items, features)
         self._features = FeatureMaker(embedder, item_embeddings)
 
     def examples(self, conversations: Sequence[Conversation], *, progress: Progress | None = None) -> list[Example]:

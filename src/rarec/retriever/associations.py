@@ -4,7 +4,8 @@ Vectors of texts know what an item is about; they do not know that two items of 
 same people, or what people mean by a word. Counts do, for items that were talked about: which items come up together,
 and after which words they are recommended. Nor do short vectors hold every name: that two items have a value in common,
 or that the user names one, is looked up (`rarec.retriever.attributes`), for any item; and so is a word of the user that
-stands in an item's own title or text (`rarec.retriever.written`), of which a model of another domain knows nothing.
+stands in an item's own title or text (`rarec.retriever.written`), of which a model of another domain knows nothing. An
+item that arrived after the counts were taken inherits from those that are like it (`rarec.retriever.kin`).
 
 Source: item-item neighbourhoods by cosine with shrinkage, Sarwar et al. 2001, "Item-based collaborative filtering", and
 Deshpande and Karypis 2004. That words are counted in the same way, and the logarithm, are ours: a sum of counts has a
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rarec.retriever.attributes import AttributeValues, codes_of, folded
+from rarec.retriever.kin import Heirs, Kin, KinConfig
 from rarec.retriever.postings import Gains, ValuesConfig
 from rarec.retriever.refusals import wished
 from rarec.retriever.sequence import felt_about, message_text
@@ -32,7 +34,7 @@ from rarec.retriever.written import WrittenWords
 from rarec.types import Conversation, Item, ItemId
 
 Identity = Literal["id", "title"]
-Kind = Literal["neighbours", "words", "shared", "asked", "written"]
+Kind = Literal["neighbours", "words", "shared", "asked", "written", "kin"]
 
 
 class CountsConfig(BaseModel):
@@ -189,6 +191,7 @@ class AssociationWeights(NamedTuple):
     shared: float = 0.0
     asked: float = 0.0
     written: float = 0.0
+    kin: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +208,7 @@ class Associations:
         written: by words of titles and texts, see `rarec.retriever.written`; of items for which nothing is counted.
             After which words the others are wanted is known better, so in a catalogue that has some of them (see
             `speak_of`) only words for which nothing is counted are looked up.
+        kin: of items that came after the counts, see `rarec.retriever.kin`; in a catalogue of which counts speak.
     """
 
     neighbours: Counts | None = None
@@ -213,6 +217,7 @@ class Associations:
     shared: ValuesConfig | None = None
     asked: ValuesConfig | None = None
     written: ValuesConfig | None = None
+    kin: Kin | None = None
 
     def __len__(self) -> int:
         """How many items and words have something counted."""
@@ -225,9 +230,14 @@ class Associations:
     @property
     def weights(self) -> AssociationWeights:
         """Of each kind; 0 where there is none."""
-        counted = (counts.config.weight if counts else 0.0 for counts in (self.neighbours, self.words))
-        looked_up = (c.weight if c else 0.0 for c in (self.shared, self.asked, self.written))
-        return AssociationWeights(*counted, *looked_up)
+        return AssociationWeights(
+            _weight(self.neighbours.config if self.neighbours else None),
+            _weight(self.words.config if self.words else None),
+            _weight(self.shared),
+            _weight(self.asked),
+            _weight(self.written),
+            _weight(self.kin.config if self.kin and len(self) else None),
+        )
 
     @property
     def names(self) -> frozenset[str]:
@@ -244,6 +254,7 @@ class Associations:
             _weighed(self.shared, weights.shared),
             _weighed(self.asked, weights.asked),
             _weighed(self.written, weights.written),
+            self.kin.with_weight(weights.kin) if self.kin and weights.kin else None,
         )
 
     def parts(self, items: Collection[str], words: Collection[str]) -> Iterator[tuple[Kind, Counts, Collection[str]]]:
@@ -261,6 +272,10 @@ class Associations:
                 name = counts.items[place]
                 found[name] = found.get(name, 0.0) + gained
         return found
+
+
+def _weight(config: CountsConfig | ValuesConfig | KinConfig | None) -> float:
+    return config.weight if config else 0.0
 
 
 def _weighed(config: ValuesConfig | None, weight: float) -> ValuesConfig | None:
@@ -283,10 +298,18 @@ class AssociationScores:
 
     Args:
         columns: the items that are scored, each once.
+        features: of them, see `rarec.retriever.features.item_features`, shape (columns, d + 4); if None, none inherits.
         mentioned: other items that a conversation may mention.
     """
 
-    def __init__(self, associations: Associations, columns: Sequence[Item], *, mentioned: Iterable[Item] = ()) -> None:
+    def __init__(
+        self,
+        associations: Associations,
+        columns: Sequence[Item],
+        features: NDArray[np.float32] | None = None,
+        *,
+        mentioned: Iterable[Item] = (),
+    ) -> None:
         self._associations, self._size = associations, len(columns)
         if not associations:
             return
@@ -312,6 +335,11 @@ class AssociationScores:
         known = associations.names
         self._counted = np.array([name in known for name in names], dtype=np.bool_)
         self._spoken_of = speak_of(int(self._counted.sum()), len(columns), len(known))
+        self._inherited = _Inherited(associations)
+        if associations.weights.kin and features is not None and self._spoken_of:
+            self._inherited.put(columns, names, features)
+        column = {item.id: column for column, item in enumerate(columns)}
+        self._heirs = np.array([column[id] for id in self._inherited.ids], dtype=np.int64)
         self._others: dict[ItemId, bytes] = {}
         if associations.shared:
             here = {item.id for item in columns}
@@ -341,6 +369,8 @@ class AssociationScores:
         for kind, gains in looked_up(self._associations, *tables, context, self._spoken_of, self._others):
             rows[kind][gains.rows] = gains.values
         rows["written"][: len(self._counted)][self._counted] = 0
+        inherited = self._inherited.gains(items, context.words)
+        rows["kin"][self._heirs[inherited.rows]] = inherited.values
         return added
 
     def add_to(self, scores: NDArray[np.float32], conversations: Sequence[Conversation]) -> None:
@@ -387,6 +417,45 @@ def _without_known(text: str, words: Counts) -> str:
     return " ".join(word for word in text.split() if _digest(word) not in words)
 
 
+class _Inherited:
+    """What new items inherit from those for which something is counted."""
+
+    def __init__(self, associations: Associations) -> None:
+        self._associations = associations
+        self._heirs = Heirs(associations.kin) if associations.kin and associations.weights.kin else None
+        self._places: list[NDArray[np.int64]] = []
+        if self._heirs is not None and associations.kin is not None:
+            place = {name: place for place, name in enumerate(associations.kin.names)}
+            # The place after the last is that of nobody.
+            self._places = [
+                np.array([place.get(name, len(place)) for name in counts.items], dtype=np.int64)
+                for _, counts, _ in associations.parts((), ())
+            ]
+
+    @property
+    def ids(self) -> list[ItemId]:
+        """Of those that inherit, in the order of the rows of `gains`."""
+        return self._heirs.ids if self._heirs is not None else []
+
+    def put(self, items: Sequence[Item], names: Sequence[str], features: NDArray[np.float32]) -> None:
+        if self._heirs is not None:
+            self._heirs.put(items, names, features)
+
+    def remove(self, ids: Iterable[ItemId]) -> None:
+        if self._heirs is not None:
+            self._heirs.remove(ids)
+
+    def gains(self, items: Collection[str], words: Collection[str]) -> Gains:
+        kin = self._associations.kin
+        if kin is None or self._heirs is None or not self._heirs.ids:
+            return Gains()
+        bonuses = np.zeros(len(kin.names) + 1, dtype=np.float32)
+        for (_, counts, keys), places in zip(self._associations.parts(items, words), self._places, strict=True):
+            found, gained = counts.scored(keys)
+            bonuses[places[found]] += gained
+        return self._heirs.inherited(bonuses[:-1])
+
+
 class LiveAssociations:
     """What is associated in a catalogue whose items come and go. Not safe to change from two threads at once."""
 
@@ -398,23 +467,33 @@ class LiveAssociations:
         self._values = AttributeValues()
         self._reads_values = bool(associations.shared or associations.asked)
         self._written = WrittenWords()
+        self._inherited = _Inherited(associations)
 
-    def put(self, items: Sequence[Item]) -> None:
-        """Add or replace items, with their texts, which are not kept."""
+    def put(self, items: Sequence[Item], features: NDArray[np.float32] | None = None) -> None:
+        """Add or replace items, with their texts, which are not kept.
+
+        Args:
+            features: of them, see `rarec.retriever.features.item_features`, shape (n, d + 4); if None, none inherits.
+        """
         if self._associations.weights.written:
             self._written.put(items)
         if self._reads_values:
             self._values.put(items)
+        names = [name_of(item, self._associations.by) for item in items] if self._known else []
         for item in items:
             self._forget_name(item.id)
-            if self._known and (name := name_of(item, self._associations.by)) in self._known:
+        for item, name in zip(items, names, strict=False):
+            if name in self._known:
                 self._names[item.id] = name
                 self._items[name] = (*self._items.get(name, ()), item.id)
+        if names and features is not None:
+            self._inherited.put(items, names, features)
 
     def remove(self, ids: Sequence[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
         self._written.remove(ids)
         self._values.remove(ids)
+        self._inherited.remove(ids)
         for id in ids:
             self._forget_name(id)
 
@@ -428,6 +507,9 @@ class LiveAssociations:
             for item, gained in gains.by_id().items():
                 if kind != "written" or item not in self._names:
                     found[item] = found.get(item, 0.0) + gained
+        if spoken_of:
+            for item, gained in self._inherited.gains(named, context.words).by_id().items():
+                found[item] = found.get(item, 0.0) + gained
         return found
 
     def quoted(self, context: Context, items: Iterable[ItemId]) -> dict[ItemId, tuple[str, ...]]:

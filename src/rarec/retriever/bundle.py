@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from rarec.errors import BundleError, StoreError
 from rarec.files import atomic_write, write_text
 from rarec.retriever.associations import Associations, Counts, CountsConfig, Identity, WordsConfig
+from rarec.retriever.kin import Kin, KinConfig
 from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.retriever.postings import ValuesConfig
 
@@ -33,6 +36,7 @@ _VALUES = ("shared", "asked", "written")
 _BY = "associations_by"
 _IDENTITY: TypeAdapter[Identity] = TypeAdapter(Identity)
 _TEXTS, _ARRAYS = ("keys", "items"), ("starts", "columns", "values")
+_KIN_ARRAYS = ("features", "known")
 _REMEDY = "restore the bundle from a backup, or train it again with `rarec train`"
 
 
@@ -206,12 +210,15 @@ def save_retriever(folder: Path, model: Retriever, *, embedder: str, training: M
     config = model.config.model_dump()
     for kind in _KINDS:
         if (counts := getattr(model.associations, kind)) is not None:
-            tensors |= {f"{kind}.{name}": tensor for name, tensor in _tensors(counts).items()}
+            tensors |= {f"{kind}.{name}": tensor for name, tensor in _tensors(counts, _TEXTS, _ARRAYS).items()}
             config[kind] = counts.config.model_dump()
             config[_BY] = model.associations.by
     for kind in _VALUES:
         if (values := getattr(model.associations, kind)) is not None:
             config[kind] = values.model_dump()
+    if (kin := model.associations.kin) is not None:
+        tensors |= {f"kin.{name}": tensor for name, tensor in _tensors(kin, ("names",), _KIN_ARRAYS).items()}
+        config["kin"] = kin.config.model_dump()
     _save(folder, "retriever", tensors, config, embedder, training)
 
 
@@ -227,27 +234,41 @@ def load_retriever(folder: Path, *, embedder: str) -> Retriever:
             if kind in config
         }
         values = {kind: ValuesConfig.model_validate(config.pop(kind)) for kind in _VALUES if kind in config}
+        kin = _kin_of(KinConfig.model_validate(config.pop("kin")), saved.weights) if "kin" in config else None
         model = Retriever(RetrieverConfig.model_validate(config))
-        model.associations = Associations(counts.get("neighbours"), counts.get("words"), by, **values)
+        if kin is not None and kin.features.shape[1] != model.config.text_dimension + 1:
+            raise ValueError(f"relatives have {kin.features.shape[1]} features, not {model.config.text_dimension + 1}")
+        model.associations = Associations(counts.get("neighbours"), counts.get("words"), by, **values, kin=kin)
     except (ValueError, TypeError, KeyError) as error:  # of a field, or of several together
         raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
     fill(model, saved, folder)
     return model.eval()
 
 
-def _tensors(counts: Counts) -> dict[str, Tensor]:
-    texts = {name: json.dumps(getattr(counts, name)).encode() for name in _TEXTS}
-    arrays = {name: torch.from_numpy(getattr(counts, name)) for name in _ARRAYS}
-    return {name: torch.frombuffer(bytearray(text), dtype=torch.uint8) for name, text in texts.items()} | arrays
+def _tensors(part: Counts | Kin, texts: Sequence[str], arrays: Sequence[str]) -> dict[str, Tensor]:
+    encoded = {name: json.dumps(getattr(part, name)).encode() for name in texts}
+    own = {name: torch.frombuffer(bytearray(text), dtype=torch.uint8) for name, text in encoded.items()}
+    return own | {name: torch.from_numpy(getattr(part, name)) for name in arrays}
 
 
 def _counts_of(config: CountsConfig, kind: str, weights: dict[str, Tensor]) -> Counts:
     """Taken out of `weights`; ValueError, TypeError or KeyError if something is missing or does not fit."""
     arrays = {name: weights.pop(f"{kind}.{name}").numpy() for name in (*_TEXTS, *_ARRAYS)}
-    texts = {name: tuple(json.loads(arrays.pop(name).tobytes())) for name in _TEXTS}
-    if not all(isinstance(text, str) for own in texts.values() for text in own):
-        raise ValueError(f"the names of {kind} are no texts")
+    texts = {name: _texts(kind, arrays.pop(name)) for name in _TEXTS}
     return Counts(config, texts["keys"], texts["items"], **arrays)
+
+
+def _kin_of(config: KinConfig, weights: dict[str, Tensor]) -> Kin:
+    """As `_counts_of`."""
+    names, features, known = (weights.pop(f"kin.{name}").numpy() for name in ("names", *_KIN_ARRAYS))
+    return Kin(config, _texts("kin", names), features, known)
+
+
+def _texts(kind: str, encoded: NDArray[np.uint8]) -> tuple[str, ...]:
+    texts = tuple(json.loads(encoded.tobytes()))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"the names of {kind} are no texts")
+    return texts
 
 
 __all__ = [

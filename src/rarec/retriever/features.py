@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rarec.retriever.model import EXTRA_FEATURES
-
+EXTRA_FEATURES = 4
+"""Item features beside the text vector: popularity, is it known, year, is it known."""
 LEAST_POPULAR_RANK = 1e6
 CENTRE_YEAR, YEAR_SPREAD = 2000, 25
 

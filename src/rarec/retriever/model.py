@@ -19,11 +19,9 @@ from torch.nn import functional as F
 
 from rarec.retriever.associations import Associations
 from rarec.retriever.dropout import Dropout
+from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.lru import LRU
 from rarec.retriever.sequence import ITEM, MESSAGE
-
-EXTRA_FEATURES = 4
-"""Item features beside the text vector: popularity, is it known, year, is it known."""
 
 
 class RetrieverConfig(BaseModel):

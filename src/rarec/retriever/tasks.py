@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from rarec.errors import InputError
 from rarec.retriever.associations import Associations, AssociationScores, AssociationWeights
 from rarec.retriever.data import ConversationData, Interactions, ItemTable, TokenSequence
+from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.fused import mean_sampled_softmax_loss
 from rarec.retriever.losses import softmax_loss
-from rarec.retriever.model import EXTRA_FEATURES, Retriever, Tokens
+from rarec.retriever.model import Retriever, Tokens
 from rarec.retriever.sequence import ITEM, MESSAGE, START
 
 
@@ -297,7 +298,8 @@ def ranks_by_weight(
     place[torch.from_numpy(candidates)] = torch.arange(len(candidates))
     ids = list(items.rows)
     columns = [items.items[row] for row in candidates] if associations else []
-    associated = AssociationScores(associations, columns, mentioned=items.items)
+    features = items.features[torch.from_numpy(candidates)].numpy() if associations else None
+    associated = AssociationScores(associations, columns, features, mentioned=items.items)
     identity, ranks = torch.arange(len(items)), []
     for start in range(0, len(data.sequences), batch):
         chunk = data.sequences[start : start + batch]

@@ -38,8 +38,9 @@ FILMS = Story(
 
 
 _INSIDE = """The weights contain no item ids,
-  titles or dialogue text; beside them are counts of what came up together, items and words as digests. Attributes and
-  words of texts are read from the catalogue in use."""
+  titles or dialogue text; beside them are counts of what came up together, items and words as digests, and
+  embeddings of the texts of the items that are counted, so that new ones can inherit. Attributes and words of texts are
+  read from the catalogue in use."""
 
 
 def card(recipe: TrainingRecipe, figures: Mapping[str, Any], embedder: str, story: Story = FILMS) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from rarec.progress import OnProgress
 from rarec.retriever.associations import Associations, AssociationWeights, Identity, name_of
 from rarec.retriever.counting import count_neighbours, count_words
 from rarec.retriever.data import ConversationData, conversation_data
+from rarec.retriever.kin import Kin
 from rarec.retriever.model import Retriever
 from rarec.retriever.sequence import recommending_turns
 from rarec.retriever.tasks import AS_THEY_ARE, NextMention, ndcg_at_10, ranks_by_weight, validation_ranks
@@ -24,7 +26,7 @@ from rarec.training.stages import Stages
 from rarec.types import Conversation
 
 _ROUNDS = 2
-_KEPT = ("written",)
+_KEPT = ("written", "kin")
 
 
 class Finetuning:
@@ -71,7 +73,12 @@ class Finetuning:
         names = {item.id: name_of(item, by) for item in self._material.items}
         neighbours = count_neighbours(talks, recipe.neighbours, names.get) if weights.neighbours else None
         words = count_words(talks, recipe.words, names.get) if weights.words else None
-        return Associations(neighbours, words, by, recipe.shared, recipe.asked, recipe.written).with_weights(weights)
+        counted = Associations(neighbours, words, by, recipe.shared, recipe.asked, recipe.written)
+        if weights.kin and len(counted):
+            rows = [names[item.id] for item in self._material.items]
+            kin = Kin.of(recipe.kin, counted.names, rows, self._material.table.features.numpy())
+            counted = replace(counted, kin=kin)
+        return counted.with_weights(weights)
 
     def _counted(self) -> Associations:
         """In the training conversations, under the weights that the recipe starts from."""
@@ -81,7 +88,8 @@ class Finetuning:
     def _weighed(self, model: Retriever, valid: Mapping[str, ConversationData], counted: Associations) -> Associations:
         """The same under the best weights that are found by changing one after the other.
 
-        That of words of texts stays: it is for catalogues and wishes that no training conversation has.
+        Those of words of texts and of relatives stay: they are for catalogues, wishes and items that no training
+        conversation has.
         """
         best = start = counted.weights
         for _ in range(_ROUNDS):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rarec.conversations import Interactions as Person
 from rarec.conversations import as_served, held_back
 from rarec.retriever.data import Interactions, ItemTable
-from rarec.retriever.model import EXTRA_FEATURES
+from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.sequence import SENTIMENT_CODE
 from rarec.training.card import FILMS, Story
 from rarec.types import Conversation, Item

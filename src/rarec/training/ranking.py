@@ -78,12 +78,14 @@ class Ranking:
     def _examples(
         self, model: Retriever, conversations: Sequence[Conversation], stage: str, rows: NDArray[np.int64]
     ) -> list[Example]:
+        features = self._material.table.features[torch.from_numpy(rows)]
         tasks = RankingTasks(
             model,
             [self._material.items[r] for r in rows],
-            model.project(self._material.table.features[torch.from_numpy(rows)]).numpy(),
+            model.project(features).numpy(),
             self._embedder,
             self._material.embeddings,
             n=self._recipe.candidates,
+            features=features.numpy(),
         )
         return tasks.examples(conversations, progress=lambda done, total: self._tell(stage, done, total, ""))

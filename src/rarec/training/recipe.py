@@ -12,6 +12,7 @@ from rarec.conversations.movielens import DISLIKED_TO, LIKED_FROM
 from rarec.files import read_recipe_toml
 from rarec.ranker.train import RankerTrainingConfig
 from rarec.retriever.associations import CountsConfig, WordsConfig
+from rarec.retriever.kin import KinConfig
 from rarec.retriever.model import RetrieverConfig
 from rarec.retriever.postings import ValuesConfig
 from rarec.retriever.tasks import FinetuneConfig, PretrainConfig
@@ -77,12 +78,14 @@ class TrainingRecipe(BaseModel):
         neighbours, words: how it is counted, in the training conversations, which items come up together and after
             which words they are recommended; see `rarec.retriever.associations`.
         shared, asked: what attributes add, see `rarec.retriever.attributes`.
-        written: what words of titles and texts add, see `rarec.retriever.written`. Under these five weights the best
+        written: what words of titles and texts add, see `rarec.retriever.written`.
+        kin: what items that arrive after training inherit, see `rarec.retriever.kin`. Under these six weights the best
             epoch of fine-tuning is chosen; 0 leaves a kind out.
         association_weights: what is tried then instead of each weight that is not 0, one kind after the other, twice;
             the best by NDCG@10 on the validation conversations are in the bundle. Data sets count by the square roots
-            of their targets. Empty keeps the weights as they are. That of `written` is always kept: what it is for,
-            items that nobody has talked about and catalogues of another kind, no validation conversation shows.
+            of their targets. Empty keeps the weights as they are. Those of `written` and `kin` are always kept: what
+            they are for, items that nobody has talked about and catalogues of another kind, no validation
+            conversation shows.
         folds: retrievers trained for the ranker's candidates, each on all conversations but its fold.
         fold_epochs: epochs of each of them.
         candidates: how many items the ranker learns to choose among.
@@ -106,6 +109,7 @@ class TrainingRecipe(BaseModel):
     shared: ValuesConfig = ValuesConfig(weight=0.7)
     asked: ValuesConfig = ValuesConfig()
     written: ValuesConfig = ValuesConfig(weight=3.0, share=0.1, most=1000)
+    kin: KinConfig = KinConfig()
     association_weights: Weights = (0, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4)
     folds: int = Field(default=2, ge=2)
     fold_epochs: int = Field(default=6, gt=0)

@@ -1,0 +1,196 @@
+"""What an item that nobody could have talked about yet inherits from items that are like it.
+
+Counts know nothing of an item that arrived after they were taken, so it would stand behind every item that has some,
+whatever it is about. What its nearest relatives get is the best guess: the text says what an item is about, the
+popularity how often people speak of such. Only new items inherit: that nobody spoke of an item that was there all the
+time says something about it.
+
+Ours. The guess is that of the odds, not of their logarithm, which would be too low: of ten relatives of which one is
+wanted a tenth of its odds are expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from rarec.retriever.features import EXTRA_FEATURES
+from rarec.retriever.postings import Gains
+from rarec.types import Item, ItemId
+
+_AT_ONCE = 1024
+_MOST = 2000  # new items that inherit in one conversation, so that its search stays fast
+
+
+class KinConfig(BaseModel):
+    """How new items inherit.
+
+    Attributes:
+        weight: of what is inherited; 0 turns it off.
+        nearest: how many relatives an item has.
+        text: cosine of the texts by which a relative's share falls to 1 / e.
+        popularity: the same for the difference of the popularity features, see `PopularityScale`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(default=1.25, ge=0)
+    nearest: int = Field(default=20, gt=0)
+    text: float = Field(default=0.1, gt=0)
+    popularity: float = Field(default=0.1, gt=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kin:
+    """Those that new items may inherit from.
+
+    Attributes:
+        names: of the items for which something is counted, each once.
+        features: embeddings of their texts, unit rows, and their popularity features, float16, shape (names, d + 1).
+        known: digests, ascending, of all items that were there when it was counted, int64.
+    Raises:
+        ValueError: these do not fit each other.
+    """
+
+    config: KinConfig
+    names: tuple[str, ...]
+    features: NDArray[np.float16]
+    known: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 2 or len(self.features) != len(self.names) or self.features.shape[1] < 2:
+            raise ValueError("the features of relatives do not fit their names")
+        if not np.isfinite(self.features).all() or (np.diff(self.known) < 0).any():
+            raise ValueError("a feature of a relative is no number, or what is known is not in order")
+
+    @staticmethod
+    def of(config: KinConfig, counted: Iterable[str], names: Sequence[str], features: NDArray[np.float32]) -> Kin:
+        """Of a catalogue.
+
+        Args:
+            counted: names of the items for which something is counted; those not in the catalogue are left out.
+            names, features: of all its items, row by row; of two with one name the first counts. See `item_features`.
+        """
+        row = {name: at for at, name in reversed(list(enumerate(names)))}
+        kept = sorted(name for name in set(counted) if name in row)
+        chosen = features[[row[name] for name in kept]]
+        split = features.shape[1] - EXTRA_FEATURES
+        known = np.array(sorted(int(name, 16) for name in row), dtype=np.int64)
+        return Kin(config, tuple(kept), chosen[:, : split + 1].astype(np.float16), known)
+
+    def with_weight(self, weight: float) -> Kin:
+        """The same relatives under another weight."""
+        return replace(self, config=self.config.model_copy(update={"weight": weight}))
+
+    def new(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of some items were not there, shape (names,)."""
+        digests = np.array([int(name, 16) for name in names], dtype=np.int64)
+        places = np.minimum(np.searchsorted(self.known, digests), max(len(self.known) - 1, 0))
+        return self.known[places] != digests if len(self.known) else np.ones(len(names), dtype=np.bool_)
+
+    def ties(self, features: NDArray[np.float32]) -> Ties:
+        """The nearest relatives of items, and the share of each.
+
+        Args:
+            features: see `item_features`, shape (n, d + 4).
+        """
+        width = self.features.shape[1] - 1 + EXTRA_FEATURES
+        if features.ndim != 2 or features.shape[1] != width:
+            raise ValueError(f"features have shape {features.shape!r}, relatives need (n, {width})")
+        mine = self.features.astype(np.float32)
+        parts = [self._ties(mine, features[at : at + _AT_ONCE]) for at in range(0, len(features), _AT_ONCE)]
+        return self.joined(parts)
+
+    def joined(self, parts: Iterable[Ties]) -> Ties:
+        """Of all items of some parts; no parts give no items."""
+        nearest = min(self.config.nearest, len(self.names))
+        none = Ties(np.empty((0, nearest), dtype=np.int32), np.empty((0, nearest), dtype=np.float32))
+        whole = [none, *parts]
+        return Ties(np.concatenate([part.places for part in whole]), np.concatenate([part.shares for part in whole]))
+
+    def inherited(self, ids: Sequence[ItemId], ties: Ties, bonuses: NDArray[np.float32]) -> Gains:
+        """``weight * log(1 + sum of shares * (exp(bonus) - 1))`` over each item's relatives.
+
+        Of more than 2,000 items only those that gain most.
+
+        Args:
+            ids, ties: of the items.
+            bonuses: what is counted for the relatives, at least 0, shape (names,).
+        """
+        sums = np.einsum("ij,ij->i", ties.shares, np.expm1(bonuses)[ties.places])
+        rows = np.flatnonzero(sums)
+        if len(rows) > _MOST:
+            rows = np.sort(np.argpartition(-sums, _MOST)[:_MOST])
+        return Gains(ids, rows.astype(np.uint32), self.config.weight * np.log1p(sums[rows].astype(np.float64)))
+
+    def _ties(self, mine: NDArray[np.float32], features: NDArray[np.float32]) -> Ties:
+        nearest = min(self.config.nearest, len(self.names))
+        text, (popularity, known) = features[:, : mine.shape[1] - 1], features[:, mine.shape[1] - 1 :].T[:2]
+        apart = np.abs(popularity[:, None] - mine[:, -1]) * (known[:, None] > 0)
+        near = text @ mine[:, :-1].T / self.config.text - apart / self.config.popularity
+        places = np.argpartition(-near, max(nearest - 1, 0), axis=1)[:, :nearest] if nearest else near.astype(np.int32)
+        own = np.take_along_axis(near, places, axis=1)
+        shares = np.exp(own - own.max(axis=1, keepdims=True, initial=-np.inf))
+        return Ties(places.astype(np.int32), shares / shares.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ties:
+    """Of items to their relatives.
+
+    Attributes:
+        places: of the relatives in `Kin.names`, int32, shape (n, nearest).
+        shares: of each, float32; the sum of an item's is 1.
+    """
+
+    places: NDArray[np.int32]
+    shares: NDArray[np.float32]
+
+
+class Heirs:
+    """The new items of a catalogue, which come and go. One thread may change it while others read."""
+
+    def __init__(self, kin: Kin) -> None:
+        self._kin = kin
+        self._ties: dict[ItemId, Ties] = {}
+        # What was stacked last, and of which ties, since a writer may come between.
+        self._stacked: tuple[dict[ItemId, Ties], Ties] = self._ties, kin.joined([])
+
+    @property
+    def ids(self) -> list[ItemId]:
+        """Of those that inherit."""
+        return list(self._ties)
+
+    def put(self, items: Sequence[Item], names: Sequence[str], features: NDArray[np.float32]) -> None:
+        """Add or replace items; those that are not new, or have no text to go by, do not inherit.
+
+        Args:
+            names, features: of the items; see `item_features`.
+        """
+        texts = np.array([bool(item.text.strip()) for item in items], dtype=np.bool_)
+        rows = np.flatnonzero(self._kin.new(names) & texts)
+        ties = self._kin.ties(features[rows])
+        new = {
+            items[row].id: Ties(ties.places[at, None], ties.shares[at, None]) for at, row in enumerate(rows.tolist())
+        }
+        others = {item.id for item in items} - new.keys()
+        if new or others & self._ties.keys():
+            self._ties = {id: own for id, own in self._ties.items() if id not in others} | new
+
+    def remove(self, ids: Iterable[ItemId]) -> None:
+        """Remove items; unknown ids are ignored."""
+        if gone := set(ids) & self._ties.keys():
+            self._ties = {id: own for id, own in self._ties.items() if id not in gone}
+
+    def inherited(self, bonuses: NDArray[np.float32]) -> Gains:
+        """What each gains; see `Kin.inherited`."""
+        ties = self._ties
+        of, stacked = self._stacked
+        if of is not ties:
+            stacked = self._kin.joined(ties.values())
+            self._stacked = ties, stacked
+        return self._kin.inherited(list(ties), stacked, bonuses)

@@ -1,0 +1,165 @@
+"""What new items inherit: against the formula by loops, as items come and go, and what must inherit nothing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rarec.errors import BundleError
+from rarec.retriever import kin as module
+from rarec.retriever.associations import (
+    Associations,
+    AssociationScores,
+    Context,
+    CountsConfig,
+    LiveAssociations,
+    WordsConfig,
+    name_of,
+)
+from rarec.retriever.bundle import load_retriever, save_retriever
+from rarec.retriever.counting import count_neighbours, count_words
+from rarec.retriever.features import PopularityScale, item_features
+from rarec.retriever.kin import Heirs, Kin, KinConfig
+from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.types import Conversation, Item, ItemId, Mention, Turn
+
+OLD = [Item(ItemId(f"o{k}"), f"Old {k}", "of old", popularity=float(k)) for k in range(8)]
+NEW = [Item(ItemId(f"n{k}"), f"New {k}", "of new", popularity=float(3 * k)) for k in range(5)]
+NAMES = {item.id: name_of(item, "title") for item in (*OLD, *NEW)}
+TALKS = [
+    Conversation(
+        (Turn("user", f"word{k % 3} please", (Mention(OLD[k].id),)), Turn("assistant", "", (Mention(OLD[k + 1].id),)))
+    )
+    for k in range(6)
+]
+SCALE = PopularityScale([item.popularity for item in (*OLD, *NEW)])
+CONFIG = KinConfig(weight=0.8, nearest=3, text=0.5, popularity=0.3)
+
+
+def features_of(items: list[Item]) -> np.ndarray:
+    """Texts are as near as the numbers of the items."""
+    angles = [0.3 * int(item.id[1:]) + (item.id[0] == "n") for item in items]
+    texts = np.array([[math.cos(a), math.sin(a)] for a in angles], dtype=np.float32).reshape(-1, 2)
+    return item_features(texts, [i.popularity for i in items], [None] * len(items), scale=SCALE)
+
+
+def counted(config: KinConfig = CONFIG) -> Associations:
+    neighbours = count_neighbours(TALKS, CountsConfig(), NAMES.get)
+    words = count_words(TALKS, WordsConfig(least=1, share=1.0), NAMES.get)
+    both = Associations(neighbours, words, "title")
+    kin = Kin.of(config, both.names, [NAMES[i.id] for i in OLD], features_of(OLD))
+    return Associations(neighbours, words, "title", kin=kin)
+
+
+def by_hand(associations: Associations, item: Item, context: Context) -> float:
+    """The formula of the docstrings, by loops."""
+    assert associations.kin is not None
+    config, names = associations.kin.config, associations.kin.names
+    got = associations.bonuses([NAMES[i] for i in context.items], context.words)
+    (mine,) = features_of([item])
+    near = []
+    for old in OLD:
+        if NAMES[old.id] in names:
+            (other,) = features_of([old]).astype(np.float16).astype(np.float64)
+            cosine = float(mine[:2] @ other[:2])
+            apart = abs(mine[2] - other[2]) if mine[3] else 0.0
+            near.append((cosine / config.text - apart / config.popularity, NAMES[old.id]))
+    nearest = sorted(near, reverse=True)[: config.nearest]
+    total = sum(math.exp(n) for n, _ in nearest)
+    odds = sum(math.exp(n) / total * math.expm1(got.get(name, 0.0)) for n, name in nearest)
+    return config.weight * math.log1p(odds)
+
+
+def context_of(items: list[int], words: list[int]) -> Context:
+    said = Turn("user", " ".join(f"word{k}" for k in words), tuple(Mention(OLD[k].id) for k in items))
+    return Context.of(Conversation((said,)))
+
+
+@given(st.lists(st.integers(0, 7), max_size=3, unique=True), st.lists(st.integers(0, 3), max_size=2))
+def test_new_items_inherit_what_the_formula_says(items: list[int], words: list[int]) -> None:
+    associations, context = counted(), context_of(items, words)
+    columns = [*NEW[:2], *OLD, *NEW[2:]]
+    fixed = AssociationScores(associations, columns, features_of(columns)).each(context)[-1]
+    assert fixed.tolist() == pytest.approx(
+        [by_hand(associations, i, context) if i in NEW else 0.0 for i in columns], abs=1e-4
+    )
+    live = LiveAssociations(associations)
+    live.put(columns, features_of(columns))
+    bonuses = live.bonuses(context)
+    assert [bonuses.get(i.id, 0.0) for i in NEW] == pytest.approx(
+        [by_hand(associations, i, context) for i in NEW], abs=1e-4
+    )
+    assert all(gained > 0 for gained in bonuses.values())
+
+
+def test_only_new_items_with_a_text_inherit_and_only_where_counts_speak_of_the_catalogue() -> None:
+    associations, context = counted(), context_of([1, 2], [1])
+    bare = Item(ItemId("n4"), "New 4", "", popularity=12.0)
+    columns = [*OLD, *NEW[:4], bare]
+    found = AssociationScores(associations, columns, features_of(columns)).each(context)[-1]
+    assert np.flatnonzero(found).tolist() == [8, 9, 10, 11]
+    assert not AssociationScores(associations, columns).each(context)[-1].any(), "nothing to compare by"
+    alone = [*NEW, *[Item(ItemId(f"n{k}"), f"Stranger {k}", "text") for k in range(5, 30)]]
+    live = LiveAssociations(associations)
+    live.put(alone, features_of(alone))
+    assert live.bonuses(context) == {}, "a catalogue of another kind"
+    assert not AssociationScores(associations, alone, features_of(alone)).of(context).any()
+
+
+def test_heirs_come_and_go() -> None:
+    associations, context = counted(), context_of([1, 2], [1])
+    live = LiveAssociations(associations)
+    live.put(OLD, features_of(OLD))
+    assert not set(live.bonuses(context)) & {i.id for i in NEW}
+    for item in NEW:
+        live.put([item], features_of([item]))
+    assert set(live.bonuses(context)) >= {i.id for i in NEW}
+    live.remove([NEW[0].id, ItemId("unknown")])
+    renamed = Item(NEW[1].id, OLD[7].title, "of old")  # now known, so it has what is counted for it
+    live.put([renamed, Item(NEW[2].id, NEW[2].title, " ")], features_of(NEW[1:3]))
+    assert set(live.bonuses(context)) & {i.id for i in NEW} == {NEW[3].id, NEW[4].id}
+
+
+def test_of_many_those_that_gain_most_inherit(monkeypatch: pytest.MonkeyPatch) -> None:
+    associations, context = counted(), context_of([1, 2], [1])
+    whole = AssociationScores(associations, [*OLD, *NEW], features_of([*OLD, *NEW])).each(context)[-1]
+    monkeypatch.setattr(module, "_MOST", 2)
+    few = AssociationScores(associations, [*OLD, *NEW], features_of([*OLD, *NEW])).each(context)[-1]
+    best = np.argsort(-whole)[:2]
+    assert sorted(np.flatnonzero(few).tolist()) == sorted(best.tolist())
+    assert few[best].tolist() == whole[best].tolist()
+
+
+def test_what_nobody_can_inherit_from_gives_nothing() -> None:
+    for kin in (Kin.of(CONFIG, [], [], features_of([])), Kin.of(CONFIG, ["a0"], [], features_of([]))):
+        heirs = Heirs(kin)
+        heirs.put(NEW, [NAMES[i.id] for i in NEW], features_of(NEW))
+        assert heirs.inherited(np.zeros(0, np.float32)).by_id() == {}
+    off = counted(KinConfig(weight=0.0))
+    assert off.weights.kin == 0
+    assert off.with_weights(off.weights).kin is None
+    assert not Associations(kin=counted().kin), "there is nothing to inherit"
+    with pytest.raises(ValueError, match=r"\(n, 6\)"):
+        counted().kin.ties(np.zeros((2, 4), np.float32))  # type: ignore[union-attr]
+
+
+def test_a_bundle_keeps_relatives(tmp_path: Path) -> None:
+    model = Retriever(RetrieverConfig(text_dimension=2, width=4, item_hidden=4, blocks=1))
+    model.associations = counted()
+    save_retriever(tmp_path, model, embedder="e", training={})
+    kin, old = load_retriever(tmp_path, embedder="e").associations.kin, model.associations.kin
+    assert kin is not None
+    assert old is not None
+    assert (kin.config, kin.names) == (old.config, old.names)
+    assert kin.features.tolist() == old.features.tolist()
+    assert kin.known.tolist() == old.known.tolist() == sorted(kin.known.tolist())
+    model.associations = counted()
+    object.__setattr__(model.associations.kin, "features", np.zeros((len(old.names), 9), np.float16))
+    save_retriever(tmp_path, model, embedder="e", training={})
+    with pytest.raises(BundleError, match="relatives have 9 features, not 3"):
+        load_retriever(tmp_path, embedder="e")
