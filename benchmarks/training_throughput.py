@@ -89,20 +89,32 @@ class Reference(nn.Module):
 
     def __init__(self, items: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(items + 1, WIDTH, padding_idx=0)
+        self.table = _table(items)
         self.bias = nn.Parameter(torch.zeros(items + 1))
         self.norm, self.dropout = nn.LayerNorm(WIDTH), nn.Dropout(DROPOUT)
         self.blocks = nn.ModuleList(ReferenceBlock() for _ in range(BLOCKS))
 
-    def loss(self, rows: Tensor) -> Tensor:
-        """Rows (batch, time + 1), from 1 on."""
-        x, target = rows[:, :-1], rows[:, 1:]
-        padding = (1 << (x.shape[1] - 1).bit_length()) - x.shape[1]
-        h = self.dropout(self.norm(self.table(F.pad(x, (padding, 0)))))
+    def states(self, rows: Tensor) -> Tensor:
+        """Rows (batch, time), from 1 on, 0 behind the last -> (batch, time, width)."""
+        # Behind, where nothing that is real can see it.
+        padding = (1 << (rows.shape[1] - 1).bit_length()) - rows.shape[1]
+        h: Tensor = self.dropout(self.norm(self.table(F.pad(rows, (0, padding)))))
         for block in self.blocks:
             h = block(h)
-        scores = h[:, padding:] @ self.table.weight.T + self.bias
-        return F.cross_entropy(scores.flatten(0, 1), target.flatten())
+        return h[:, : rows.shape[1]]
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """Rows (batch, time + 1), from 1 on, 0 behind the last."""
+        scores = self.states(rows[:, :-1]) @ self.table.weight.T + self.bias
+        return F.cross_entropy(scores.flatten(0, 1), rows[:, 1:].flatten(), ignore_index=0)
+
+
+def _table(items: int) -> nn.Embedding:
+    table = nn.Embedding(items + 1, WIDTH, padding_idx=0)
+    nn.init.trunc_normal_(table.weight, std=0.02, a=-0.04, b=0.04)
+    with torch.no_grad():
+        table.weight[0] = 0
+    return table
 
 
 class OursById(nn.Module):
@@ -110,7 +122,7 @@ class OursById(nn.Module):
 
     def __init__(self, items: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(items + 1, WIDTH, padding_idx=0)
+        self.table = _table(items)
         self.bias = nn.Parameter(torch.zeros(items + 1))
         self.norm, self.dropout = nn.LayerNorm(WIDTH), Dropout(DROPOUT)
         config = RetrieverConfig(text_dimension=TEXT, width=WIDTH, blocks=BLOCKS, dropout=DROPOUT)
@@ -118,20 +130,25 @@ class OursById(nn.Module):
         self.blocks = nn.ModuleList(Block(config, generator) for _ in range(BLOCKS))
         self.log_q = math.log(NEGATIVES / items)
 
-    def loss(self, rows: Tensor) -> Tensor:
-        """As of the reference, over shared uniform negatives."""
-        rows = rows.T
-        x, target = rows[:-1], rows[1:].flatten()
-        h = self.dropout(self.norm(self.table(x)))
+    def states(self, rows: Tensor) -> Tensor:
+        """As of the reference."""
+        h: Tensor = self.dropout(self.norm(self.table(rows.T)))
         for block in self.blocks:
             h = block(h)
+        return h.transpose(0, 1)
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """As of the reference, over shared uniform negatives."""
+        target = rows[:, 1:]
+        real = target > 0
+        h, target = self.states(rows[:, :-1])[real], target[real]
         drawn, times = torch.unique(torch.randint(1, len(self.bias), (NEGATIVES,)), return_counts=True)
         column = torch.full((len(self.bias),), -1)
         column[drawn] = torch.arange(len(drawn))
         # The bias is one more number of an item, and a one of the query.
         ones = h.new_ones(len(target), 1)
         return mean_sampled_softmax_loss(
-            torch.cat([h.flatten(0, 1), ones], dim=1),
+            torch.cat([h, ones], dim=1),
             torch.cat([self.table(target), self.bias[target, None]], dim=1),
             torch.cat([self.table(drawn), self.bias[drawn, None]], dim=1),
             positive_log_q=torch.tensor(self.log_q).expand(len(target)),

@@ -1,0 +1,336 @@
+"""MovieLens 1M, leave one out: our blocks and losses against LRURec as its paper describes it, and SASRec.
+
+    python benchmarks/leave_one_out.py --data ../shared/data --folder runs/leave_one_out --out figures.json
+    python benchmarks/leave_one_out.py --data ../shared/data --folder runs/loo --models "ours by id" --epochs 3
+
+*reference*, *ours by id* and *ours* are those of `training_throughput.py`; *sasrec* is that of the library cornac. Of
+each person's films in order the last is the test target, the one before the validation target, and all before are
+trained on: windows of 200, drawn anew in each epoch, batches of 128, AdamW with a rate of 1e-3 and decay of .01. Every
+film competes but those that the person has rated before. The epoch is chosen by NDCG@10 on the validation targets;
+training ends when it has not risen for some epochs. Interrupt and run again: it goes on behind the last epoch.
+SASRec is trained anew for each tenth of its epochs, by the library, and the best number of epochs is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from rarec.catalogue import load_layout
+from rarec.catalogue.sources.corpus import corpus_items
+from rarec.embed.cache import CachedEmbedder
+from rarec.embed.minilm import MiniLMEmbedder
+from rarec.evaluate.bootstrap import interval
+from rarec.files import atomic_write, write_text
+from rarec.retriever.data import Interactions, ItemTable
+from rarec.retriever.features import PopularityScale
+from rarec.retriever.model import Retriever, RetrieverConfig, Tokens
+from rarec.retriever.sequence import ITEM, START
+from rarec.retriever.tasks import NextItem, PretrainConfig
+from rarec.training.films import seed_embeddings
+from rarec.types import ItemId
+from training_throughput import BLOCKS, DROPOUT, NEGATIVES, TEXT, WIDTH, OursById, Reference
+
+BATCH, LENGTH = 128, 200
+MODELS = ("reference", "ours by id", "ours", "sasrec")
+PUBLISHED = {"LRURec (published)": (0.19298, 0.32636), "SASRec (published there)": (None, 0.31810)}
+"""NDCG@10 and Recall@10, Yue et al. 2024, "Linear recurrent units for sequential recommendation"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """People's films in order.
+
+    Attributes:
+        sequences: numbers of films, from 1 on, the last two of each held out.
+        films: id of the film of each number; 0 is none.
+    """
+
+    sequences: list[NDArray[np.int64]]
+    films: list[str]
+
+    def contexts(self, held: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+        """What comes before the targets, and these: the last films (1), or those before (2)."""
+        return [s[:-held] for s in self.sequences], np.array([s[-held] for s in self.sequences])
+
+
+def read(path: Path) -> Split:
+    """The 5-core of LRURec's own preparation: the rows that have a position."""
+    import pyarrow.parquet as parquet
+
+    columns = parquet.read_table(path, columns=["user_id", "movie_id", "item", "position"])
+    user, movie, item = (columns[name].to_numpy(zero_copy_only=False) for name in ("user_id", "movie_id", "item"))
+    position = columns["position"].to_numpy(zero_copy_only=False).astype(np.float64)
+    kept = np.flatnonzero(~np.isnan(position))
+    kept = kept[np.lexsort((position[kept], user[kept]))]
+    _, first, numbers = np.unique(movie[kept], return_index=True, return_inverse=True)
+    starts = np.flatnonzero(np.diff(user[kept], prepend=user[kept][0] - 1))
+    return Split(np.split(numbers + 1, starts[1:]), ["", *(str(i) for i in item[kept][first])])
+
+
+def padded(rows: Sequence[NDArray[np.int64]]) -> Tensor:
+    """(batch, time), 0 behind the last."""
+    result = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for line, row in zip(result, rows, strict=True):
+        line[: len(row)] = torch.from_numpy(row)
+    return result
+
+
+class ById:
+    """Trains and scores a model with a table of films."""
+
+    def __init__(self, model: Reference | OursById, split: Split) -> None:
+        self.model, self._rows = model, [s[:-2] for s in split.sequences if len(s) > 3]
+
+    def steps(self) -> int:
+        return -(-len(self._rows) // BATCH)
+
+    def loss(self, epoch: int, step: int, generator: torch.Generator) -> Tensor:
+        order = torch.randperm(len(self._rows), generator=torch.Generator().manual_seed(epoch))
+        windows = []
+        for person in order[step * BATCH : (step + 1) * BATCH].tolist():
+            room = max(0, len(self._rows[person]) - LENGTH - 1)
+            start = int(torch.randint(room + 1, (1,), generator=generator))
+            windows.append(self._rows[person][start : start + LENGTH + 1])
+        return self.model.loss(padded(windows))
+
+    def scores(self, contexts: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Of all films, shape (contexts, films); the first column is of none."""
+        rows = [c[-LENGTH:] for c in contexts]
+        last = torch.tensor([len(row) - 1 for row in rows])
+        state = self.model.states(padded(rows))[torch.arange(len(rows)), last]
+        return state @ self.model.table.weight.T + self.model.bias
+
+
+class ByText:
+    """The same with rarec's retriever: films enter as vectors of their texts, and no parameter is one film's."""
+
+    def __init__(self, data: Path, folder: Path, split: Split) -> None:
+        self.model = Retriever(RetrieverConfig(text_dimension=TEXT, width=WIDTH, blocks=BLOCKS, dropout=DROPOUT))
+        corpus = {item.id: item for item in corpus_items(data / "corpus" / "movies.parquet")}
+        scale = PopularityScale([item.popularity for item in corpus.values()])
+        items = [corpus[ItemId(film)] for film in split.films[1:]]
+        embedder, layout = CachedEmbedder(MiniLMEmbedder(), folder / "embeddings.sqlite"), load_layout("film")
+        seed_embeddings(embedder, data / "embeddings")
+        self._table = ItemTable.of(items, embedder.embed([layout.render(i) for i in items]), scale=scale)
+        embedder.close()
+        people = [Interactions(s[:-2] - 1, np.zeros(len(s) - 2, dtype=np.int64)) for s in split.sequences]
+        config = PretrainConfig(batch=BATCH, length=LENGTH + 1, negatives=NEGATIVES, scored_share=1.0)
+        self._task = NextItem(self.model, self._table, people, config)
+        self.steps, self.loss = self._task.steps, self._task.loss
+
+    def scores(self, contexts: Sequence[NDArray[np.int64]]) -> Tensor:
+        """As of `ById`."""
+        vectors = self.model.items(self._table.features)
+        rows = padded([c[-LENGTH:] for c in contexts]).T
+        last = (rows > 0).sum(dim=0)
+        kind = torch.full((len(rows) + 1, len(contexts)), ITEM)
+        kind[0] = START
+        tokens = Tokens(
+            kind=kind,
+            role=torch.zeros_like(kind),
+            sentiment=torch.zeros_like(kind),
+            item=torch.cat([torch.zeros(1, len(contexts), WIDTH), vectors[(rows - 1).clamp(min=0), :WIDTH]]),
+            text=torch.zeros(1, 1, TEXT).expand(*kind.shape, -1),
+        )
+        queries = self.model.queries(tokens)[last, torch.arange(len(contexts))]
+        return torch.cat([torch.full((len(contexts), 1), -torch.inf), queries @ vectors.T], dim=1)
+
+
+def ranks(
+    scores: Callable[[Sequence[NDArray[np.int64]]], Tensor],
+    contexts: Sequence[NDArray[np.int64]],
+    targets: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Of the targets, from 1 on; the worst on ties. Films of the context do not compete."""
+    found = []
+    for at in range(0, len(contexts), 256):
+        part, wanted = contexts[at : at + 256], torch.from_numpy(targets[at : at + 256])
+        with torch.no_grad():
+            own = scores(part)
+        for line, context in zip(own, part, strict=True):
+            line[context] = -torch.inf
+        own[:, 0] = -torch.inf
+        target = own[torch.arange(len(own)), wanted, None]
+        found.append((own >= target).sum(dim=1).numpy())
+    return np.concatenate(found)
+
+
+def gains(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """NDCG@10 of each."""
+    return np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0)
+
+
+def train(name: str, of: ById | ByText, split: Split, folder: Path, epochs: int, patience: int) -> dict[str, Any]:
+    """Figures of the best epoch; goes on behind the last one that is in the folder."""
+    state, best = folder / f"{name}.safetensors", folder / f"{name}.best.safetensors"
+    told = folder / f"{name}.json"
+    optimiser = torch.optim.AdamW(of.model.parameters(), lr=1e-3, weight_decay=0.01)
+    log: list[dict[str, float]] = json.loads(told.read_text()) if told.exists() else []
+    if log:
+        _load(of.model, optimiser, load_file(state))
+    valid = split.contexts(2)
+    while len(log) < epochs and len(log) - _best(log) <= patience:
+        generator = torch.Generator().manual_seed(len(log))
+        torch.manual_seed(len(log))
+        of.model.train()
+        start, total = time.perf_counter(), 0.0
+        for step in range(of.steps()):
+            optimiser.zero_grad()
+            loss = of.loss(len(log), step, generator)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(of.model.parameters(), 5.0)
+            optimiser.step()
+            total += float(loss.detach())
+        seconds = time.perf_counter() - start
+        of.model.eval()
+        ndcg = float(gains(ranks(of.scores, *valid)).mean())
+        log.append({"loss": round(total / of.steps(), 4), "valid N@10": round(ndcg, 5), "seconds": round(seconds, 1)})
+        if _best(log) == len(log):
+            _save(best, dict(of.model.state_dict()))
+        _save(state, _state(of.model, optimiser))
+        write_text(told, json.dumps(log))
+        print(f"{name}, epoch {len(log)}: {log[-1]}", flush=True)
+    of.model.load_state_dict(load_file(best))
+    of.model.eval()
+    seconds = sum(epoch["seconds"] for epoch in log[: _best(log)])
+    return _figures(ranks(of.scores, *split.contexts(1))) | {
+        "valid N@10": log[_best(log) - 1]["valid N@10"],
+        "epoch": _best(log),
+        "epochs": len(log),
+        "seconds until then": round(seconds),
+    }
+
+
+def _best(log: Sequence[Mapping[str, float]]) -> int:
+    """Number of the best epoch, from 1 on; 0 before the first."""
+    return 1 + int(np.argmax([epoch["valid N@10"] for epoch in log])) if log else 0
+
+
+def _state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    moments = {
+        f"optimiser.{number}.{name}": value
+        for number, own in optimiser.state_dict()["state"].items()
+        for name, value in own.items()
+    }
+    return {f"model.{name}": value for name, value in model.state_dict().items()} | moments
+
+
+def _load(model: nn.Module, optimiser: torch.optim.Optimizer, saved: Mapping[str, Tensor]) -> None:
+    model.load_state_dict({name.removeprefix("model."): v for name, v in saved.items() if name.startswith("model.")})
+    whole = optimiser.state_dict()
+    for name, value in saved.items():
+        if name.startswith("optimiser."):
+            _, number, key = name.split(".")
+            whole["state"].setdefault(int(number), {})[key] = value
+    optimiser.load_state_dict(whole)
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    with atomic_write(path) as file:
+        file.write(save({name: tensor.detach().contiguous() for name, tensor in tensors.items()}))
+
+
+def sasrec(split: Split, epochs: int) -> dict[str, Any]:
+    """The library's network, with the width, blocks and length of the others; the best of ten stages on valid."""
+    from collections import OrderedDict
+
+    from cornac.data import SequentialDataset
+    from cornac.models import SASRec
+
+    films = len(split.films) - 1
+    rows = [(person, int(film) - 1, at) for person, s in enumerate(split.sequences) for at, film in enumerate(s[:-2])]
+    data = SequentialDataset.build(rows, fmt="SIT", global_iid_map=OrderedDict((at, at) for at in range(films)))
+    best: dict[str, Any] = {}
+    for stage in sorted({max(1, epochs * share // 10) for share in range(1, 11)}):
+        start = time.perf_counter()
+        model = SASRec(
+            seed=0, n_epochs=stage, embedding_dim=WIDTH, n_layers=BLOCKS, max_len=LENGTH, dropout=DROPOUT,
+            learning_rate=1e-3, n_sample=NEGATIVES, verbose=False,
+        ).fit(data)  # fmt: skip
+        seconds, network = time.perf_counter() - start, model.model.eval()
+
+        def scores(contexts: Sequence[NDArray[np.int64]], network: Any = network) -> Tensor:
+            read = np.full((len(contexts), LENGTH), films, np.int64)
+            for line, context in zip(read, contexts, strict=True):
+                line[-len(context[-LENGTH:]) :] = context[-LENGTH:] - 1
+            own = network(None, torch.from_numpy(read), torch.arange(films))
+            return torch.cat([torch.full((len(own), 1), -torch.inf), own], dim=1)
+
+        ndcg = round(float(gains(ranks(scores, *split.contexts(2))).mean()), 5)
+        print(f"sasrec, {stage} epochs: valid N@10 {ndcg}, {seconds:.0f} s", flush=True)
+        if ndcg > best.get("valid N@10", 0.0):
+            best = _figures(ranks(scores, *split.contexts(1)))
+            best |= {"valid N@10": ndcg, "epoch": stage, "epochs": epochs, "seconds until then": round(seconds)}
+    return best
+
+
+def _figures(found: NDArray[np.int64]) -> dict[str, Any]:
+    people, figures = range(len(found)), dict[str, Any]()
+    for name, values in (("N@10", gains(found)), ("R@10", (found <= 10).astype(np.float64))):
+        low, high = interval(values, people, generator=np.random.default_rng(0))
+        figures |= {name: round(float(values.mean()), 5), f"{name} interval": [round(low, 4), round(high, 4)]}
+    return figures | {"n": len(found)}
+
+
+def as_markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """One line a model, and what is published."""
+    lines = ["| model | N@10 | R@10 | epoch | minutes |", "| :-- | --: | --: | --: | --: |"]
+    for name, row in rows.items():
+        figures = " | ".join(
+            f"{row[key]:.4f} [{', '.join(f'{v:.4f}' for v in row[f'{key} interval'])}]" for key in ("N@10", "R@10")
+        )
+        lines.append(f"| {name} | {figures} | {row['epoch']} | {row['seconds until then'] / 60:.0f} |")
+    for name, (ndcg, recall) in PUBLISHED.items():
+        lines.append(f"| {name} | {'' if ndcg is None else f'{ndcg:.4f}'} | {recall:.4f} | | |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with movielens/ml1m_ratings.parquet")
+    parser.add_argument("--folder", type=Path, required=True, help="where what is trained is kept")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--epochs", type=int, default=200, help="at most")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a better one")
+    parser.add_argument("--sasrec-epochs", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="JSON file of the figures")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    split = read(options.data / "movielens" / "ml1m_ratings.parquet")
+    films, rows = len(split.films) - 1, dict[str, dict[str, Any]]()
+    print(f"{len(split.sequences):,} people, {films:,} films", flush=True)
+    for name in options.models:
+        torch.manual_seed(0)
+        if name == "sasrec":
+            rows[name] = sasrec(split, options.sasrec_epochs)
+            continue
+        of: ById | ByText
+        if name == "ours":
+            of = ByText(options.data, options.folder, split)
+        else:
+            of = ById(Reference(films) if name == "reference" else OursById(films), split)
+        rows[name] = train(name, of, split, options.folder, options.epochs, options.patience)
+    print(as_markdown(rows))
+    if options.out:
+        settings = {"epochs": options.epochs, "patience": options.patience, "threads": options.threads}
+        write_text(
+            options.out, json.dumps({"date": time.strftime("%Y-%m-%d"), **settings, "rows": rows}, indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
