@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,61 @@ def test_heirs_come_and_go() -> None:
     renamed = Item(NEW[1].id, OLD[7].title, "of old")  # now known, so it has what is counted for it
     live.put([renamed, Item(NEW[2].id, NEW[2].title, " ")], features_of(NEW[1:3]))
     assert set(live.bonuses(context)) & {i.id for i in NEW} == {NEW[3].id, NEW[4].id}
+
+
+def test_the_size_of_a_catalogue_is_known_whatever_else_is_read() -> None:
+    """Of thirty counted items one is here, beside thirty others: too few to speak of it."""
+    there = [Item(ItemId(f"o{k}"), f"Old {k}", "of old", popularity=1.0) for k in range(30)]
+    names = {item.id: name_of(item, "title") for item in there}
+    talk = Conversation((Turn("user", "", tuple(Mention(item.id) for item in there)),))
+    neighbours = count_neighbours([talk], CountsConfig(), names.get)
+    kin = Kin.of(CONFIG, names.values(), list(names.values()), features_of(there))
+    associations = Associations(neighbours, by="title", kin=kin)
+    columns = [there[0], *NEW, *[Item(ItemId(f"n{k}"), f"Stranger {k}", "text") for k in range(5, 30)]]
+    live = LiveAssociations(associations)
+    live.put(columns, features_of(columns))
+    context = Context((there[0].id,))
+    assert not AssociationScores(associations, columns, features_of(columns)).of(context).any()
+    assert live.bonuses(context) == {}
+
+
+def test_nobody_inherits_once_features_are_not_given() -> None:
+    associations, columns, context = counted(), [*OLD, *NEW], context_of([1, 2], [1])
+    live = LiveAssociations(associations)
+    live.put(columns, features_of(columns))
+    live.put(NEW[:3])
+    assert set(live.bonuses(context)) & {i.id for i in NEW} == {NEW[3].id, NEW[4].id}
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.lists(st.tuples(st.sampled_from([*OLD[:2], *NEW]), st.booleans()), max_size=6),
+        st.sets(st.sampled_from([item.id for item in NEW]), max_size=3),
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+def test_heirs_leave_no_trace_and_of_two_with_one_id_the_last_counts(
+    steps: list[list[tuple[Item, bool]] | set[ItemId]],
+) -> None:
+    kin, left = counted().kin, dict[ItemId, Item]()
+    assert kin is not None
+    bonuses = np.linspace(0.5, 2, len(kin.names), dtype=np.float32)
+    live, fresh = Heirs(kin), Heirs(kin)
+    for step in steps:
+        if isinstance(step, set):
+            live.remove([*step, ItemId("unknown")])
+            left = {id: item for id, item in left.items() if id not in step}
+        else:
+            items = [item if has_text else replace(item, text=" ") for item, has_text in step]
+            live.put(items, [NAMES[i.id] for i in items], features_of(items))
+            left |= {item.id: item for item in items}
+    fresh.put(list(left.values()), [NAMES[id] for id in left], features_of(list(left.values())))
+    assert len(live) == len(fresh) == sum(item.text == "of new" for item in left.values())
+    assert live.inherited(bonuses).by_id() == pytest.approx(fresh.inherited(bonuses).by_id())
+    assert len(fresh.inherited(bonuses).by_id()) == len(fresh)
 
 
 def test_of_many_those_that_gain_most_inherit(monkeypatch: pytest.MonkeyPatch) -> None:
