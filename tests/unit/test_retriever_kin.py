@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load, save
 
 from rarec.errors import BundleError
 from rarec.retriever import kin as module
@@ -218,4 +222,42 @@ def test_a_bundle_keeps_relatives(tmp_path: Path) -> None:
     object.__setattr__(model.associations.kin, "features", np.zeros((len(old.names), 9), np.float16))
     save_retriever(tmp_path, model, embedder="e", training={})
     with pytest.raises(BundleError, match="relatives have 9 features, not 3"):
+        load_retriever(tmp_path, embedder="e")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": torch.ones(7, 3)}, "of another kind"),
+        ({"features": torch.ones(7, 3, dtype=torch.int16)}, "of another kind"),
+        ({"features": torch.full((7, 3), math.nan, dtype=torch.float16)}, "no number"),
+        ({"features": torch.ones(6, 3, dtype=torch.float16)}, "do not fit their names"),
+        ({"features": torch.tensor(1, dtype=torch.float16)}, "do not fit their names"),
+        ({"known": torch.tensor([[1, 2]])}, "of another kind"),
+        ({"known": torch.tensor([200, 100], dtype=torch.uint8)}, "of another kind"),
+        ({"known": torch.tensor([1, -2])}, "not in order"),
+        ({"known": None}, "kin.known"),
+        ({"names": b'["a", "a", "b", "c", "d", "e", "f"]'}, "comes twice"),
+        ({"names": b'[1, 2, 3, 4, 5, 6, 7]'}, "no texts"),
+        ({"names": b"[" * 100_000}, "recursion"),
+        ({"names": b"7"}, "not iterable"),
+    ],
+)  # fmt: skip
+def test_relatives_that_do_not_fit_are_refused(
+    tmp_path: Path, change: dict[str, torch.Tensor | bytes | None], message: str
+) -> None:
+    model = Retriever(RetrieverConfig(text_dimension=2, width=4, item_hidden=4, blocks=1))
+    model.associations = counted()
+    save_retriever(tmp_path, model, embedder="e", training={})
+    path, manifest = tmp_path / "retriever.safetensors", tmp_path / "retriever.json"
+    tensors = load(path.read_bytes())
+    for name, value in change.items():
+        made = torch.frombuffer(bytearray(value), dtype=torch.uint8) if isinstance(value, bytes) else value
+        tensors |= {f"kin.{name}": made} if made is not None else {}
+        if made is None:
+            del tensors[f"kin.{name}"]
+    path.write_bytes(save(tensors))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"sha256": sha256}))
+    with pytest.raises(BundleError, match=f"(?s)config in .* is wrong.*{message}.*rarec train"):
         load_retriever(tmp_path, embedder="e")

@@ -64,8 +64,12 @@ class Kin:
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or len(self.features) != len(self.names) or self.features.shape[1] < 2:
             raise ValueError("the features of relatives do not fit their names")
+        if (self.features.dtype.name, self.known.dtype.name, self.known.ndim) != ("float16", "int64", 1):
+            raise ValueError("the features of relatives, or what is known, are of another kind")
         if not np.isfinite(self.features).all() or (np.diff(self.known) < 0).any():
             raise ValueError("a feature of a relative is no number, or what is known is not in order")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("a relative comes twice")
 
     @staticmethod
     def of(config: KinConfig, counted: Iterable[str], names: Sequence[str], features: NDArray[np.float32]) -> Kin:
