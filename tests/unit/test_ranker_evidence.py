@@ -210,3 +210,10 @@ def test_words_of_its_text_are_a_reason_unless_a_value_says_so_already() -> None
         'because you wrote "beans", and its text mentions "tomato" and "climbing"'
     ]
     assert whys([stake], evidence, {}, {ItemId("other"): ("tomato",)}) == ['because you wrote "beans"']
+
+
+def test_a_word_with_an_apostrophe_inside_is_quoted() -> None:
+    """It is looked up as one word, so it has to be found in the text as one."""
+    cheese = Item(ItemId("c"), "Cheese", "By O'Brien, of the hills.")
+    evidence = Evidence.of(Conversation((Turn("user", "o'brien's", ()),)), {})
+    assert whys([cheese], evidence, {}, {cheese.id: ("o'brien",)}) == ['because its text mentions "o\'brien"']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
 from itertools import permutations
 
@@ -242,6 +243,29 @@ def test_items_of_one_title_and_year_share_what_is_counted_whatever_their_ids() 
     assert live.bonuses(Context((ItemId("tt0"),))) == {}, "an id of another catalogue means nothing"
     live.put([Item(ItemId("1"), "renamed", year=1999)])
     assert set(live.bonuses(Context((ItemId("calm"),)))) == {"2"}
+    live.put([again[1], Item(ItemId("2"), "of two with one id the last counts")])
+    assert live.bonuses(Context((ItemId("calm"),))) == {}
+
+
+def test_items_that_are_put_again_are_there_meanwhile() -> None:
+    catalogue = named(ALL)
+    names = {item.id: name_of(item, "id") for item in catalogue}
+    live = LiveAssociations(Associations(count_neighbours([talk(*names)], CountsConfig(), names.get)))
+    live.put(catalogue)
+    context, end = Context((A,)), threading.Event()
+    wanted = live.bonuses(context)
+
+    def again() -> None:
+        while not end.is_set():
+            live.put(catalogue)
+
+    writer = threading.Thread(target=again)
+    writer.start()
+    try:
+        assert all(live.bonuses(context) == wanted for _ in range(2000))
+    finally:
+        end.set()
+        writer.join()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load, save
 
 from rarec.errors import BundleError
 from rarec.retriever import kin as module
@@ -125,6 +130,61 @@ def test_heirs_come_and_go() -> None:
     assert set(live.bonuses(context)) & {i.id for i in NEW} == {NEW[3].id, NEW[4].id}
 
 
+def test_the_size_of_a_catalogue_is_known_whatever_else_is_read() -> None:
+    """Of thirty counted items one is here, beside thirty others: too few to speak of it."""
+    there = [Item(ItemId(f"o{k}"), f"Old {k}", "of old", popularity=1.0) for k in range(30)]
+    names = {item.id: name_of(item, "title") for item in there}
+    talk = Conversation((Turn("user", "", tuple(Mention(item.id) for item in there)),))
+    neighbours = count_neighbours([talk], CountsConfig(), names.get)
+    kin = Kin.of(CONFIG, names.values(), list(names.values()), features_of(there))
+    associations = Associations(neighbours, by="title", kin=kin)
+    columns = [there[0], *NEW, *[Item(ItemId(f"n{k}"), f"Stranger {k}", "text") for k in range(5, 30)]]
+    live = LiveAssociations(associations)
+    live.put(columns, features_of(columns))
+    context = Context((there[0].id,))
+    assert not AssociationScores(associations, columns, features_of(columns)).of(context).any()
+    assert live.bonuses(context) == {}
+
+
+def test_nobody_inherits_once_features_are_not_given() -> None:
+    associations, columns, context = counted(), [*OLD, *NEW], context_of([1, 2], [1])
+    live = LiveAssociations(associations)
+    live.put(columns, features_of(columns))
+    live.put(NEW[:3])
+    assert set(live.bonuses(context)) & {i.id for i in NEW} == {NEW[3].id, NEW[4].id}
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.lists(st.tuples(st.sampled_from([*OLD[:2], *NEW]), st.booleans()), max_size=6),
+        st.sets(st.sampled_from([item.id for item in NEW]), max_size=3),
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+def test_heirs_leave_no_trace_and_of_two_with_one_id_the_last_counts(
+    steps: list[list[tuple[Item, bool]] | set[ItemId]],
+) -> None:
+    kin, left = counted().kin, dict[ItemId, Item]()
+    assert kin is not None
+    bonuses = np.linspace(0.5, 2, len(kin.names), dtype=np.float32)
+    live, fresh = Heirs(kin), Heirs(kin)
+    for step in steps:
+        if isinstance(step, set):
+            live.remove([*step, ItemId("unknown")])
+            left = {id: item for id, item in left.items() if id not in step}
+        else:
+            items = [item if has_text else replace(item, text=" ") for item, has_text in step]
+            live.put(items, [NAMES[i.id] for i in items], features_of(items))
+            left |= {item.id: item for item in items}
+    fresh.put(list(left.values()), [NAMES[id] for id in left], features_of(list(left.values())))
+    assert len(live) == len(fresh) == sum(item.text == "of new" for item in left.values())
+    assert live.inherited(bonuses).by_id() == pytest.approx(fresh.inherited(bonuses).by_id())
+    assert len(fresh.inherited(bonuses).by_id()) == len(fresh)
+
+
 def test_of_many_those_that_gain_most_inherit(monkeypatch: pytest.MonkeyPatch) -> None:
     associations, context = counted(), context_of([1, 2], [1])
     whole = AssociationScores(associations, [*OLD, *NEW], features_of([*OLD, *NEW])).each(context)[-1]
@@ -162,4 +222,42 @@ def test_a_bundle_keeps_relatives(tmp_path: Path) -> None:
     object.__setattr__(model.associations.kin, "features", np.zeros((len(old.names), 9), np.float16))
     save_retriever(tmp_path, model, embedder="e", training={})
     with pytest.raises(BundleError, match="relatives have 9 features, not 3"):
+        load_retriever(tmp_path, embedder="e")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": torch.ones(7, 3)}, "of another kind"),
+        ({"features": torch.ones(7, 3, dtype=torch.int16)}, "of another kind"),
+        ({"features": torch.full((7, 3), math.nan, dtype=torch.float16)}, "no number"),
+        ({"features": torch.ones(6, 3, dtype=torch.float16)}, "do not fit their names"),
+        ({"features": torch.tensor(1, dtype=torch.float16)}, "do not fit their names"),
+        ({"known": torch.tensor([[1, 2]])}, "of another kind"),
+        ({"known": torch.tensor([200, 100], dtype=torch.uint8)}, "of another kind"),
+        ({"known": torch.tensor([1, -2])}, "not in order"),
+        ({"known": None}, "kin.known"),
+        ({"names": b'["a", "a", "b", "c", "d", "e", "f"]'}, "comes twice"),
+        ({"names": b'[1, 2, 3, 4, 5, 6, 7]'}, "no texts"),
+        ({"names": b"[" * 100_000}, "recursion"),
+        ({"names": b"7"}, "not iterable"),
+    ],
+)  # fmt: skip
+def test_relatives_that_do_not_fit_are_refused(
+    tmp_path: Path, change: dict[str, torch.Tensor | bytes | None], message: str
+) -> None:
+    model = Retriever(RetrieverConfig(text_dimension=2, width=4, item_hidden=4, blocks=1))
+    model.associations = counted()
+    save_retriever(tmp_path, model, embedder="e", training={})
+    path, manifest = tmp_path / "retriever.safetensors", tmp_path / "retriever.json"
+    tensors = load(path.read_bytes())
+    for name, value in change.items():
+        made = torch.frombuffer(bytearray(value), dtype=torch.uint8) if isinstance(value, bytes) else value
+        tensors |= {f"kin.{name}": made} if made is not None else {}
+        if made is None:
+            del tensors[f"kin.{name}"]
+    path.write_bytes(save(tensors))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"sha256": sha256}))
+    with pytest.raises(BundleError, match=f"(?s)config in .* is wrong.*{message}.*rarec train"):
         load_retriever(tmp_path, embedder="e")

@@ -184,6 +184,8 @@ def test_words_are_quoted_as_they_were_said_the_rarest_first() -> None:
     folded = [text.casefold().replace(",", "") for text in said]
     quoted = known.quoted(folded, [IDS[2], IDS[3], IDS[6], ItemId("unknown")], ValuesConfig())
     assert quoted == {IDS[2]: ("tomatoes",), IDS[3]: ("ice", "roof", "tomatoes")}
+    said = ["On an icy roof: ice for tomatoes!"]
+    assert known.quoted(said, [IDS[3]], ValuesConfig())[IDS[3]] == ("ice", "roof", "tomatoes"), "not folded"
     assert known.quoted([], IDS, ValuesConfig()) == known.quoted(folded, [], ValuesConfig()) == {}
 
 
@@ -227,9 +229,28 @@ def test_many_changes_one_by_one_stay_a_few_parts() -> None:
         known.put([Item(ItemId(str(number % 120)), f"Pot number{number}", "for tomatoes " * (number % 3))])
     parts = known._index.now.parts
     assert len(parts) < 12
-    assert all(len(a) >= 2 * len(b) for a, b in pairwise(parts))
+    assert all(len(a) > 2 * len(b) for a, b in pairwise(parts))
     assert set(known.written(["number299"], ValuesConfig()).by_id()) == {"59"}
     assert known.written(["number1"], ValuesConfig()).by_id() == {}
+
+
+def test_items_without_words_leave_no_parts() -> None:
+    known = of([Item(IDS[0], "Pot")])
+    for k in range(20):
+        known.put([Item(ItemId(f"bare{k}"), "", "")])
+    assert [len(part) for part in known._index.now.parts] == [1, 0]
+    assert len(known) == 21
+
+
+def test_what_does_not_fit_changes_nothing() -> None:
+    known = of([Item(id, "Pot", "for tomatoes" if k < 2 else "") for k, id in enumerate(IDS[:7])])
+    before = known.written(["tomatoes"], ValuesConfig()).by_id()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_ROW_BITS", 3)
+        with pytest.raises(ValueError, match="at most 8 fit"):
+            known.put([Item(id, "Pot", "for tomatoes") for id in IDS[5:8]])
+    assert len(known) == 7
+    assert known.written(["tomatoes"], ValuesConfig()).by_id() == before
 
 
 def test_it_may_be_read_while_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:

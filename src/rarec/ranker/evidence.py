@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rarec.retriever.attributes import runs_of_words
+from rarec.retriever.attributes import WORD, runs_of_words
 from rarec.retriever.sequence import felt_about, message_text
 from rarec.retriever.stems import stem_of
 from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
@@ -185,6 +185,11 @@ def _why(
 
 def _new_words(item: Item, wrote: Sequence[str], quoted: Sequence[str]) -> list[str]:
     """At most two words that its text has, and of which the values that the user wrote say nothing yet."""
-    known = {stem_of(word) for value in wrote for word in fold(value).split()}
-    own = {stem_of(word) for word in fold(item.text).split()}
-    return [word for word in quoted if stem_of(word) in own - known][:2]
+    if not quoted:
+        return []
+    new = _stems(item.text) - _stems(" ".join(wrote))
+    return [word for word in quoted if stem_of(word) in new][:2]
+
+
+def _stems(text: str) -> set[str]:
+    return set(map(stem_of, WORD.findall(text)))

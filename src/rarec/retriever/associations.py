@@ -434,8 +434,8 @@ class _Inherited:
 
     @property
     def ids(self) -> list[ItemId]:
-        """Of those that inherit, in the order of the rows of `gains`."""
-        return self._heirs.ids if self._heirs is not None else []
+        """Of the rows of `gains`; some may be gone, and gain nothing."""
+        return self._heirs.ids if self._heirs else []
 
     def put(self, items: Sequence[Item], names: Sequence[str], features: NDArray[np.float32]) -> None:
         if self._heirs is not None:
@@ -447,7 +447,7 @@ class _Inherited:
 
     def gains(self, items: Collection[str], words: Collection[str]) -> Gains:
         kin = self._associations.kin
-        if kin is None or self._heirs is None or not self._heirs.ids:
+        if kin is None or not self._heirs:
             return Gains()
         bonuses = np.zeros(len(kin.names) + 1, dtype=np.float32)
         for (_, counts, keys), places in zip(self._associations.parts(items, words), self._places, strict=True):
@@ -465,7 +465,8 @@ class LiveAssociations:
         self._names: dict[ItemId, str] = {}
         self._items: dict[str, tuple[ItemId, ...]] = {}
         self._values = AttributeValues()
-        self._reads_values = bool(associations.shared or associations.asked)
+        # Of kin too: whether counts speak of the catalogue hangs on its size, which one of the tables has to know.
+        self._reads_values = bool(associations.shared or associations.asked or associations.weights.kin)
         self._written = WrittenWords()
         self._inherited = _Inherited(associations)
 
@@ -475,19 +476,21 @@ class LiveAssociations:
         Args:
             features: of them, see `rarec.retriever.features.item_features`, shape (n, d + 4); if None, none inherits.
         """
+        names = [name_of(item, self._associations.by) for item in items] if self._known else []
+        for item, name in zip(items, names, strict=False):
+            if name != self._names.get(item.id):  # else those who read meanwhile would miss it
+                self._forget_name(item.id)
+                if name in self._known:
+                    self._items[name] = (*self._items.get(name, ()), item.id)
+                    self._names[item.id] = name
         if self._associations.weights.written:
             self._written.put(items)
         if self._reads_values:
             self._values.put(items)
-        names = [name_of(item, self._associations.by) for item in items] if self._known else []
-        for item in items:
-            self._forget_name(item.id)
-        for item, name in zip(items, names, strict=False):
-            if name in self._known:
-                self._names[item.id] = name
-                self._items[name] = (*self._items.get(name, ()), item.id)
         if names and features is not None:
             self._inherited.put(items, names, features)
+        else:
+            self._inherited.remove(item.id for item in items)
 
     def remove(self, ids: Sequence[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
@@ -502,7 +505,8 @@ class LiveAssociations:
         named = [name for item in context.items if (name := self._names.get(item)) is not None]
         counted = self._associations.bonuses(named, context.words)
         found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
-        spoken_of = speak_of(len(self._names), len(self._written), len(self._known))
+        size = max(len(self._written), len(self._values))
+        spoken_of = speak_of(len(self._names), size, len(self._known))
         for kind, gains in looked_up(self._associations, self._values, self._written, context, spoken_of):
             for item, gained in gains.by_id().items():
                 if kind != "written" or item not in self._names:

@@ -239,7 +239,7 @@ def load_retriever(folder: Path, *, embedder: str) -> Retriever:
         if kin is not None and kin.features.shape[1] != model.config.text_dimension + 1:
             raise ValueError(f"relatives have {kin.features.shape[1]} features, not {model.config.text_dimension + 1}")
         model.associations = Associations(counts.get("neighbours"), counts.get("words"), by, **values, kin=kin)
-    except (ValueError, TypeError, KeyError) as error:  # of a field, or of several together
+    except (ValueError, TypeError, KeyError, RecursionError) as error:  # of a field, or of several together
         raise BundleError(f"the config in {str(folder)!r} is wrong: {error}; {_REMEDY}") from error
     fill(model, saved, folder)
     return model.eval()

@@ -64,8 +64,12 @@ class Kin:
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or len(self.features) != len(self.names) or self.features.shape[1] < 2:
             raise ValueError("the features of relatives do not fit their names")
+        if (self.features.dtype.name, self.known.dtype.name, self.known.ndim) != ("float16", "int64", 1):
+            raise ValueError("the features of relatives, or what is known, are of another kind")
         if not np.isfinite(self.features).all() or (np.diff(self.known) < 0).any():
             raise ValueError("a feature of a relative is no number, or what is known is not in order")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("a relative comes twice")
 
     @staticmethod
     def of(config: KinConfig, counted: Iterable[str], names: Sequence[str], features: NDArray[np.float32]) -> Kin:
@@ -156,41 +160,55 @@ class Heirs:
 
     def __init__(self, kin: Kin) -> None:
         self._kin = kin
-        self._ties: dict[ItemId, Ties] = {}
-        # What was stacked last, and of which ties, since a writer may come between.
-        self._stacked: tuple[dict[ItemId, Ties], Ties] = self._ties, kin.joined([])
+        self._rows: dict[ItemId, int] = {}
+        self._room = kin.joined([])  # more rows than are used, so that one item comes without all being copied
+        self._now: tuple[list[ItemId], Ties] = [], self._room  # what readers see; ids are only ever appended to
+
+    def __len__(self) -> int:
+        """How many inherit."""
+        return len(self._rows)
 
     @property
     def ids(self) -> list[ItemId]:
-        """Of those that inherit."""
-        return list(self._ties)
+        """Of the rows of `inherited`; some may be gone, and gain nothing."""
+        return self._now[0]
 
     def put(self, items: Sequence[Item], names: Sequence[str], features: NDArray[np.float32]) -> None:
-        """Add or replace items; those that are not new, or have no text to go by, do not inherit.
+        """Add or replace items, of two with one id the last; those not new, or without a text, do not inherit.
 
         Args:
             names, features: of the items; see `item_features`.
         """
-        texts = np.array([bool(item.text.strip()) for item in items], dtype=np.bool_)
-        rows = np.flatnonzero(self._kin.new(names) & texts)
-        ties = self._kin.ties(features[rows])
-        new = {
-            items[row].id: Ties(ties.places[at, None], ties.shares[at, None]) for at, row in enumerate(rows.tolist())
-        }
-        others = {item.id for item in items} - new.keys()
-        if new or others & self._ties.keys():
-            self._ties = {id: own for id, own in self._ties.items() if id not in others} | new
+        last, new = {item.id: row for row, item in enumerate(items)}, self._kin.new(names)
+        chosen = [row for row in last.values() if new[row] and items[row].text.strip()]
+        added = self._kin.ties(features[np.array(chosen, dtype=np.int64)])
+        ids, gone = self._now[0], self._forget(last)
+        if len(ids) + len(chosen) > len(self._room.places):
+            ids, gone = self._grow(len(chosen)), []
+        own = slice(len(ids), len(ids) + len(chosen))
+        self._room.places[own], self._room.shares[own] = added.places, added.shares
+        ids.extend(items[row].id for row in chosen)
+        self._rows.update(zip(ids[own], range(own.start, own.stop), strict=True))
+        self._now = ids, Ties(self._room.places[: own.stop], self._room.shares[: own.stop])
+        self._room.shares[gone] = 0
 
     def remove(self, ids: Iterable[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
-        if gone := set(ids) & self._ties.keys():
-            self._ties = {id: own for id, own in self._ties.items() if id not in gone}
+        self._room.shares[self._forget(ids)] = 0
 
     def inherited(self, bonuses: NDArray[np.float32]) -> Gains:
         """What each gains; see `Kin.inherited`."""
-        ties = self._ties
-        of, stacked = self._stacked
-        if of is not ties:
-            stacked = self._kin.joined(ties.values())
-            self._stacked = ties, stacked
-        return self._kin.inherited(list(ties), stacked, bonuses)
+        return self._kin.inherited(*self._now, bonuses)
+
+    def _forget(self, ids: Iterable[ItemId]) -> list[int]:
+        """The rows that they had."""
+        return [row for id in ids if (row := self._rows.pop(id, None)) is not None]
+
+    def _grow(self, more: int) -> list[ItemId]:
+        """Room for twice as many, without rows of those that are gone; the ids of the others."""
+        ids, old = list(self._rows), self._room
+        kept, shape = list(self._rows.values()), (2 * (len(ids) + more), old.places.shape[1])
+        self._room = Ties(np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.float32))
+        self._room.places[: len(ids)], self._room.shares[: len(ids)] = old.places[kept], old.shares[kept]
+        self._rows = {id: row for row, id in enumerate(ids)}
+        return ids

@@ -159,7 +159,7 @@ class Snapshot:
     """An index as it was at one moment: all that a look-up reads, so that a writer may publish another one meanwhile.
 
     Attributes:
-        parts: postings of rows; no two have a row in common, and each has twice the pairs of the next one at least.
+        parts: postings of rows; no two have a row in common, and each has more than twice the pairs of the next.
         ids: of the rows; only ever appended to.
         alive: whether a row still is its item's, shape (rows,).
         size: how many are.
@@ -256,11 +256,14 @@ class InvertedIndex:
             ids, marks: of the items, and a number each of 64 bits with sign that tells whether one has changed.
             codes: of all of them one after the other, none twice for one item.
             sizes: how many each has.
+        Raises:
+            ValueError: there would be 2**26 rows or more; nothing has changed.
         """
         if not ids:
             return
         now, gone = self._now, []
         first = len(now.ids)
+        new = Postings.of(codes, np.repeat(np.arange(first, first + len(ids), dtype=np.uint32), sizes))
         for row, id in enumerate(ids, first):
             if (old := self._rows.get(id)) is not None:
                 gone.append(old)
@@ -269,8 +272,8 @@ class InvertedIndex:
         self._marks.extend(marks)
         alive = np.concatenate([now.alive, np.ones(len(ids), dtype=np.bool_)])
         alive[gone] = False
-        parts = [*now.parts, Postings.of(codes, np.repeat(np.arange(first, len(alive), dtype=np.uint32), sizes))]
-        while len(parts) > 1 and len(parts[-2]) < 2 * len(parts[-1]):
+        parts = [*now.parts, new]
+        while len(parts) > 1 and len(parts[-2]) <= 2 * len(parts[-1]):  # so none is empty but the last
             parts[-2:] = [merged(parts[-2:], alive)]
         self._publish(Snapshot(tuple(parts), now.ids, alive, len(self._rows)))
 

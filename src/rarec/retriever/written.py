@@ -102,9 +102,8 @@ class WrittenWords:
         """
         now = self._index.now
         words: dict[int, str] = {}
-        for text in said:
-            for word in text.split():
-                words.setdefault(_code(word), word)
+        for word in dict.fromkeys(WORD.findall(" ".join(said))):
+            words.setdefault(_code(word), word)
         rows = {row: id for id in items if (row := self._index.row(id, now)) is not None}
         quoted: dict[ItemId, tuple[str, ...]] = {}
         found = now.rare(words, config)
