@@ -30,7 +30,7 @@ from rarec.evaluate.bootstrap import paired_interval
 from rarec.files import write_text
 from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import conversation_data
-from rarec.retriever.tasks import validation_ranks
+from rarec.retriever.tasks import ndcg_gains, validation_ranks
 from rarec.training import TrainingRecipe, load_recipe, train_bundle
 from rarec.training.films import film_material
 
@@ -110,10 +110,10 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row a variant and data set."""
     rows = []
     for data_set in found[WHOLE]:
-        whole = gains(found[WHOLE][data_set]["ranks"])
+        whole = ndcg_gains(np.asarray(found[WHOLE][data_set]["ranks"]))
         for name, sets in found.items():
             ranks = np.array(sets[data_set]["ranks"])
-            own = gains(ranks)
+            own = ndcg_gains(np.asarray(ranks))
             row: dict[str, Any] = {"data set": data_set, "variant": name, "n": len(ranks)}
             row |= {f"R@{k}": round(float((ranks <= k).mean()), 4) for k in (1, 10, 50)}
             row["NDCG@10"] = round(float(own.mean()), 4)
@@ -124,12 +124,6 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                 row["interval"] = [round(low, 4), round(high, 4)]
             rows.append(row)
     return rows
-
-
-def gains(ranks: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """NDCG@10 of each target, which is the only one of its query."""
-    values = np.asarray(ranks, dtype=np.float64)
-    return np.where(values <= 10, 1 / np.log2(1 + values), 0.0)
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -33,7 +33,7 @@ from rarec.pipeline import Recommender
 from rarec.retriever.bundle import load_retriever, save_retriever
 from rarec.retriever.data import conversation_data
 from rarec.retriever.postings import ValuesConfig
-from rarec.retriever.tasks import AS_THEY_ARE, ranks_by_weight
+from rarec.retriever.tasks import AS_THEY_ARE, ndcg_gains, ranks_by_weight
 from rarec.simulation import SimulationSettings, WordMatch, World, draw_targets, simulate
 from rarec.training.films import film_material
 
@@ -89,14 +89,14 @@ def on_films(options: argparse.Namespace, configs: Sequence[ValuesConfig]) -> li
             added = replace(model.associations, written=config.model_copy(update={"weight": 1.0}))
             factors = [AS_THEY_ARE._replace(written=weight) for weight in (0.0, *weights)]
             ranks = ranks_by_weight(model, material.table, tokenised, catalogue, added, factors)
-            without = gains(ranks[0])
+            without = ndcg_gains(ranks[0])
             for weight, own in zip(weights, ranks[1:], strict=True):
-                low, high = paired_interval(gains(own), without, dialogues, generator=np.random.default_rng(0))
+                low, high = paired_interval(ndcg_gains(own), without, dialogues, generator=np.random.default_rng(0))
                 row: dict[str, Any] = {"on": name, "items": len(catalogue), **config.model_dump()}
                 row |= {"weight": weight, "n": len(own)}
                 row |= {f"R@{k}": round(float((own <= k).mean()), 4) for k in (1, 10, 50)}
-                row |= {"N@10": round(float(gains(own).mean()), 4)}
-                row |= {"change of N@10": round(float((gains(own) - without).mean()), 4)}
+                row |= {"N@10": round(float(ndcg_gains(own).mean()), 4)}
+                row |= {"change of N@10": round(float((ndcg_gains(own) - without).mean()), 4)}
                 rows.append(row | {"interval": [round(low, 4), round(high, 4)]})
                 print(f"\n{row} {low:.4f} {high:.4f}", file=sys.stderr)
     embedder.close()
@@ -141,11 +141,6 @@ def copied(bundle: Path, folder: Path) -> Path:
     for path in bundle.glob("ranker.*"):
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
-
-
-def gains(ranks: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """NDCG@10 of each target, which is the only one of its query."""
-    return np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0)
 
 
 def tell(stage: str, done: int, total: int, note: str) -> None:

@@ -321,7 +321,11 @@ def ranks_by_weight(
     return np.array(ranks, dtype=np.int64).reshape(len(ranks), len(factors)).T
 
 
+def ndcg_gains(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """NDCG@10 of each target alone, shape (targets,): 1 / log2(1 + rank) where the rank is at most 10, else 0."""
+    return np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0)
+
+
 def ndcg_at_10(ranks: NDArray[np.int64]) -> float:
-    """Mean of 1 / log2(1 + rank) where the rank is at most 10, else 0; no ranks give 0."""
-    gains = np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0.0)
-    return float(gains.mean()) if len(gains) else 0.0
+    """The mean of `ndcg_gains`; no ranks give 0."""
+    return float(ndcg_gains(ranks).mean()) if len(ranks) else 0.0
