@@ -313,6 +313,25 @@ def test_words_and_links_are_of_the_shop(serve: Serve, go: Go) -> None:
     assert last.locator(".note").count() == 0
 
 
+def test_who_types_at_once_after_a_dialog_is_not_interrupted(serve: Serve, go: Go) -> None:
+    visit = go(serve())
+    page = visit.page
+    for takes_focus, holder in ((True, "say"), (False, "Filters")):
+        page.get_by_role("button", name="Filters", exact=True).click()
+        page.locator("dialog[open]").wait_for()
+        page.evaluate(
+            """takes => {
+                document.querySelector("dialog").close();
+                if (takes) document.getElementById("say").focus();
+            }""",
+            takes_focus,
+        )
+        page.locator("dialog").wait_for(state="detached")
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        focused = page.evaluate("document.activeElement.id || document.activeElement.ariaLabel")
+        assert focused == holder
+
+
 def test_a_key_is_asked_for_and_kept_in_the_tab(serve: Serve, go: Go, tmp_path: Path) -> None:
     place = str(tmp_path / "keys.sqlite")
     with StateDatabase.open(place) as database:

@@ -91,9 +91,13 @@ export function Dialog(props: { title: string; class?: string; onClose: () => vo
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const before = document.activeElement;
-    box.current?.showModal();
+    const dialog = box.current;
+    dialog?.showModal();
     return () => {
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      // Closing gives the focus back itself. This comes later, and may not take it from where the person has gone since.
+      const now = document.activeElement;
+      const lost = !now || now === document.body || dialog?.contains(now);
+      if (lost && before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
   return (
