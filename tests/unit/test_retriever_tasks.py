@@ -192,6 +192,26 @@ def test_features_are_hidden_in_pairs_and_texts_never() -> None:
         assert float((found[:, first] == 0).double().mean()) == pytest.approx(0.1, abs=0.02)
 
 
+def test_noise_is_of_the_texts_alone_and_as_long_as_asked() -> None:
+    features = torch.ones(500, 388)
+    found = hide_features(features, torch.Generator().manual_seed(0), noise=0.7)
+    lengths = (found - features)[:, :384].norm(dim=1)
+    assert float(lengths.mean()) == pytest.approx(0.7, abs=0.01)
+    assert set(found[:, 384:].unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(found[0, :384], found[1, :384])
+
+
+def test_fine_tuning_is_noisy_where_its_recipe_says_so() -> None:
+    model = Retriever(CONFIG).eval()
+
+    def loss(noise: float) -> float:
+        config = FinetuneConfig(batch=16, negatives=10, text_noise=noise)
+        task = NextMention(model, TABLE, talks(40, 2), EVERYTHING, config)
+        return float(task.loss(0, 0, torch.Generator().manual_seed(1)).detach())
+
+    assert loss(0.7) != loss(0.0) == loss(0.0)
+
+
 def test_every_epoch_visits_everything_in_another_order() -> None:
     orders = [epoch_order(50, seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
     assert all(sorted(order) == list(range(50)) for order in orders)
@@ -267,7 +287,7 @@ def test_a_tiny_world_is_learned_cold_items_included() -> None:
     model = Retriever(CONFIG, seed=4)
     warm, cold = talks(60, 11), talks(60, 12, cold=True)
     untrained = ndcg_at_10(validation_ranks(model, TABLE, warm, EVERYTHING))
-    config = TrainerConfig(epochs=8, learning_rate=4e-3, patience=None)
+    config = TrainerConfig(epochs=12, learning_rate=4e-3, patience=None)
     task = NextMention(model, TABLE, talks(200, 10), EVERYTHING, FinetuneConfig(batch=32, negatives=0))
     trained = [t.row for s in task._data.sequences for t in s.targets]
     assert not set(COLD) & set(trained)

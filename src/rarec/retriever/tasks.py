@@ -50,6 +50,8 @@ class FinetuneConfig(BaseModel):
         negatives: items drawn uniformly from the whole catalogue, beside `candidates`.
         hide_sentiment: chance that a mention's sentiment is hidden; when serving it is mostly unknown.
         hide_message, hide_item: chance that a token is hidden, so that words and items each stand alone.
+        text_noise: length of what is added at random to each item's text vector, itself of length 1, so that the tower
+            learns less by heart how much each item is asked for and items that arrive later fare better.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,16 +61,26 @@ class FinetuneConfig(BaseModel):
     hide_sentiment: float = Field(default=0.7, ge=0, le=1)
     hide_message: float = Field(default=0.1, ge=0, le=1)
     hide_item: float = Field(default=0.1, ge=0, le=1)
+    text_noise: float = Field(default=0.7, ge=0, allow_inf_nan=False)
 
 
 HIDE_FEATURE = 0.1
 AS_THEY_ARE = AssociationWeights(*(1.0 for _ in AssociationWeights._fields))
 
 
-def hide_features(features: Tensor, generator: torch.Generator) -> Tensor:
-    """Make popularity, and year, unknown for a tenth of the items each: catalogues often lack them."""
+def hide_features(features: Tensor, generator: torch.Generator, *, noise: float = 0.0) -> Tensor:
+    """Make popularity, and year, unknown for a tenth of the items each: catalogues often lack them.
+
+    Args:
+        features: from `rarec.retriever.features.item_features`, shape (n, d + 4); left as they are.
+        noise: expected length of what is added to each text vector, >= 0.
+    Returns:
+        the same shape.
+    """
     result = features.clone()
     text = features.shape[1] - EXTRA_FEATURES
+    if noise:
+        result[:, :text] += torch.randn(len(result), text, generator=generator) * (noise / math.sqrt(text))
     for first in (text, text + 2):
         hidden = torch.rand(len(result), generator=generator) < HIDE_FEATURE
         result[hidden, first : first + 2] = 0
@@ -200,7 +212,7 @@ class NextMention:
         chunk = [self._data.sequences[i] for i in order]
         codes = pad(chunk)
         used = self._rows_in_play(chunk, codes, generator)
-        vectors = self._model.items(hide_features(self._items.features[used], generator))
+        vectors = self._model.items(hide_features(self._items.features[used], generator, noise=self._config.text_noise))
         local = torch.zeros(len(self._items), dtype=torch.long)
         local[used] = torch.arange(len(used))
         hide(codes, self._config, generator)
