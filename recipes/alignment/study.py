@@ -65,7 +65,7 @@ def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def runs_of(study: Mapping[str, Any], data: Path) -> list[Run]:
-    """All runs, those of the first seed first: an interrupted study has whole tables of fewer seeds."""
+    """All runs, those of the first seed first, then learner by learner: an interrupted study lacks seeds or sizes."""
     found: list[Run] = []
 
     def add(judge: str, learner: str, seed: int, variant: str, more: Mapping[str, Any]) -> None:
@@ -75,17 +75,19 @@ def runs_of(study: Mapping[str, Any], data: Path) -> list[Run]:
         values["data"]["folder"] = str(data)
         found.append(Run(judge, learner, seed, variant, parse_align_recipe(values, source="study")))
 
-    for seed in study["seeds"]:
-        for learner in study["learners"]:
+    first, *others = study["seeds"]
+    for learner in study["learners"]:
+        for judge in study["judges"]:
+            add(judge, learner, first, "", {})
+    for learner in study["learners"]:
+        for seed in others:
             for judge in study["judges"]:
                 add(judge, learner, seed, "", {})
-        if seed != study["seeds"][0]:
-            continue
-        for variant in study.get("variants", ()):
-            more = {key: value for key, value in variant.items() if key not in ("name", "learners", "judges")}
-            for judge in variant.get("judges", study["judges"]):
-                for learner in variant["learners"]:
-                    add(judge, learner, seed, variant["name"], more)
+    for variant in study.get("variants", ()):
+        more = {key: value for key, value in variant.items() if key not in ("name", "learners", "judges")}
+        for judge in variant.get("judges", study["judges"]):
+            for learner in variant["learners"]:
+                add(judge, learner, first, variant["name"], more)
     return found
 
 

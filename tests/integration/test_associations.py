@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rarec.align.associated import AssociatedTurns
 from rarec.align.scorer import Scorer
 from rarec.align.turns import LearningTurn, Stock, turn_data
 from rarec.assembly import Engine
@@ -169,6 +170,27 @@ def test_bench_ranker_and_alignment_score_by_them(tmp_path: Path, model: Retriev
     rows = torch.tensor([[39, 3, 25], [20, 21, 22], [7, 8, 30], [0, 1, 2]])
     scored = scorer.forward(data.turns, rows).of(rows).detach().numpy()
     np.testing.assert_allclose(scored, np.take_along_axis(wanted, rows.numpy(), axis=1), atol=1e-4)
+
+
+@pytest.mark.parametrize("kept", [0, 2, 100])
+def test_alignment_works_them_out_once_a_turn_as_far_as_there_is_room(
+    model: Retriever, wanted: np.ndarray, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = Stock(ITEMS, TABLE)
+    turns = [LearningTurn(f"t{k}", c.id, c, (ItemId("i39"),)) for k, c in enumerate(ASKED)]
+    data = turn_data(turns, stock, lambda texts: EMBEDDER.embed(texts, kind="query"))
+    vectors = model.project(TABLE.features)
+    scorer = Scorer(model, stock, data.messages)
+    plain = scorer.queries(data.turns) @ vectors.T
+    bonuses = AssociatedTurns(model.associations, stock, most_bytes=kept * len(ITEMS) * 4)
+    asked: list[int] = []
+    inner = bonuses._scores.add_to
+    monkeypatch.setattr(bonuses._scores, "add_to", lambda into, talks: (asked.append(len(talks)), inner(into, talks)))
+    for some in ([0, 1, 1], [3, 2, 1, 0], [0, 1, 2, 3]):
+        found = bonuses([data.turns[k] for k in some])
+        assert found is not None
+        np.testing.assert_allclose((plain[some] + found).numpy(), wanted[some], atol=1e-4)
+    assert asked == {0: [2, 4, 4], 2: [2, 2, 2], 100: [2, 2, 0]}[kept]
 
 
 @pytest.mark.parametrize(("target", "by"), [(25, {"neighbours", "words"}), (35, {"written"}), (39, {"kin"})])

@@ -161,7 +161,7 @@ class AlignmentLoop:
         """Iterations before the weights that the model has after a run."""
 
     def _scorer_of(self, model: Retriever) -> Scorer:
-        return Scorer(model, self.lesson.stock, self.lesson.data.messages)
+        return Scorer(model, self.lesson.stock, self.lesson.data.messages, bonuses=self.scorer.bonuses)
 
     def run(self, on_progress: OnLoop | None = None) -> Outcome:
         """Go on until the end; the model then has its best validated weights.

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from rarec.align.associated import AssociatedTurns
 from rarec.align.turns import Stock, TokenisedTurn
-from rarec.retriever.associations import AssociationScores
 from rarec.retriever.model import Retriever
 from rarec.retriever.sequence import ITEM
 from rarec.retriever.tasks import FinetuneConfig, hide, hide_features, pad, tokens
@@ -59,14 +58,22 @@ class Scorer:
     Args:
         messages: embeddings, shape (m, text_dimension), as in `TurnData`.
         learn_items: whether gradients reach the item tower. Item vectors move through it alone, all together.
+        bonuses: of the model's associations; None makes them. Copies of a model share them.
     """
 
-    def __init__(self, model: Retriever, stock: Stock, messages: Tensor, *, learn_items: bool = True) -> None:
+    def __init__(
+        self,
+        model: Retriever,
+        stock: Stock,
+        messages: Tensor,
+        *,
+        learn_items: bool = True,
+        bonuses: AssociatedTurns | None = None,
+    ) -> None:
         self.model, self.stock = model, stock
         self._messages, self._learn_items = messages, learn_items
-        self._associated = AssociationScores(
-            model.associations, stock.items, stock.table.features[: len(stock)].numpy()
-        )
+        self.bonuses = bonuses or AssociatedTurns(model.associations, stock)
+        """Beside the scores of turns: one call serves all scorers of a model and its copies."""
 
     def project(self) -> Tensor:
         """Vectors of the catalogue's items by the weights as they are, shape (items, width + 1), no gradient."""
@@ -81,18 +88,6 @@ class Scorer:
         with torch.no_grad():
             parts = [self._queries(turns[at : at + _BATCH]) for at in range(0, len(turns), _BATCH)]
         return torch.cat(parts) if parts else torch.empty(0, self.model.config.width + 1)
-
-    def bonuses(self, turns: Sequence[TokenisedTurn]) -> Tensor | None:
-        """What is associated to turns: a constant beside the scores of the table's rows, shape (B, rows).
-
-        It hangs on no weights, so one call serves all scorers of a model and its copies. None if the model has no
-        associations.
-        """
-        if not self.model.associations:
-            return None
-        added = np.zeros((len(turns), len(self.stock.table)), dtype=np.float32)
-        self._associated.add_to(added[:, : len(self.stock)], [turn.turn.conversation for turn in turns])
-        return torch.from_numpy(added)
 
     def scores(
         self,

@@ -19,7 +19,10 @@ from rarec.types import Conversation
 
 def uniform(*what: str | int) -> float:
     """A number in (0, 1) that hangs on its arguments only, the same in every process; never 0 and never 1."""
-    digest = hashlib.sha256(json.dumps(what).encode()).digest()
+    return _in_unit(hashlib.sha256(json.dumps(what).encode()).digest())
+
+
+def _in_unit(digest: bytes) -> float:
     # 52 bits and a half: exact in a float, so it cannot be rounded to 1.
     return (int.from_bytes(digest[:8], "big") // 4096 + 0.5) / 2**52
 
@@ -99,4 +102,11 @@ class Taste:
 
 
 def _gumbels(kind: str, seed: int, key: str, ids: Sequence[str]) -> Floats:
-    return np.array([gumbel(kind, seed, key, item) for item in ids])
+    """`gumbel` of each item, from a hash of which the beginning is taken once."""
+    begun = hashlib.sha256(json.dumps((kind, seed, key))[:-1].encode())
+    units = np.empty(len(ids))
+    for place, item in enumerate(ids):
+        own = begun.copy()
+        own.update(f", {json.dumps(item)}]".encode())
+        units[place] = _in_unit(own.digest())
+    return -np.log(-np.log(units))
