@@ -122,19 +122,16 @@ class Scorer:
             hiding: train as fine-tuning does, with dropout and hidden tokens and features drawn from it.
             bonuses: of the turns, where they are there already.
         """
-        fine = FinetuneConfig()
         codes = pad([turn.tokens for turn in turns])
         used = torch.unique(torch.cat([rows.flatten(), codes[3][codes[0] == ITEM]]))
         self.model.train(hiding is not None)
         with _dropout_from(hiding):
             features = self.stock.table.features[used]
-            if hiding is not None:
-                features = hide_features(features, hiding, noise=fine.text_noise)
-            vectors = self._vectors(features)
+            vectors = self._vectors(features if hiding is None else hide_features(features, hiding))
             place = torch.zeros(len(self.stock.table), dtype=torch.long)
             place[used] = torch.arange(len(used))
             if hiding is not None:
-                hide(codes, fine, hiding)
+                hide(codes, FinetuneConfig(), hiding)
             queries = self.model.queries(tokens(codes, vectors, place, self._messages))
         last = torch.tensor([turn.tokens.codes.shape[1] - 1 for turn in turns])
         self.model.eval()
