@@ -138,7 +138,7 @@ def fine_tuned(folder: Path, domain: SecondDomain) -> None:
     table = ItemTable.of(list(domain.items), EMBEDDER.embed([layout.render(item) for item in domain.items]))
     data = conversation_data(domain.train[:500], table, EMBEDDER)
     model = Retriever(RetrieverConfig(text_dimension=32, width=16, item_hidden=16, blocks=1), seed=1)
-    task = NextMention(model, table, data, np.arange(len(table)), FinetuneConfig(negatives=0, text_noise=0))
+    task = NextMention(model, table, data, np.arange(len(table)), FinetuneConfig(negatives=0))
     train(model, task, TrainerConfig(epochs=6, learning_rate=3e-3, patience=None))
     save_retriever(folder / "bundle", model, embedder=EMBEDDER.name, training={})
 

@@ -287,7 +287,7 @@ def test_a_tiny_world_is_learned_cold_items_included() -> None:
     model = Retriever(CONFIG, seed=4)
     warm, cold = talks(60, 11), talks(60, 12, cold=True)
     untrained = ndcg_at_10(validation_ranks(model, TABLE, warm, EVERYTHING))
-    config = TrainerConfig(epochs=12, learning_rate=4e-3, patience=None)
+    config = TrainerConfig(epochs=8, learning_rate=4e-3, patience=None)
     task = NextMention(model, TABLE, talks(200, 10), EVERYTHING, FinetuneConfig(batch=32, negatives=0))
     trained = [t.row for s in task._data.sequences for t in s.targets]
     assert not set(COLD) & set(trained)

@@ -50,8 +50,8 @@ class FinetuneConfig(BaseModel):
         negatives: items drawn uniformly from the whole catalogue, beside `candidates`.
         hide_sentiment: chance that a mention's sentiment is hidden; when serving it is mostly unknown.
         hide_message, hide_item: chance that a token is hidden, so that words and items each stand alone.
-        text_noise: length of what is added at random to each item's text vector, itself of length 1, so that the tower
-            learns less by heart how much each item is asked for and items that arrive later fare better.
+        text_noise: length of what is added at random to each item's text vector, itself of length 1. The tower then
+            learns less by heart how much each item is asked for: items that arrive later fare better, the others worse.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class FinetuneConfig(BaseModel):
     hide_sentiment: float = Field(default=0.7, ge=0, le=1)
     hide_message: float = Field(default=0.1, ge=0, le=1)
     hide_item: float = Field(default=0.1, ge=0, le=1)
-    text_noise: float = Field(default=0.7, ge=0, allow_inf_nan=False)
+    text_noise: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 HIDE_FEATURE = 0.1
