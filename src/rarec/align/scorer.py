@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rarec.align.associated import AssociatedTurns
 from rarec.align.turns import Stock, TokenisedTurn
-from rarec.retriever.model import Retriever
+from rarec.retriever.model import Retriever, Tokens
 from rarec.retriever.sequence import ITEM
 from rarec.retriever.tasks import FinetuneConfig, hide, hide_features, pad, tokens
 
-_BATCH = 64
+_BATCH = 32
 
 
 @contextmanager
@@ -86,8 +88,7 @@ class Scorer:
         """Of turns by the weights as they are, shape (B, width + 1), no gradient."""
         self.model.eval()
         with torch.no_grad():
-            parts = [self._queries(turns[at : at + _BATCH]) for at in range(0, len(turns), _BATCH)]
-        return torch.cat(parts) if parts else torch.empty(0, self.model.config.width + 1)
+            return self._by_length(turns, self._queries)
 
     def scores(
         self,
@@ -122,38 +123,58 @@ class Scorer:
             hiding: train as fine-tuning does, with dropout and hidden tokens and features drawn from it.
             bonuses: of the turns, where they are there already.
         """
-        codes = pad([turn.tokens for turn in turns])
-        used = torch.unique(torch.cat([rows.flatten(), codes[3][codes[0] == ITEM]]))
+        used = torch.unique(torch.cat([rows.flatten(), *(_mentioned(turn.tokens.codes) for turn in turns)]))
         self.model.train(hiding is not None)
         with _dropout_from(hiding):
             features = self.stock.table.features[used]
             vectors = self._vectors(features if hiding is None else hide_features(features, hiding))
             place = torch.zeros(len(self.stock.table), dtype=torch.long)
             place[used] = torch.arange(len(used))
-            if hiding is not None:
-                hide(codes, FinetuneConfig(), hiding)
-            queries = self.model.queries(tokens(codes, vectors, place, self._messages))
-        last = torch.tensor([turn.tokens.codes.shape[1] - 1 for turn in turns])
+
+            def some(part: Sequence[TokenisedTurn]) -> Tensor:
+                codes = pad([turn.tokens for turn in part])
+                if hiding is not None:
+                    hide(codes, FinetuneConfig(), hiding)
+                return self._last(part, tokens(codes, vectors, place, self._messages))
+
+            queries = self._by_length(turns, some)
         self.model.eval()
-        scores = queries[last, torch.arange(len(turns))] @ vectors.T
+        scores = queries @ vectors.T
         added = self.bonuses(turns) if bonuses is None else bonuses
         return Scored(scores if added is None else scores + added[:, used], place)
 
     def _queries(self, turns: Sequence[TokenisedTurn]) -> Tensor:
         codes = pad([turn.tokens for turn in turns])
-        used = torch.unique(torch.cat([torch.zeros(1, dtype=torch.long), codes[3][codes[0] == ITEM]]))
+        used = torch.unique(torch.cat([torch.zeros(1, dtype=torch.long), _mentioned(codes)]))
         place = torch.zeros(len(self.stock.table), dtype=torch.long)
         place[used] = torch.arange(len(used))
         vectors = self.model.items(self.stock.table.features[used])
-        found = self.model.queries(tokens(codes, vectors, place, self._messages))
+        return self._last(turns, tokens(codes, vectors, place, self._messages))
+
+    def _last(self, turns: Sequence[TokenisedTurn], padded: Tokens) -> Tensor:
         last = torch.tensor([turn.tokens.codes.shape[1] - 1 for turn in turns])
-        return found[last, torch.arange(len(turns))]
+        found: Tensor = self.model.queries(padded)[last, torch.arange(len(turns))]
+        return found
+
+    def _by_length(
+        self, turns: Sequence[TokenisedTurn], queries: Callable[[Sequence[TokenisedTurn]], Tensor]
+    ) -> Tensor:
+        """Queries in the order of the turns; neighbours in length share a batch, so that little is padding."""
+        order = sorted(range(len(turns)), key=lambda at: turns[at].tokens.codes.shape[1])
+        if not order:
+            return torch.empty(0, self.model.config.width + 1)
+        parts = [queries([turns[at] for at in order[first : first + _BATCH]]) for first in range(0, len(order), _BATCH)]
+        return torch.cat(parts)[torch.tensor(order).argsort()]
 
     def _vectors(self, features: Tensor) -> Tensor:
         if self._learn_items:
             return self.model.items(features)
         with torch.no_grad():
             return self.model.items(features)
+
+
+def _mentioned(codes: NDArray[np.int64] | Tensor) -> Tensor:
+    return torch.as_tensor(codes[3][codes[0] == ITEM])
 
 
 @contextmanager

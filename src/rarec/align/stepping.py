@@ -222,9 +222,15 @@ class Stepper:
         return facts
 
     def _nll(self, this: _Round, scored: Scored) -> Tensor:
-        """Of the truth over the catalogue and the other negatives, mentioned items excluded, shape (B,)."""
+        """Of the truth over the catalogue and the other negatives, mentioned items excluded, shape (B,).
+
+        By the vectors alone, as in fine-tuning.
+        """
         items, extra = len(self._lesson.stock), len(this.others)
-        scores = scored.all(torch.cat([torch.arange(items), this.others])).double()
+        rows = torch.cat([torch.arange(items), this.others])
+        scores = scored.all(rows).double()
+        if this.bonuses is not None:
+            scores = scores - this.bonuses.index_select(1, rows)
         seen, truth = (nn.functional.pad(of(this.turns, items), (0, extra)) for of in (seen_mask, truth_mask))
         return nll_loss(scores.masked_fill(seen, -torch.inf), truth)
 
