@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,14 @@ import pytest
 import torch
 
 from rarec.align.associated import AssociatedTurns
+from rarec.align.checkpoint import RunState
+from rarec.align.learners import SFTLonger
+from rarec.align.ledger import Ledger
+from rarec.align.loop import Lesson
+from rarec.align.rollout import RolloutReward, RolloutSettings
 from rarec.align.scorer import Scorer
+from rarec.align.settings import LoopSettings
+from rarec.align.stepping import Stepper, Watch
 from rarec.align.turns import LearningTurn, Stock, turn_data
 from rarec.assembly import Engine
 from rarec.catalogue import CatalogueStore, load_layout
@@ -191,6 +199,38 @@ def test_alignment_works_them_out_once_a_turn_as_far_as_there_is_room(
         assert found is not None
         np.testing.assert_allclose((plain[some] + found).numpy(), wanted[some], atol=1e-4)
     assert asked == {0: [2, 4, 4], 2: [2, 2, 2], 100: [2, 2, 0]}[kept]
+
+
+def test_the_nll_of_alignment_is_of_the_vectors_alone(tmp_path: Path, model: Retriever) -> None:
+    """With what is associated in it, vectors would learn what that leaves over, and be worse (docs/experiments.md)."""
+    stock = Stock(ITEMS, TABLE)
+    turns = [LearningTurn(f"t{k}", c.id, c, (ItemId("i39"),)) for k, c in enumerate(ASKED)]
+    data = turn_data(turns, stock, lambda texts: EMBEDDER.embed(texts, kind="query"))
+    lesson = Lesson(
+        stock=stock,
+        data=data,
+        learn=data.turns,
+        tune=data.turns,
+        learner=SFTLonger(),
+        reward=RolloutReward.of({"ndcg@10": 1.0}),
+        rollouts=RolloutSettings(n=5),
+        loop=LoopSettings(batch=len(ASKED), proposal=10),
+        identity="test",
+    )
+
+    def learned(associations: Associations) -> tuple[object, Retriever]:
+        own = copy.deepcopy(model).eval()
+        own.associations = associations
+        scorer, reference = (Scorer(m, stock, data.messages) for m in (own, copy.deepcopy(own)))
+        optimiser = torch.optim.AdamW(own.parameters(), lr=1e-2)
+        stepper = Stepper(scorer, reference, optimiser, lesson, Ledger(tmp_path / "ledger.jsonl", recipe="test"))
+        return stepper.step(RunState(), None, Watch(lambda _: None))["nll"], own
+
+    with_them, moved = learned(model.associations)
+    without, alike = learned(Associations())
+    assert with_them == pytest.approx(without, abs=1e-5)
+    for a, b in zip(moved.parameters(), alike.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("target", "by"), [(25, {"neighbours", "words"}), (35, {"written"}), (39, {"kin"})])
