@@ -493,6 +493,8 @@ def test_admin_switches_bundles_after_asking(serve: Serve, go: Go, small_bundle:
     before = page.locator(".bundle-live b").inner_text()
     page.get_by_role("button", name="Promote").click()
     page.get_by_role("button", name="Leave it").click()
+    page.locator("dialog").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.textContent").strip() == "Promote"
     assert page.locator(".bundle-live b").inner_text() == before
     page.get_by_role("button", name="Promote").click()
     page.get_by_role("button", name="Make it live").click()

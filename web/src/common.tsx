@@ -90,15 +90,10 @@ export function IconButton(props: { icon: keyof typeof ICONS; label: string; onC
 export function Dialog(props: { title: string; class?: string; onClose: () => void; children: ComponentChildren }) {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    const before = document.activeElement;
     const dialog = box.current;
     dialog?.showModal();
-    return () => {
-      // Closing gives the focus back itself. This comes later, and may not take it from where the person has gone since.
-      const now = document.activeElement;
-      const lost = !now || now === document.body || dialog?.contains(now);
-      if (lost && before instanceof HTMLElement && before.isConnected) before.focus();
-    };
+    // Closing gives the focus back; one that is closed already is left alone, for the person may have gone on.
+    return () => dialog?.close();
   }, []);
   return (
     <dialog

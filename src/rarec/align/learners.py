@@ -36,7 +36,7 @@ class JudgedBatch:
         valid: False where the judge gave no usable answer, shape (B, G).
         credits: of each item of a set, in its order, shape (B, G, n); 0 where not valid.
         temperature: of the policy.
-        nll: of the truth over the catalogue, with gradient, shape (B,); None if no loss needs it.
+        nll: of the truth over the catalogue by the vectors alone, with gradient, shape (B,); None if no loss needs it.
         old: what the learner gave as `log_probs` when the sets were drawn; None in the first step of a batch.
     """
 

@@ -120,7 +120,7 @@ class Scorer:
 
         Args:
             rows: of the table, that are scored, any shape.
-            hiding: train as fine-tuning does, with dropout and hidden tokens and features drawn from it.
+            hiding: train as fine-tuning does without noise, with dropout and hidden tokens and features drawn from it.
             bonuses: of the turns, where they are there already.
         """
         used = torch.unique(torch.cat([rows.flatten(), *(_mentioned(turn.tokens.codes) for turn in turns)]))

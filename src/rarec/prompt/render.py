@@ -186,23 +186,7 @@ def _candidates(task: RankingTask, limits: Limits) -> str:
     return "\n".join(f"[{i}] {_describe(c.item, limits)}" for i, c in enumerate(task.candidates, start=1))
 
 
-_MOST_KEPT = 8192
-_KEPT: dict[int, tuple[Item, Limits, str]] = {}
-"""Items as they were shown last, by identity: the same ones come in prompt after prompt, and hashing one takes long."""
-
-
 def _describe(item: Item, limits: Limits) -> str:
-    kept = _KEPT.get(id(item))
-    if kept is not None and kept[0] is item and kept[1] is limits:
-        return kept[2]
-    if len(_KEPT) >= _MOST_KEPT:
-        _KEPT.clear()
-    text = _described(item, limits)
-    _KEPT[id(item)] = item, limits, text
-    return text
-
-
-def _described(item: Item, limits: Limits) -> str:
     parts = [label(item, title_chars=limits.title_chars)]
     if limits.attributes and limits.values:
         shown = [(name, values) for name, values in item.attributes.items() if values and name != LINK]

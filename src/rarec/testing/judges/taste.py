@@ -27,11 +27,6 @@ def _in_unit(digest: bytes) -> float:
     return (int.from_bytes(digest[:8], "big") // 4096 + 0.5) / 2**52
 
 
-def gumbel(*what: str | int) -> float:
-    """A standard Gumbel number from the same source."""
-    return -math.log(-math.log(uniform(*what)))
-
-
 def said_key(conversation: Conversation) -> str:
     """A hash of what was said and how mentioned items are felt about; the conversation's id is not in it."""
     turns = [(t.role, t.text, [(m.item, m.sentiment) for m in t.mentions or ()]) for t in conversation.turns]
@@ -102,11 +97,11 @@ class Taste:
 
 
 def _gumbels(kind: str, seed: int, key: str, ids: Sequence[str]) -> Floats:
-    """`gumbel` of each item, from a hash of which the beginning is taken once."""
+    """Standard Gumbel numbers, each of `uniform(kind, seed, key, item)`; the beginning of the hash is taken once."""
     begun = hashlib.sha256(json.dumps((kind, seed, key))[:-1].encode())
-    units = np.empty(len(ids))
+    found = np.empty(len(ids))
     for place, item in enumerate(ids):
         own = begun.copy()
         own.update(f", {json.dumps(item)}]".encode())
-        units[place] = _in_unit(own.digest())
-    return -np.log(-np.log(units))
+        found[place] = -math.log(-math.log(_in_unit(own.digest())))
+    return found
