@@ -76,13 +76,11 @@ def runs_of(study: Mapping[str, Any], data: Path) -> list[Run]:
         found.append(Run(judge, learner, seed, variant, parse_align_recipe(values, source="study")))
 
     first, *others = study["seeds"]
-    for learner in study["learners"]:
-        for judge in study["judges"]:
-            add(judge, learner, first, "", {})
-    for learner in study["learners"]:
-        for seed in others:
-            for judge in study["judges"]:
-                add(judge, learner, seed, "", {})
+    for seeds in ([first], others):
+        for learner in study["learners"]:
+            for seed in seeds:
+                for judge in study["judges"]:
+                    add(judge, learner, seed, "", {})
     for variant in study.get("variants", ()):
         more = {key: value for key, value in variant.items() if key not in ("name", "learners", "judges")}
         for judge in variant.get("judges", study["judges"]):

@@ -113,7 +113,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         whole = ndcg_gains(np.asarray(found[WHOLE][data_set]["ranks"]))
         for name, sets in found.items():
             ranks = np.array(sets[data_set]["ranks"])
-            own = ndcg_gains(np.asarray(ranks))
+            own = ndcg_gains(ranks)
             row: dict[str, Any] = {"data set": data_set, "variant": name, "n": len(ranks)}
             row |= {f"R@{k}": round(float((ranks <= k).mean()), 4) for k in (1, 10, 50)}
             row["NDCG@10"] = round(float(own.mean()), 4)

@@ -124,7 +124,7 @@ def test_progress_tells_of_the_embedding(store: Path) -> None:
 def assert_alike(found: Recommendation, expected: Recommendation) -> None:
     """Not to the bit: matrix products of other shapes may round otherwise."""
     assert [r.item.id for r in found.items] == [r.item.id for r in expected.items]
-    assert [r.score for r in found.items] == pytest.approx([r.score for r in expected.items], abs=1e-4)
+    assert [r.score for r in found.items] == pytest.approx([r.score for r in expected.items], abs=1e-5)
 
 
 def test_a_store_that_is_opened_in_parts_is_the_same(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from rarec.align.associated import AssociatedTurns
 from rarec.align.turns import Stock, TokenisedTurn
 from rarec.retriever.model import Retriever, Tokens
-from rarec.retriever.sequence import ITEM
+from rarec.retriever.sequence import ITEM, by_length
 from rarec.retriever.tasks import FinetuneConfig, hide, hide_features, pad, tokens
 
 _BATCH = 32
@@ -159,12 +159,12 @@ class Scorer:
     def _by_length(
         self, turns: Sequence[TokenisedTurn], queries: Callable[[Sequence[TokenisedTurn]], Tensor]
     ) -> Tensor:
-        """Queries in the order of the turns; neighbours in length share a batch, so that little is padding."""
-        order = sorted(range(len(turns)), key=lambda at: turns[at].tokens.codes.shape[1])
-        if not order:
+        """Queries in the order of the turns."""
+        if not turns:
             return torch.empty(0, self.model.config.width + 1)
-        parts = [queries([turns[at] for at in order[first : first + _BATCH]]) for first in range(0, len(order), _BATCH)]
-        return torch.cat(parts)[torch.tensor(order).argsort()]
+        batches = list(by_length([turn.tokens.codes.shape[1] for turn in turns], _BATCH))
+        found = torch.cat([queries([turns[at] for at in places]) for places in batches])
+        return found[torch.tensor([at for places in batches for at in places]).argsort()]
 
     def _vectors(self, features: Tensor) -> Tensor:
         if self._learn_items:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from rarec.align.associated import KEPT_BYTES
 from rarec.align.measuring import best_lists
 from rarec.align.scorer import Scorer
 from rarec.align.stepping import epoch_steps
@@ -209,10 +210,11 @@ def _requests(recipe: AlignRecipe, material: Material, turns: Sequence[Tokenised
 
 
 def _memory(recipe: AlignRecipe, material: Material) -> int:
-    """Weights, gradients, two moments, the reference and the best; the tables; and what a step keeps."""
+    """Weights, gradients, two moments, the reference and the best; the tables; what is kept of turns and in a step."""
     model = material.retriever()
     weights = sum(p.numel() * 4 for p in model.parameters()) * 6
     table, messages = (t.numel() * 4 for t in (material.stock.table.features, material.data.messages))
     rows = len(material.stock) + recipe.loop.negatives
     step = rows * (model.config.item_hidden * 4 + material.stock.table.features.shape[1] * 4) * 4
-    return _PROCESS_BYTES + weights + table + messages + step + recipe.loop.batch * rows * 8 * 8
+    bonuses = min(KEPT_BYTES, len(material.data) * len(material.stock) * 4) if model.associations else 0
+    return _PROCESS_BYTES + weights + table + messages + bonuses + step + recipe.loop.batch * rows * 8 * 8

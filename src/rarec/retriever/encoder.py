@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rarec.embed.protocol import Embedder
 from rarec.retriever.model import Retriever, State, Tokens
-from rarec.retriever.sequence import ITEM, MESSAGE, Event, conversation_events
+from rarec.retriever.sequence import ITEM, MESSAGE, Event, by_length, conversation_events
 from rarec.types import Conversation, ItemId
 
 ItemVectors = Callable[[Sequence[ItemId]], dict[ItemId, NDArray[np.float32]]]
@@ -78,10 +78,7 @@ class ConversationEncoder:
         """The queries of many linked conversations by the parallel scan, shape (n, width + 1)."""
         result = np.empty((len(conversations), self.width), dtype=np.float32)
         events, items = self._events(conversations)
-        # Neighbours in length share a batch, so that little is computed on padding.
-        order = sorted(range(len(events)), key=lambda i: len(events[i]))
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
+        for rows in by_length([len(own) for own in events], batch):
             chunk = [events[i] for i in rows]
             with torch.inference_mode():
                 output = self.model.queries(self._tokens(chunk, items))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rarec.types import Conversation, ItemId, Role, Sentiment, Turn
@@ -79,3 +79,14 @@ def recommending_turns(
 def conversation_events(conversation: Conversation) -> list[Event]:
     """The tokens of a conversation; an empty one is just START."""
     return [OPENING, *(event for turn in conversation.turns for event in turn_events(turn))]
+
+
+def by_length(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
+    """Places of sequences in batches of neighbours in length, the shortest first, so that little is padding.
+
+    >>> list(by_length([5, 1, 4], 2))
+    [[1, 2], [0]]
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for start in range(0, len(order), batch):
+        yield order[start : start + batch]

@@ -19,12 +19,14 @@ from rarec.types import Conversation
 
 def uniform(*what: str | int) -> float:
     """A number in (0, 1) that hangs on its arguments only, the same in every process; never 0 and never 1."""
-    return _in_unit(hashlib.sha256(json.dumps(what).encode()).digest())
-
-
-def _in_unit(digest: bytes) -> float:
+    digest = hashlib.sha256(json.dumps(what).encode()).digest()
     # 52 bits and a half: exact in a float, so it cannot be rounded to 1.
     return (int.from_bytes(digest[:8], "big") // 4096 + 0.5) / 2**52
+
+
+def gumbel(*what: str | int) -> float:
+    """A standard Gumbel number from the same source."""
+    return -math.log(-math.log(uniform(*what)))
 
 
 def said_key(conversation: Conversation) -> str:
@@ -97,11 +99,4 @@ class Taste:
 
 
 def _gumbels(kind: str, seed: int, key: str, ids: Sequence[str]) -> Floats:
-    """Standard Gumbel numbers, each of `uniform(kind, seed, key, item)`; the beginning of the hash is taken once."""
-    begun = hashlib.sha256(json.dumps((kind, seed, key))[:-1].encode())
-    found = np.empty(len(ids))
-    for place, item in enumerate(ids):
-        own = begun.copy()
-        own.update(f", {json.dumps(item)}]".encode())
-        found[place] = -math.log(-math.log(_in_unit(own.digest())))
-    return found
+    return np.array([gumbel(kind, seed, key, item) for item in ids])
