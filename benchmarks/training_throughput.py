@@ -7,7 +7,8 @@
 to a power of two, a table of items by id with a bias for each, and the softmax over the whole catalogue at every
 position. *ours by id* is the same width, blocks and table with the parts of rarec: maps of real numbers, the blocked
 scan with its own gradient, the sampled softmax in one pass, and its dropout. *ours* is what `rarec train` does: items
-enter as text vectors through the tower, so that no parameter hangs on an id. Sequences are random; the arithmetic is
+enter as text vectors through the tower, so that no parameter hangs on an id. Rows in bfloat16 take products of matrices
+in it, as `precision` of a training loop asks for; the reference is in float32. Sequences are random; the arithmetic is
 that of ML-1M's 3,416 items. The steps (forward, backward, AdamW) take turns, so that a busy machine slows all of them;
 the medians' ratios are what to read. With --catalogues the reference is left out, and the size of the catalogue is what
 varies.
@@ -33,6 +34,7 @@ from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.fused import mean_sampled_softmax_loss
 from rarec.retriever.model import Block, Retriever, RetrieverConfig
 from rarec.retriever.tasks import NextItem, PretrainConfig
+from rarec.retriever.trainer import Precision, products_in
 from rarec.types import ItemId
 
 WIDTH, BLOCKS, DROPOUT, TEXT, NEGATIVES = 64, 2, 0.2, 384, 1500
@@ -141,7 +143,8 @@ class OursById(nn.Module):
         """As of the reference, over shared uniform negatives."""
         target = rows[:, 1:]
         real = target > 0
-        h, target = self.states(rows[:, :-1])[real], target[real]
+        states = self.states(rows[:, :-1]).flatten(0, 1)
+        h, target = F.embedding(torch.nonzero(real.flatten())[:, 0], states), target[real]
         drawn, times = torch.unique(torch.randint(1, len(self.bias), (NEGATIVES,)), return_counts=True)
         column = torch.full((len(self.bias),), -1)
         column[drawn] = torch.arange(len(drawn))
@@ -157,19 +160,17 @@ class OursById(nn.Module):
         )
 
 
-def by_id(model: Reference | OursById, items: int, batch: int, length: int) -> Step:
+def by_id(model: Reference | OursById, items: int, batch: int, length: int, precision: Precision = "float32") -> Step:
     """A step on random sequences of `length` targets."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     generator = torch.Generator().manual_seed(0)
 
-    def step() -> float:
-        rows = torch.randint(1, items + 1, (batch, length + 1), generator=generator)
-        return _descend(model.loss(rows), optimiser)
+    def loss() -> Tensor:
+        return model.loss(torch.randint(1, items + 1, (batch, length + 1), generator=generator))
 
-    return step
+    return descent(model, loss, precision)
 
 
-def ours(items: int, batch: int, length: int, scored: float = 1.0) -> Step:
+def ours(items: int, batch: int, length: int, precision: Precision = "float32") -> Step:
     """A step of pretraining as `rarec train` takes it, at the width of the reference."""
     generator = torch.Generator().manual_seed(0)
     features = F.normalize(torch.randn(items, TEXT + EXTRA_FEATURES, generator=generator), dim=-1)
@@ -179,16 +180,24 @@ def ours(items: int, batch: int, length: int, scored: float = 1.0) -> Step:
         Interactions(draw.integers(items, size=length + 1), np.zeros(length + 1, dtype=np.int64)) for _ in range(batch)
     ]
     model = Retriever(RetrieverConfig(text_dimension=TEXT, width=WIDTH, blocks=BLOCKS, dropout=DROPOUT))
-    config = PretrainConfig(batch=batch, length=length + 1, negatives=NEGATIVES, scored_share=scored)
-    task, optimiser = NextItem(model, table, people, config), torch.optim.AdamW(model.parameters(), lr=1e-3)
-    return lambda: _descend(task.loss(0, 0, generator), optimiser)
+    config = PretrainConfig(batch=batch, length=length + 1, negatives=NEGATIVES, scored_share=1.0)
+    task = NextItem(model, table, people, config)
+    return descent(model, lambda: task.loss(0, 0, generator), precision)
 
 
-def _descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> float:
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-    return float(loss.detach())
+def descent(model: nn.Module, loss: Callable[[], Tensor], precision: Precision) -> Step:
+    """A step of AdamW, with products in this precision as of a training loop."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step() -> float:
+        with products_in(precision):
+            value = loss()
+        optimiser.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return float(value.detach())
+
+    return step
 
 
 def timed(steps: Mapping[str, Step], repeats: int) -> dict[str, float]:
@@ -210,13 +219,15 @@ def against_reference(items: int, batch: int, length: int, repeats: int) -> dict
         {
             "reference": by_id(Reference(items), items, batch, length),
             "ours by id": by_id(OursById(items), items, batch, length),
+            "ours by id, bfloat16": by_id(OursById(items), items, batch, length, "bfloat16"),
             "ours": ours(items, batch, length),
+            "ours, bfloat16": ours(items, batch, length, "bfloat16"),
         },
         repeats,
     )
     rates = {name: batch / seconds for name, seconds in found.items()}
     return {f"{name}, sequences/s": round(rate, 1) for name, rate in rates.items()} | {
-        f"{name} over reference": round(rates[name] / rates["reference"], 2) for name in ("ours by id", "ours")
+        f"{name} over reference": round(rate / rates["reference"], 2) for name, rate in rates.items() if "ours" in name
     }
 
 
@@ -241,7 +252,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=3416)
     parser.add_argument("--catalogues", type=int, nargs="+", help="vary the number of items instead")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -2,10 +2,11 @@
 
     python recipes/retriever/ablation.py recipes/retriever/ablation.toml --data DATA
 
-Each variant is the base recipe with some keys changed, trained without the ranker. Finished variants are kept under
---out, so the same command goes on after an interruption; pretraining is done once for all that share it. The table is
-of NDCG@10 and recall on valid, with paired intervals by dialogue against the whole recipe. One seed: the interval is
-over dialogues, not over trainings.
+The whole recipe is trained without the ranker. A variant either leaves kinds of association out of that retriever, or
+is the recipe with some keys changed, trained anew, under the weights of associations that the whole recipe found.
+Finished variants are kept under --out, so the same command goes on after an interruption; pretraining is done once for
+all that share it. The table is of NDCG@10 and recall on valid, with paired intervals by dialogue against the whole
+recipe, and of the vectors alone. One seed: the interval is over dialogues, not over trainings.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,10 @@ from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
 from rarec.evaluate.bootstrap import paired_interval
 from rarec.files import write_text
+from rarec.retriever.associations import Associations, AssociationWeights
 from rarec.retriever.bundle import load_retriever
 from rarec.retriever.data import conversation_data
+from rarec.retriever.model import Retriever
 from rarec.retriever.tasks import ndcg_gains, validation_ranks
 from rarec.training import TrainingRecipe, load_recipe, train_bundle
 from rarec.training.films import film_material
@@ -49,20 +54,28 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     study = tomllib.loads(options.study.read_text(encoding="utf-8"))
     base = load_recipe(options.study.parent / study["base"])
-    variants = {WHOLE: base} | {v["name"]: changed(base, v["changes"]) for v in study["variants"]}
-    for name, recipe in variants.items():
-        folder = options.out / name.replace(" ", "-").replace(",", "")
-        if not (folder / "ranks.json").exists():
-            trained(recipe, folder, options.out, options.data, name)
-    found = {
-        name: json.loads((options.out / name.replace(" ", "-").replace(",", "") / "ranks.json").read_text())
-        for name in variants
-    }
+    work = Workplace(options.out, options.data, base)
+    weights = work.trained(WHOLE, base).associations.weights
+    found = {WHOLE: work.ranks(WHOLE, partial(work.trained, WHOLE, base))}
+    for variant in study["variants"]:
+        found[variant["name"]] = work.ranks(variant["name"], partial(retriever, variant, work, base, weights))
     figures = table(found)
     print(as_markdown(figures))
     if options.json:
         write_text(options.json, json.dumps({"date": time.strftime("%Y-%m-%d"), "rows": figures}, indent=1) + "\n")
     return 0
+
+
+def retriever(
+    variant: Mapping[str, Any], work: Workplace, base: TrainingRecipe, weights: AssociationWeights
+) -> Retriever:
+    """The whole recipe's with fewer associations, or one that is trained by a changed recipe."""
+    if "without" in variant:
+        model = work.trained(WHOLE, base)
+        left = weights._replace(**dict.fromkeys(variant["without"], 0.0))
+        model.associations = model.associations.with_weights(left)
+        return model
+    return work.trained(variant["name"], changed(under(base, weights), variant["changes"]))
 
 
 def changed(base: TrainingRecipe, changes: Mapping[str, Any]) -> TrainingRecipe:
@@ -73,52 +86,94 @@ def changed(base: TrainingRecipe, changes: Mapping[str, Any]) -> TrainingRecipe:
     return TrainingRecipe.model_validate(values)
 
 
-def trained(recipe: TrainingRecipe, folder: Path, out: Path, data: Path, name: str) -> None:
-    """Train one variant, and write the rank of each validation target."""
-    work = folder / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    shared = out / f"pretrain-{recipe.pretrain_loop.epochs}-epochs"
-    for file in shared.glob("pretrain.*"):
-        shutil.copyfile(file, work / file.name)
-    if not (work / CACHE).exists():
-        (work / CACHE).symlink_to((out / CACHE).resolve())
+def under(base: TrainingRecipe, weights: AssociationWeights) -> TrainingRecipe:
+    """The recipe with these weights of associations, and no search for better ones."""
+    kinds = {kind: {"weight": weight} for kind, weight in weights._asdict().items()}
+    return changed(base, {**kinds, "association_weights": ()})
+
+
+class Workplace:
+    """Trains variants, and keeps the ranks of their validation targets."""
+
+    def __init__(self, out: Path, data: Path, base: TrainingRecipe) -> None:
+        self._out, self._data = out, data
+        self._embedder = CachedEmbedder(MiniLMEmbedder(), out / CACHE, keep_queries=True)
+        material = film_material(data, self._embedder, told("data"), visits=base.visits, hold_back=0.0)
+        assert material.talks is not None
+        self._table, self._catalogues = material.table, material.catalogues
+        self._valid = {
+            name: conversation_data(talks, self._table, self._embedder) for name, talks in material.talks.valid.items()
+        }
+
+    def trained(self, name: str, recipe: TrainingRecipe) -> Retriever:
+        """By this recipe, now or before."""
+        if not (self._folder(name) / "bundle" / "retriever.json").exists():
+            self._train(name, recipe)
+        return load_retriever(self._folder(name) / "bundle", embedder=self._embedder.name)
+
+    def ranks(self, name: str, model: Callable[[], Retriever]) -> Mapping[str, Any]:
+        """Of all validation targets, with the model's associations and by its vectors alone."""
+        if not (file := self._folder(name) / "ranks.json").exists():
+            found = {"whole": self._ranked(ready := model())}
+            ready.associations = Associations()
+            write_text(file, json.dumps(found | {"alone": self._ranked(ready)}))
+        result: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return result
+
+    def _folder(self, name: str) -> Path:
+        folder = self._out / re.sub("[^a-z]+", "-", name.lower())
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _train(self, name: str, recipe: TrainingRecipe) -> None:
+        work = self._folder(name) / "work"
+        work.mkdir(exist_ok=True)
+        shared = self._out / f"pretrain-{recipe.pretrain_loop.epochs}-epochs"
+        for file in shared.glob("pretrain.*"):
+            shutil.copyfile(file, work / file.name)
+        if not (work / CACHE).exists():
+            (work / CACHE).symlink_to((self._out / CACHE).resolve())
+        bundle = self._folder(name) / "bundle"
+        train_bundle(recipe, out=bundle, work=work, data=self._data, on_progress=told(name), until="finetune")
+        shared.mkdir(exist_ok=True)
+        for file in work.glob("pretrain.*"):
+            shutil.copyfile(file, shared / file.name)
+        shutil.rmtree(work)
+        print(file=sys.stderr)
+
+    def _ranked(self, model: Retriever) -> dict[str, Any]:
+        ranks: dict[str, Any] = {}
+        for data_set, talks in self._valid.items():
+            found = validation_ranks(model, self._table, talks, self._catalogues[data_set])
+            dialogues = [number for number, s in enumerate(talks.sequences) for _ in s.targets]
+            ranks[data_set] = {"ranks": found.tolist(), "dialogues": dialogues}
+        return ranks
+
+
+def told(name: str) -> Callable[[str, int, int, str], None]:
+    """One line that tells how far the variant is."""
 
     def tell(stage: str, done: int, total: int, note: str) -> None:
         print(f"\r{name}: {stage} {done} of {total} {note}".ljust(100)[:100], end="", file=sys.stderr, flush=True)
 
-    train_bundle(recipe, out=folder / "bundle", work=work, data=data, on_progress=tell, until="finetune")
-    if not shared.exists():
-        shared.mkdir()
-        for file in work.glob("pretrain.*"):
-            shutil.copyfile(file, shared / file.name)
-    embedder = CachedEmbedder(MiniLMEmbedder(), work / CACHE, keep_queries=True)
-    material = film_material(data, embedder, tell, visits=recipe.visits, hold_back=0.0)
-    assert material.talks is not None
-    model = load_retriever(folder / "bundle", embedder=embedder.name)
-    ranks: dict[str, Any] = {}
-    for data_set, talks in material.talks.valid.items():
-        tokenised = conversation_data(talks, material.table, embedder)
-        found = validation_ranks(model, material.table, tokenised, material.catalogues[data_set])
-        dialogues = [number for number, s in enumerate(tokenised.sequences) for _ in s.targets]
-        ranks[data_set] = {"ranks": found.tolist(), "dialogues": dialogues}
-    write_text(folder / "ranks.json", json.dumps(ranks))
-    shutil.rmtree(work)
-    print(file=sys.stderr)
+    return tell
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row a variant and data set."""
     rows = []
-    for data_set in found[WHOLE]:
-        whole = ndcg_gains(np.asarray(found[WHOLE][data_set]["ranks"]))
+    for data_set in found[WHOLE]["whole"]:
+        whole = ndcg_gains(np.asarray(found[WHOLE]["whole"][data_set]["ranks"]))
         for name, sets in found.items():
-            ranks = np.array(sets[data_set]["ranks"])
+            ranks = np.array(sets["whole"][data_set]["ranks"])
             own = ndcg_gains(ranks)
             row: dict[str, Any] = {"data set": data_set, "variant": name, "n": len(ranks)}
             row |= {f"R@{k}": round(float((ranks <= k).mean()), 4) for k in (1, 10, 50)}
             row["NDCG@10"] = round(float(own.mean()), 4)
+            alone = ndcg_gains(np.asarray(sets["alone"][data_set]["ranks"]))
+            row["NDCG@10, vectors alone"] = round(float(alone.mean()), 4)
             if name != WHOLE:
-                dialogues = sets[data_set]["dialogues"]
+                dialogues = sets["whole"][data_set]["dialogues"]
                 low, high = paired_interval(own, whole, dialogues, generator=np.random.default_rng(0))
                 row["change"] = round(float(own.mean() - whole.mean()), 4)
                 row["interval"] = [round(low, 4), round(high, 4)]
@@ -128,8 +183,8 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
-        "| data set | variant | R@1 | R@10 | R@50 | NDCG@10 | against the whole recipe |",
-        "| :-- | :-- | --: | --: | --: | --: | --: |",
+        "| data set | variant | R@1 | R@10 | R@50 | NDCG@10 | against the whole recipe | vectors alone |",
+        "| :-- | :-- | --: | --: | --: | --: | --: | --: |",
     ]
     for row in rows:
         change = ""
@@ -137,7 +192,8 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
             low, high = row["interval"]
             change = f"{row['change']:+.4f} [{low:+.4f}, {high:+.4f}]"
         figures = " | ".join(f"{row[name]:.4f}".lstrip("0") for name in ("R@1", "R@10", "R@50", "NDCG@10"))
-        lines.append(f"| {row['data set']} | {row['variant']} | {figures} | {change} |")
+        alone = f"{row['NDCG@10, vectors alone']:.4f}".lstrip("0")
+        lines.append(f"| {row['data set']} | {row['variant']} | {figures} | {change} | {alone} |")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rarec.retriever import fused
 from rarec.retriever.losses import sampled_softmax_loss
+from rarec.retriever.trainer import Precision, products_in
 
 
 def problem(rows: int, samples: int, width: int, size: float, seed: int) -> dict[str, Tensor]:
@@ -88,3 +89,30 @@ def test_where_all_of_the_sample_is_struck_out_the_loss_is_zero() -> None:
         hit=torch.zeros(1, dtype=torch.long),
     )
     assert float(loss) == 0
+
+
+def test_in_bfloat16_the_loss_stays_and_gradients_are_near() -> None:
+    given = problem(fused.ROWS + 300, 900, 16, 1.0, 2)
+    given = {name: value.float() if value.is_floating_point() else value for name, value in given.items()}
+    results = []
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    for precision in precisions:
+        query, items = given["query"].clone().requires_grad_(), given["items"].clone().requires_grad_()
+        with products_in(precision):
+            value = in_one_pass(given, query, items)
+        results.append((value.detach(), *torch.autograd.grad(value, (query, items))))
+    (loss, *exact), (rounded_loss, *rounded) = results
+    assert torch.equal(loss, rounded_loss)
+    for one, other in zip(exact, rounded, strict=True):
+        assert other.dtype == torch.float32
+        assert 0 < float((one - other).norm() / one.norm()) < 0.01
+
+
+def test_rows_behind_the_last_whole_block_are_as_exact_as_without_autocast() -> None:
+    given = problem(50, 90, 16, 1.0, 3)
+    given = {name: value.float() if value.is_floating_point() else value for name, value in given.items()}
+    query, items = given["query"].requires_grad_(), given["items"].requires_grad_()
+    (exact,) = torch.autograd.grad(in_one_pass(given, query, items), query)
+    with products_in("bfloat16"):
+        (found,) = torch.autograd.grad(in_one_pass(given, query, items), query)
+    assert torch.equal(exact, found)

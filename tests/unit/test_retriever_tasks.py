@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from rarec.errors import InputError
+from rarec.retriever import tasks
 from rarec.retriever.data import ConversationData, Interactions, ItemTable, conversation_data
 from rarec.retriever.model import Retriever, RetrieverConfig
 from rarec.retriever.sequence import ITEM, MESSAGE, START
@@ -24,7 +25,7 @@ from rarec.retriever.tasks import (
     tokens,
     validation_ranks,
 )
-from rarec.retriever.trainer import TrainerConfig, train
+from rarec.retriever.trainer import Precision, TrainerConfig, products_in, train
 from rarec.testing import HashEmbedder
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
@@ -255,6 +256,33 @@ def test_every_parameter_learns(kind: str) -> None:
     assert any(n.startswith("tokens.message") for n in idle) == (kind == "items")
 
 
+@pytest.mark.parametrize("kind", ["items", "mentions"])
+def test_bfloat16_rounds_a_step_and_no_more(kind: str) -> None:
+    grads = []
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    for precision in precisions:
+        model = Retriever(CONFIG).eval()
+        with products_in(precision):
+            loss = make_task(kind, model).loss(0, 0, torch.Generator().manual_seed(0))
+        loss.backward()
+        assert loss.dtype == torch.float32
+        assert all(p.grad is None or p.grad.dtype == torch.float32 for p in model.parameters())
+        grads.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    exact, rounded = grads
+    assert 0 < float((exact - rounded).norm() / exact.norm()) < 0.05
+
+
+def test_what_fills_up_the_tower_has_no_part_in_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Retriever(CONFIG).eval()
+
+    def loss() -> float:
+        return float(make_task("mentions", model).loss(0, 0, torch.Generator().manual_seed(0)).detach())
+
+    with_more = loss()
+    monkeypatch.setattr(tasks, "filled", lambda features: features)
+    assert loss() == pytest.approx(with_more, abs=1e-5)
+
+
 def test_windows_are_no_longer_than_asked_and_start_anywhere() -> None:
     person = Interactions(np.arange(8), np.zeros(8, dtype=np.int64))
     task = NextItem(Retriever(CONFIG), TABLE, [person], PretrainConfig(length=3))
@@ -283,11 +311,12 @@ def mean_ranks(model: Retriever, data: ConversationData, rows: tuple[int, ...]) 
     return float(validation_ranks(model, TABLE, data, EVERYTHING)[targets].mean())
 
 
-def test_a_tiny_world_is_learned_cold_items_included() -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_tiny_world_is_learned_cold_items_included(precision: Precision) -> None:
     model = Retriever(CONFIG, seed=4)
     warm, cold = talks(60, 11), talks(60, 12, cold=True)
     untrained = ndcg_at_10(validation_ranks(model, TABLE, warm, EVERYTHING))
-    config = TrainerConfig(epochs=8, learning_rate=4e-3, patience=None)
+    config = TrainerConfig(epochs=8, learning_rate=4e-3, patience=None, precision=precision)
     task = NextMention(model, TABLE, talks(200, 10), EVERYTHING, FinetuneConfig(batch=32, negatives=0))
     trained = [t.row for s in task._data.sequences for t in s.targets]
     assert not set(COLD) & set(trained)
@@ -298,12 +327,13 @@ def test_a_tiny_world_is_learned_cold_items_included() -> None:
     assert mean_ranks(model, cold, COLD) < 20, "chance is 30"
 
 
-def test_interactions_teach_what_conversations_need() -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_interactions_teach_what_conversations_need(precision: Precision) -> None:
     model = Retriever(CONFIG, seed=5)
     warm, cold = talks(60, 11), talks(60, 12, cold=True)
     task = NextItem(model, TABLE, people(250, 3), PretrainConfig(batch=32, negatives=120))
     untrained = mean_ranks(model, cold, COLD)
-    train(model, task, TrainerConfig(epochs=8, learning_rate=4e-3))
+    train(model, task, TrainerConfig(epochs=8, learning_rate=4e-3, precision=precision))
     assert mean_ranks(model, cold, COLD) < min(20, untrained - 5)
     later = [t.position > 0 and len(t.seen) > 0 for s in warm.sequences for t in s.targets]
     assert ndcg_at_10(validation_ranks(model, TABLE, warm, EVERYTHING)[later]) > 0.3

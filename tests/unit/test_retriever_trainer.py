@@ -127,6 +127,22 @@ def traced(interrupter: Interrupter, action: Callable[[], object]) -> None:
         sys.settrace(before)
 
 
+def test_bfloat16_goes_on_behind_its_own_checkpoint_only(tmp_path: Path, uninterrupted: Expected) -> None:
+    narrow, path = CONFIG.model_copy(update={"precision": "bfloat16"}), tmp_path / "checkpoint"
+    whole = make_model()
+    report = run(whole, config=narrow)
+    assert all(w.dtype == torch.float32 for w in weights(whole).values())
+    assert not same(weights(whole), uninterrupted[0])
+    counter = Interrupter(200)
+    with pytest.raises(KeyboardInterrupt):
+        traced(counter, partial(run, make_model(), path, config=narrow))
+    with pytest.raises(BundleError, match="other settings"):
+        run(make_model(), path)
+    resumed = make_model(99)
+    assert run(resumed, path, config=narrow) == report
+    assert same(weights(resumed), weights(whole))
+
+
 def test_an_interrupt_at_any_line_costs_nothing(tmp_path: Path, uninterrupted: Expected) -> None:
     for config in (CONFIG, SELDOM):
         counter = Interrupter(-1)

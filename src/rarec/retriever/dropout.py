@@ -26,8 +26,9 @@ class Dropout(nn.Module):
         if not self.training or self.level == 0:
             return x
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.level
-        # Multiplied, not masked: that is vectorised.
+        drawn = words.view(torch.uint8)[: x.numel()].view(x.shape)
+        # Compared into bytes and multiplied: with booleans neither is vectorised.
+        kept = torch.ge(drawn, self.level, out=drawn)
         return x * kept.to(x.dtype).mul_(256 / (256 - self.level))
 
     def extra_repr(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 
 def scan_loop(a: Tensor, x: Tensor) -> Tensor:
@@ -43,19 +44,29 @@ def scan(a: Tensor, x: Tensor, initial: Tensor | None = None) -> Tensor:
     return _Scan.apply(a, x)  # type: ignore[no-any-return,no-untyped-call]
 
 
-def _blocked(a: Tensor, x: Tensor) -> Tensor:
-    """`scan` without gradient: all blocks at once from a zero state, then each block's carry into the next."""
+def _blocked(a: Tensor, x: Tensor, *, backwards: bool = False) -> Tensor:
+    """`scan` without gradient: all blocks at once from a zero state, then each block's carry into the next.
+
+    With `backwards`, h_t = a * h_{t+1} + x_t from the last input to the first.
+    """
     time, batch, width = x.shape
     length = max(1, math.isqrt(time))
     count = -(-time // length)
-    h = x.new_zeros(count * length, batch, width)
-    h[:time] = x
+    h = x.new_empty(count * length, batch, width)
+    h[:time], h[time:] = x, 0
     blocks = h.view(count, length, batch, width)
-    for k in range(1, length):
-        blocks[:, k] += a * blocks[:, k - 1]
     powers = torch.cumprod(a.expand(length, width), dim=0)[:, None, :]
-    for block in range(1, count):
-        blocks[block] += powers * blocks[block - 1, -1]
+    if backwards:
+        for k in range(length - 2, -1, -1):
+            blocks[:, k].addcmul_(a, blocks[:, k + 1])
+        powers = powers.flip(0)
+        for block in range(count - 2, -1, -1):
+            blocks[block].addcmul_(powers, blocks[block + 1, 0])
+    else:
+        for k in range(1, length):
+            blocks[:, k].addcmul_(a, blocks[:, k - 1])
+        for block in range(1, count):
+            blocks[block].addcmul_(powers, blocks[block - 1, -1])
     return h[:time]
 
 
@@ -72,7 +83,7 @@ class _Scan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         a, h = ctx.saved_tensors
-        grad_x = _blocked(a.conj(), grads[0].flip(0)).flip(0)
+        grad_x = _blocked(a.conj(), grads[0], backwards=True)
         grad_a = (grad_x[1:] * h[:-1].conj()).sum(dim=(0, 1))
         return grad_a, grad_x
 
@@ -114,8 +125,10 @@ class LRU(nn.Module):
 
     def drive(self, x: Tensor) -> Tensor:
         """Input to the recurrence: (..., width) real -> (..., state) complex."""
-        pairs = self.into(x).unflatten(-1, (-1, 2)) * torch.exp(self.log_gamma)[:, None]
-        return torch.view_as_complex(pairs.contiguous())
+        # Into the weights, of which there are fewer than inputs.
+        gamma = torch.exp(self.log_gamma).repeat_interleave(2)
+        pairs = F.linear(x, self.into.weight * gamma[:, None], self.into.bias * gamma)
+        return torch.view_as_complex(torch.unflatten(pairs.to(x.dtype), -1, (-1, 2)))
 
     def read(self, h: Tensor) -> Tensor:
         """Output of the recurrence: (..., state) complex -> (..., width) real."""

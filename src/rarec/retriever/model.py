@@ -21,7 +21,7 @@ from rarec.retriever.associations import Associations
 from rarec.retriever.dropout import Dropout
 from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.lru import LRU
-from rarec.retriever.sequence import ITEM, MESSAGE
+from rarec.retriever.sequence import ITEM, MESSAGE, START
 
 
 class RetrieverConfig(BaseModel):
@@ -82,8 +82,8 @@ class ItemTower(nn.Module):
         """(..., text_dimension + 4) -> (..., width + 1)."""
         text = features[..., : self.straight.in_features]
         hidden = self.dropout(F.gelu(self.hidden(features)))
-        vector = F.normalize(self.straight(text) + self.bend(hidden), dim=-1)
-        return torch.cat([vector, self.demand(hidden)], dim=-1)
+        vector = F.normalize((self.straight(text) + self.bend(hidden)).to(features.dtype), dim=-1)
+        return torch.cat([vector, self.demand(hidden).to(features.dtype)], dim=-1)
 
 
 class TokenEncoder(nn.Module):
@@ -100,17 +100,25 @@ class TokenEncoder(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        content = tokens.item.new_zeros(*tokens.kind.shape, self.kind_role.embedding_dim)
-        is_item = tokens.kind == ITEM
-        maps = zip(self.item.weight.chunk(3), self.item.bias.chunk(3), strict=True)
-        for sentiment, (weight, bias) in enumerate(maps):
-            # Only where it is needed: most tokens have one sentiment, and half of them are messages.
-            if bool((here := is_item & (tokens.sentiment == sentiment)).any()):
-                content[here] = F.linear(tokens.item[here], weight, bias)
-        if bool((here := tokens.kind == MESSAGE).any()):
-            content[here] = self.message(tokens.text[here])
+        # How many tokens are of a kind differs from step to step, and in bfloat16 each new size of a product is dear.
+        with torch.autocast("cpu", enabled=False):
+            content = self._content(tokens)
         result: Tensor = self.dropout(self.norm(content + self.kind_role(tokens.kind * 2 + tokens.role)))
         return result
+
+    def _content(self, tokens: Tokens) -> Tensor:
+        kind, items = tokens.kind.flatten(), tokens.item.flatten(0, 1)
+        # Each map only where it is needed: most tokens have one sentiment, and half of them are messages.
+        at = [torch.nonzero(kind == START)[:, 0]]
+        parts = [items.new_zeros(len(at[0]), self.kind_role.embedding_dim)]
+        maps = zip(self.item.weight.chunk(3), self.item.bias.chunk(3), strict=True)
+        for sentiment, (weight, bias) in enumerate(maps):
+            at.append(torch.nonzero((kind == ITEM) & (tokens.sentiment.flatten() == sentiment))[:, 0])
+            # Rows as of a table: the gradient of an index by booleans takes several times as long.
+            parts.append(F.linear(F.embedding(at[-1], items), weight, bias))
+        at.append(torch.nonzero(kind == MESSAGE)[:, 0])
+        parts.append(self.message(tokens.text[tokens.kind == MESSAGE]))
+        return F.embedding(torch.argsort(torch.cat(at)), torch.cat(parts)).view(*tokens.kind.shape, -1)
 
 
 class Block(nn.Module):
@@ -230,6 +238,6 @@ class Retriever(nn.Module):
 
     def _query(self, x: Tensor) -> Tensor:
         x = self.norm(x)
-        direction = F.normalize(self.query(x), dim=-1) * self.log_scale.exp()
-        weight = F.softplus(self.demand_weight(x) + 0.5413)  # softplus(0.5413) = 1
+        direction = F.normalize(self.query(x).to(x.dtype), dim=-1) * self.log_scale.exp()
+        weight = F.softplus(self.demand_weight(x).to(x.dtype) + 0.5413)  # softplus(0.5413) = 1
         return torch.cat([direction, weight], dim=-1)
