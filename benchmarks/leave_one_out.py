@@ -3,12 +3,13 @@
     python benchmarks/leave_one_out.py --data ../shared/data --folder runs/leave_one_out --out figures.json
     python benchmarks/leave_one_out.py --data ../shared/data --folder runs/loo --models "ours by id" --epochs 3
 
-*reference*, *ours by id* and *ours* are those of `training_throughput.py`; *sasrec* is that of the library cornac. Of
-each person's films in order the last is the test target, the one before the validation target, and all before are
-trained on: windows of 200, drawn anew in each epoch, batches of 128, by rarec's own training loop with a peak rate of
-1e-3 and decay of .01. Every film competes but those that the person has rated before. The epoch is chosen by NDCG@10 on
-the validation targets; training ends when it has not risen for some epochs. Interrupt and run again: it goes on.
-SASRec is trained anew for each tenth of its epochs, by the library, and the best number of epochs is kept.
+*reference*, *ours by id* and *ours* are those of `training_throughput.py`, in float32 or bfloat16; *sasrec* is that of
+the library cornac. Of each person's films in order the last is the test target, the one before the validation target,
+and all before are trained on: windows of 200, drawn anew in each epoch, batches of 128, by rarec's own training loop
+with a peak rate of 1e-3 and decay of .01. Every film competes but those that the person has rated before. The epoch is
+chosen by NDCG@10 on the validation targets; training ends when it has not risen for some epochs. Interrupt and run
+again: it goes on. SASRec is trained anew for each tenth of its epochs, by the library, and the best number of epochs is
+kept.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from rarec.retriever.features import PopularityScale
 from rarec.retriever.model import Retriever, RetrieverConfig, Tokens
 from rarec.retriever.sequence import ITEM, START
 from rarec.retriever.tasks import NextItem, PretrainConfig, ndcg_at_10, ndcg_gains
-from rarec.retriever.trainer import Progress, TrainerConfig, train
+from rarec.retriever.trainer import Precision, Progress, TrainerConfig, train
 from rarec.training.films import seed_embeddings
 from rarec.types import ItemId
 from training_throughput import BLOCKS, DROPOUT, NEGATIVES, TEXT, WIDTH, OursById, Reference
 
 BATCH, LENGTH = 128, 200
-MODELS = ("reference", "ours by id", "ours", "sasrec")
+MODELS = ("reference", "ours by id", "ours by id, bfloat16", "ours", "ours, bfloat16", "sasrec")
 PUBLISHED = {"LRURec (published)": (0.19298, 0.32636), "SASRec (published there)": (None, 0.31810)}
 """NDCG@10 and Recall@10, Yue et al. 2024, "Linear recurrent units for sequential recommendation"."""
 
@@ -180,7 +181,10 @@ def trained(name: str, of: ById | ByText, split: Split, folder: Path, epochs: in
             told = f"loss {progress.loss:.4f}, valid N@10 {progress.score:.5f}"
             print(f"{name}, epoch {progress.epoch + 1}: {told}", flush=True)
 
-    config = TrainerConfig(epochs=epochs, learning_rate=1e-3, weight_decay=0.01, clip=5.0, patience=patience)
+    precision: Precision = "bfloat16" if name.endswith("bfloat16") else "float32"
+    config = TrainerConfig(
+        epochs=epochs, learning_rate=1e-3, weight_decay=0.01, clip=5.0, patience=patience, precision=precision
+    )
     run = train(of.model, of, config, checkpoint=folder / f"{name}.safetensors", validate=validate, on_step=tell)
     return _figures(ranks(of.scores, *split.contexts(1))) | {
         "valid N@10": round(run["best_score"], 5),
@@ -265,7 +269,7 @@ def main() -> None:
             rows[name] = sasrec(split, options.sasrec_epochs)
             continue
         of: ById | ByText
-        if name == "ours":
+        if name.split(", ")[0] == "ours":
             of = ByText(options.data, options.folder, split)
         else:
             of = ById(Reference(films) if name == "reference" else OursById(films), split)
