@@ -247,6 +247,17 @@ def as_markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def known(path: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Rows that an earlier run under the same settings left in the file."""
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["settings"] != settings:
+        raise SystemExit(f"{path} is of other settings, {found['settings']!r}; choose another file")
+    rows: dict[str, dict[str, Any]] = found["rows"]
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with movielens/ml1m_ratings.parquet")
@@ -256,30 +267,31 @@ def main() -> None:
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better one")
     parser.add_argument("--sasrec-epochs", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="JSON file of the figures")
+    parser.add_argument("--out", type=Path, help="JSON file of the figures; those of other models in it stay")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
     split = read(options.data / "movielens" / "ml1m_ratings.parquet")
-    films, rows = len(split.films) - 1, dict[str, dict[str, Any]]()
+    films = len(split.films) - 1
+    settings = {"epochs": options.epochs, "patience": options.patience, "sasrec epochs": options.sasrec_epochs}
+    rows = known(options.out, settings) if options.out else {}
     print(f"{len(split.sequences):,} people, {films:,} films", flush=True)
     for name in options.models:
         torch.manual_seed(0)
         if name == "sasrec":
             rows[name] = sasrec(split, options.sasrec_epochs)
-            continue
-        of: ById | ByText
-        if name.split(", ")[0] == "ours":
-            of = ByText(options.data, options.folder, split)
         else:
-            of = ById(Reference(films) if name == "reference" else OursById(films), split)
-        rows[name] = trained(name, of, split, options.folder, options.epochs, options.patience)
+            of: ById | ByText
+            if name.split(", ")[0] == "ours":
+                of = ByText(options.data, options.folder, split)
+            else:
+                of = ById(Reference(films) if name == "reference" else OursById(films), split)
+            rows[name] = trained(name, of, split, options.folder, options.epochs, options.patience)
+        rows[name]["date"] = time.strftime("%Y-%m-%d")
+        if options.out:
+            in_order = {model: rows[model] for model in MODELS if model in rows}
+            write_text(options.out, json.dumps({"settings": settings, "rows": in_order}, indent=1) + "\n")
     print(as_markdown(rows))
-    if options.out:
-        settings = {"epochs": options.epochs, "patience": options.patience, "threads": options.threads}
-        write_text(
-            options.out, json.dumps({"date": time.strftime("%Y-%m-%d"), **settings, "rows": rows}, indent=1) + "\n"
-        )
 
 
 if __name__ == "__main__":
