@@ -10,8 +10,9 @@ scan with its own gradient, the sampled softmax in one pass, and its dropout. *o
 enter as text vectors through the tower, so that no parameter hangs on an id. Rows in bfloat16 take products of matrices
 in it, as `precision` of a training loop asks for; the reference is in float32. Sequences are random; the arithmetic is
 that of ML-1M's 3,416 items. The steps (forward, backward, AdamW) take turns, so that a busy machine slows all of them;
-the medians' ratios are what to read. With --catalogues the reference is left out, and the size of the catalogue is what
-varies.
+the medians' ratios are what to read. Each length has a process of its own, as a training has: how long fresh memory
+takes depends on what was asked for before. With --catalogues the reference is left out, and the size of the catalogue
+is what varies.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -245,6 +248,15 @@ def by_catalogue(catalogues: Sequence[int], batch: int, length: int, repeats: in
     ]
 
 
+def at_length(length: int, options: argparse.Namespace) -> list[dict[str, float]]:
+    """All rows of one length."""
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    if options.catalogues:
+        return by_catalogue(options.catalogues, options.batch, length, options.repeats)
+    return [against_reference(options.items, options.batch, length, options.repeats)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Training steps against LRURec as published.")
     parser.add_argument("--lengths", type=int, nargs="+", default=[50, 200], help="of sequences")
@@ -255,14 +267,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
     rows: list[dict[str, float]] = []
     for length in options.lengths:
-        if options.catalogues:
-            found = by_catalogue(options.catalogues, options.batch, length, options.repeats)
-        else:
-            found = [against_reference(options.items, options.batch, length, options.repeats)]
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            found = process.submit(at_length, length, options).result()
         rows += [{"length": length, **row} for row in found]
         if not options.json:
             for row in rows[-len(found) :]:
