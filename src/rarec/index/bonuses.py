@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from rarec.errors import InputError
 from rarec.index.filtering import Allowed
 from rarec.index.quantise import MAX_NORM, Floats
-from rarec.index.select import exact_best
+from rarec.index.select import exact_best, fp32_error, slack, unit_query
 from rarec.index.table import Table
 from rarec.types import ItemId
 
@@ -29,9 +28,11 @@ def check_bonuses(bonuses: Bonuses | None, queries: int) -> None:
     if len(bonuses) != queries:
         raise InputError(f"there are {queries} queries but {len(bonuses)} mappings of bonuses; give one each")
     for own in bonuses:
-        for item, value in own.items():
-            if not (math.isfinite(value) and 0 <= value < MAX_NORM):
-                raise InputError(f"the bonus of item {item!r} is {value!r}; it must be a number of at least 0")
+        values = np.fromiter(own.values(), dtype=np.float64, count=len(own))
+        wrong = ~((values >= 0) & (values < MAX_NORM))  # whatever is no number is neither
+        if wrong.any():
+            item, value = list(own.items())[int(wrong.argmax())]
+            raise InputError(f"the bonus of item {item!r} is {value!r}; it must be a number of at least 0")
 
 
 def with_bonuses(
@@ -53,6 +54,9 @@ def with_bonuses(
     """
     passing = allowed.among(favoured[0])
     rows, bonuses = favoured[0][passing], favoured[1][passing]
+    if len(best[0]) == n:
+        rising = _may_reach(table, rows, bonuses, query, best[1][-1])
+        rows, bonuses = rows[rising], bonuses[rising]
     if not len(rows):
         return best
     ascending = np.argsort(rows)
@@ -63,3 +67,16 @@ def with_bonuses(
     found, scores = np.concatenate([best[0][plain], found]), np.concatenate([best[1][plain], scores])
     order = np.lexsort((table.order[found], -scores))[:n]
     return found[order], scores[order]
+
+
+def _may_reach(
+    table: Table, rows: NDArray[np.int64], bonuses: Floats, query: Floats, floor: np.float32
+) -> NDArray[np.bool_]:
+    """Which rows may have a score of at least `floor`, by fp32 products and how far off these can be."""
+    unit, length = unit_query(query)
+    near = (table.vectors[rows] @ unit).astype(np.float64) + fp32_error(table.norm[rows], table.dimension)
+    most = length * near + bonuses
+    # Their sum is rounded to fp32.
+    margin = 1e-6 * (np.abs(most) + abs(float(floor))) + length * float(slack(table.dimension, max(length, 1e-30)))
+    reached: NDArray[np.bool_] = most + margin >= floor
+    return reached

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +171,7 @@ class ExactIndex:
             snapshot = self._snapshot
             excluded = {id(f): [row for item in f.exclude if (row := self._rows.get(item)) is not None] for f in asked}
             favoured = [
-                [(row, value) for item, value in own.items() if (row := self._rows.get(item)) is not None]
+                np.fromiter(map(self._rows.get, own, repeat(-1)), dtype=np.int64, count=len(own))
                 for own in bonuses or ()
             ]
         done: dict[int, Allowed] = {}
@@ -179,8 +180,8 @@ class ExactIndex:
                 check_filters(f, snapshot.postings)
                 done[id(f)] = allow(snapshot, f, np.array(excluded[id(f)], dtype=np.int64))
         pairs = [
-            (np.array([row for row, _ in own], dtype=np.int64), np.array([value for _, value in own], dtype=np.float32))
-            for own in favoured
+            (rows[rows >= 0], np.fromiter(own.values(), dtype=np.float32, count=len(own))[rows >= 0])
+            for rows, own in zip(favoured, bonuses or (), strict=True)
         ]
         return snapshot, [done[id(f)] for f in asked], pairs
 
@@ -195,7 +196,7 @@ class ExactIndex:
 
     def _batch(self, snapshot: Snapshot, queries: Floats, allowed: list[Allowed], which: list[int], n: int) -> Found:
         table, count = snapshot.table, snapshot.count
-        error = fp32_error(table, count)
+        error = fp32_error(table.norm[:count], table.dimension)
         size = max(1, BATCH_BYTES // (4 * max(count, 1)))
         buffer: Floats = np.empty((min(size, len(which)), count), dtype=np.float32)
         for a in range(0, len(which), size):

@@ -37,9 +37,15 @@ def int8_scores(table: Table, count: int, query: Floats, scan: Scan) -> tuple[Fl
     return scores, error
 
 
-def fp32_error(table: Table, count: int) -> Floats:
-    """How far an fp32 inner product with a unit query may be off, whatever the order of summation; shape (count,)."""
-    error: Floats = table.norm[:count] * np.float32((table.dimension + 32) * 2.0**-24 * 1.05)
+def fp32_error(lengths: Floats, dimension: int) -> Floats:
+    """How far an fp32 inner product with a unit query may be off, whatever the order of summation.
+
+    Args:
+        lengths: of the vectors, shape (k,).
+    Returns:
+        shape (k,).
+    """
+    error: Floats = lengths * np.float32((dimension + 32) * 2.0**-24 * 1.05)
     return error
 
 
