@@ -252,8 +252,8 @@ def known(path: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
-    if found["settings"] != settings:
-        raise SystemExit(f"{path} is of other settings, {found['settings']!r}; choose another file")
+    if found.get("settings") != settings:
+        raise SystemExit(f"{path} is of other settings, {found.get('settings')!r}; choose another file")
     rows: dict[str, dict[str, Any]] = found["rows"]
     return rows
 

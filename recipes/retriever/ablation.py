@@ -106,22 +106,32 @@ class Workplace:
         }
 
     def trained(self, name: str, recipe: TrainingRecipe) -> Retriever:
-        """By this recipe, now or before."""
+        """By this recipe, now or before.
+
+        Raises:
+            SystemExit: what was trained before is of another recipe.
+        """
+        known, own = self._folder(name) / "recipe.json", recipe.model_dump_json()
+        if not known.exists():
+            write_text(known, own)
+        elif known.read_text(encoding="utf-8") != own:
+            raise SystemExit(f"{known} is another recipe; delete {self._out} or choose another folder")
         if not (self._folder(name) / "bundle" / "retriever.json").exists():
             self._train(name, recipe)
         return load_retriever(self._folder(name) / "bundle", embedder=self._embedder.name)
 
     def ranks(self, name: str, model: Callable[[], Retriever]) -> Mapping[str, Any]:
         """Of all validation targets, with the model's associations and by its vectors alone."""
+        ready = model()
         if not (file := self._folder(name) / "ranks.json").exists():
-            found = {"whole": self._ranked(ready := model())}
+            found = {"whole": self._ranked(ready)}
             ready.associations = Associations()
             write_text(file, json.dumps(found | {"alone": self._ranked(ready)}))
         result: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return result
 
     def _folder(self, name: str) -> Path:
-        folder = self._out / re.sub("[^a-z]+", "-", name.lower())
+        folder = self._out / re.sub("[^a-z0-9]+", "-", name.lower())
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

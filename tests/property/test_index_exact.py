@@ -149,14 +149,22 @@ def test_every_engine_and_batch_size_gives_brute_force(few, seed, shape, query_s
     n=st.sampled_from([1, 3, 10, 50, 1000]),
     filters=filters_strategy(),
     favoured=st.lists(st.sets(st.integers(0, 320), max_size=60), min_size=5, max_size=5),
-    scale=st.sampled_from([0.0, 0.1, 3.0, 1e4]),
+    scale=st.sampled_from([0.0, 0.1, 3.0, 1e4, "to the last"]),
+    length=st.sampled_from([1.0, 1.0, 1e-35]),
 )
-def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filters, favoured, scale):
+def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filters, favoured, scale, length):
     rng = np.random.default_rng(seed)
     items, vectors = make_items(rng, 300), make_vectors(rng, 300, 9, shape)
-    queries = make_vectors(rng, 5, 9, shape)
-    bonuses = [{ItemId(f"i{k}"): scale * float(rng.exponential()) for k in own} for own in favoured]
+    queries = make_vectors(rng, 5, 9, shape) * np.float32(length)
     live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
+    if scale == "to the last":  # just what an item lacks to be level with the last of the best
+        bonuses = []
+        for query, own in zip(queries, favoured, strict=True):
+            score = dict(zip(*brute_force(live, query, len(live), filters, {}), strict=True))
+            last = sorted(score.values())[-min(n, len(score))] if score else 0
+            bonuses.append({id: max(0.0, float(last - score.get(id, last))) for id in (ItemId(f"i{k}") for k in own)})
+    else:
+        bonuses = [{ItemId(f"i{k}"): scale * float(rng.exponential()) for k in own} for own in favoured]
     kept = filtering.FEW
     filtering.FEW = few
     try:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rarec.errors import InputError
 from rarec.index.filtering import Allowed
 from rarec.index.quantise import MAX_NORM, Floats
-from rarec.index.select import exact_best, fp32_error, slack, unit_query
+from rarec.index.select import TINY, exact_best, fp32_error, unit_query
 from rarec.index.table import Table
 from rarec.types import ItemId
 
@@ -76,7 +76,7 @@ def _may_reach(
     unit, length = unit_query(query)
     near = (table.vectors[rows] @ unit).astype(np.float64) + fp32_error(table.norm[rows], table.dimension)
     most = length * near + bonuses
-    # Their sum is rounded to fp32.
-    margin = 1e-6 * (np.abs(most) + abs(float(floor))) + length * float(slack(table.dimension, max(length, 1e-30)))
+    # Both scores are rounded to fp32: by a share of them, or where they are below its normal numbers by 1.4e-45.
+    margin = 1e-6 * (np.abs(most) + abs(float(floor))) + length * float(TINY) * (table.dimension + 4) + 3e-45
     reached: NDArray[np.bool_] = most + margin >= floor
     return reached

@@ -75,7 +75,8 @@ class ChooseTarget:
         )
         size = self._config.batch
         chunk = [self._examples[int(i)] for i in order[step * size : (step + 1) * size]]
-        scores = padded_scores(self._model, [e.given for e in chunk])
+        with torch.autocast("cpu", enabled=False):  # it is small, and its scores would be rounded
+            scores = padded_scores(self._model, [e.given for e in chunk])
         wanted = torch.zeros_like(scores)
         for row, example in enumerate(chunk):
             wanted[row, list(example.targets)] = 1 / len(example.targets)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 ROWS = 1024
 """Scores of so many queries at a time: with some 1,500 negatives 6 MB."""
-EVEN = 64
+ROUND_TO = 64
 """Samples are filled up to a multiple of this, so that products of few sizes are met."""
 SAFE_EXPONENT = 60.0
 """Sums of exp of less than this are finite in float32, with 10^12 terms."""
@@ -32,7 +32,8 @@ def mean_sampled_softmax_loss(
         positive: the true items, shape (rows, width).
         negative: the sampled items, each once, shape (samples, width); one that was drawn k times has log k taken off
             its `negative_log_q`.
-        positive_log_q, negative_log_q: log of the expected count in the sample, shapes (rows,) and (samples,).
+        positive_log_q, negative_log_q: log of the expected count in the sample, shapes (rows,) and (samples,); of an
+            item that is in both they differ by log k.
         hit: which sampled item is the true one, -1 where none is, int64, shape (rows,); it does not count.
     Returns:
         a scalar, nats. There are no second derivatives, and none for the log counts.
@@ -78,8 +79,8 @@ def _losses(
     true = (query * positive).sum(-1) - positive_log_q
     top = _exponent_base(query, negative, negative_log_q, true)
     share = torch.exp(true - top)
-    # Two more columns make the product score - log q - top; what is added to make the size even has no odds.
-    spare = -len(negative) % EVEN
+    # Two more columns make the product score - log q - top; what the sample is filled up with has no odds.
+    spare = -len(negative) % ROUND_TO
     items = F.pad(negative, (0, 0, 0, spare))
     bias = F.pad(-negative_log_q, (0, spare), value=-torch.inf)
     one = torch.ones_like(true)

@@ -108,7 +108,7 @@ class TokenEncoder(nn.Module):
 
     def _content(self, tokens: Tokens) -> Tensor:
         kind, items = tokens.kind.flatten(), tokens.item.flatten(0, 1)
-        # Each map only where it is needed: most tokens have one sentiment, and half of them are messages.
+        # Each map where it is needed: most tokens have one sentiment, and half of them are messages.
         at = [torch.nonzero(kind == START)[:, 0]]
         parts = [items.new_zeros(len(at[0]), self.kind_role.embedding_dim)]
         maps = zip(self.item.weight.chunk(3), self.item.bias.chunk(3), strict=True)
@@ -116,8 +116,11 @@ class TokenEncoder(nn.Module):
             at.append(torch.nonzero((kind == ITEM) & (tokens.sentiment.flatten() == sentiment))[:, 0])
             # Rows as of a table: the gradient of an index by booleans takes several times as long.
             parts.append(F.linear(F.embedding(at[-1], items), weight, bias))
-        at.append(torch.nonzero(kind == MESSAGE)[:, 0])
-        parts.append(self.message(tokens.text[tokens.kind == MESSAGE]))
+        if len(
+            messages := torch.nonzero(kind == MESSAGE)[:, 0]
+        ):  # else its weights would get a gradient of zero, and decay
+            at.append(messages)
+            parts.append(self.message(tokens.text[tokens.kind == MESSAGE]))
         return F.embedding(torch.argsort(torch.cat(at)), torch.cat(parts)).view(*tokens.kind.shape, -1)
 
 

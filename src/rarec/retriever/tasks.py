@@ -228,7 +228,8 @@ class NextMention:
         flat = [(target, b) for b, sequence in enumerate(chunk) for target in sequence.targets]
         position = torch.tensor([t.position for t, _ in flat])
         owner = torch.tensor([b for _, b in flat])
-        scores = queries[position, owner] @ vectors[: len(used)].T
+        with torch.autocast("cpu", enabled=False):  # scores of 10 would be rounded to sixteenths
+            scores = queries[position, owner] @ vectors[: len(used)].T
         excluded = torch.zeros(scores.shape, dtype=torch.bool)
         for line, (target, _) in enumerate(flat):
             excluded[line, local[list(target.seen)]] = True

@@ -43,8 +43,8 @@ class TrainerConfig(BaseModel):
         patience: epochs without a better validation score before stopping; None never stops early.
         checkpoint_every_s: seconds between checkpoints inside an epoch, > 0.
         seed: of every random draw.
-        precision: of the products of matrices; weights, sums and states are of float32 in any case. "bfloat16" pays
-            where the processor multiplies it (AMX, AVX-512 BF16), and is slow elsewhere.
+        precision: of the products of matrices in the retriever; weights, states, scores and losses are of float32 in
+            any case. "bfloat16" pays where the processor multiplies it (AMX, AVX-512 BF16), and is slow elsewhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
