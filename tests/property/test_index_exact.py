@@ -149,7 +149,7 @@ def test_every_engine_and_batch_size_gives_brute_force(few, seed, shape, query_s
     n=st.sampled_from([1, 3, 10, 50, 1000]),
     filters=filters_strategy(),
     favoured=st.lists(st.sets(st.integers(0, 320), max_size=60), min_size=5, max_size=5),
-    scale=st.sampled_from([0.0, 0.1, 3.0, 1e4, "to the last"]),
+    scale=st.sampled_from([0.0, 0.1, 3.0, 1e4]),
     length=st.sampled_from([1.0, 1.0, 1e-35]),
 )
 def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filters, favoured, scale, length):
@@ -157,14 +157,7 @@ def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filter
     items, vectors = make_items(rng, 300), make_vectors(rng, 300, 9, shape)
     queries = make_vectors(rng, 5, 9, shape) * np.float32(length)
     live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
-    if scale == "to the last":  # just what an item lacks to be level with the last of the best
-        bonuses = []
-        for query, own in zip(queries, favoured, strict=True):
-            score = dict(zip(*brute_force(live, query, len(live), filters, {}), strict=True))
-            last = sorted(score.values())[-min(n, len(score))] if score else 0
-            bonuses.append({id: max(0.0, float(last - score.get(id, last))) for id in (ItemId(f"i{k}") for k in own)})
-    else:
-        bonuses = [{ItemId(f"i{k}"): scale * float(rng.exponential()) for k in own} for own in favoured]
+    bonuses = [{ItemId(f"i{k}"): scale * float(rng.exponential()) for k in own} for own in favoured]
     kept = filtering.FEW
     filtering.FEW = few
     try:
@@ -182,6 +175,30 @@ def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filter
             np.testing.assert_array_equal(alone.scores, scores)
     finally:
         filtering.FEW = kept
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from(SHAPES),
+    n=st.sampled_from([1, 3, 10, 50]),
+    length=st.sampled_from([1.0, 1e-35]),
+)
+def test_an_item_that_draws_level_with_the_last_of_the_best_is_not_lost(seed, shape, n, length):
+    rng = np.random.default_rng(seed)
+    items, vectors = make_items(rng, 300), make_vectors(rng, 300, 9, shape)
+    live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
+    index = ExactIndex(9, engine="numpy")
+    index.add(items, vectors)
+    for query in make_vectors(rng, 5, 9, shape) * np.float32(length):
+        score = dict(zip(*brute_force(live, query, len(live), Filters(), {}), strict=True))
+        last = sorted(score.values())[-n]
+        lacks = {item.id: max(0.0, float(last - score[item.id])) for item in items[::5]}
+        bonuses = {id: min(value, 1e17) for id, value in lacks.items()}
+        hits = index.search(query[None], n=n, bonuses=[bonuses])[0]
+        ids, scores = brute_force(live, query, n, Filters(), bonuses)
+        assert hits.ids == ids
+        np.testing.assert_array_equal(hits.scores, scores)
 
 
 @settings(deadline=None, max_examples=8)
