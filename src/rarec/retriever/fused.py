@@ -44,18 +44,10 @@ def mean_sampled_softmax_loss(
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        positive: Tensor,
-        negative: Tensor,
-        positive_log_q: Tensor,
-        negative_log_q: Tensor,
-        hit: Tensor,
-    ) -> Tensor:
-        narrow = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
+    def forward(ctx: Any, *given: Tensor) -> Tensor:
+        narrow = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else given[0].dtype
         with torch.autocast("cpu", enabled=False):
-            losses, grads = _losses(query, positive, negative, positive_log_q, negative_log_q, hit, narrow)
+            losses, grads = _losses(*given, narrow=narrow)
         ctx.save_for_backward(*grads)
         return losses.mean()
 
@@ -73,6 +65,7 @@ def _losses(
     positive_log_q: Tensor,
     negative_log_q: Tensor,
     hit: Tensor,
+    *,
     narrow: torch.dtype,
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """The loss of each row, and the gradients of their sum for queries, positives and negatives."""

@@ -116,11 +116,10 @@ class TokenEncoder(nn.Module):
             at.append(torch.nonzero((kind == ITEM) & (tokens.sentiment.flatten() == sentiment))[:, 0])
             # Rows as of a table: the gradient of an index by booleans takes several times as long.
             parts.append(F.linear(F.embedding(at[-1], items), weight, bias))
-        if len(
-            messages := torch.nonzero(kind == MESSAGE)[:, 0]
-        ):  # else its weights would get a gradient of zero, and decay
+        # Without messages no gradient: the optimiser would take one of zeros for a reason to decay the weights.
+        if len(messages := torch.nonzero(kind == MESSAGE)[:, 0]):
             at.append(messages)
-            parts.append(self.message(tokens.text[tokens.kind == MESSAGE]))
+            parts.append(self.message(tokens.text.flatten(0, 1)[messages]))
         return F.embedding(torch.argsort(torch.cat(at)), torch.cat(parts)).view(*tokens.kind.shape, -1)
 
 
