@@ -107,6 +107,7 @@ def followed(recommender: Recommender) -> Parts:
     parts, engine = Parts(), recommender.engine
     parts.follow(engine, "link", "link")
     parts.follow(engine, "query", "encode")
+    parts.follow(engine, "bonuses", "bonuses")
     parts.follow(engine.embedder, "embed", "embedder")
     parts.follow(engine.index, "_scan", "scan")
     parts.follow(engine.index, "_allow", "filters")

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
@@ -28,6 +28,7 @@ from rarec.embed.tokens import tokens_of
 from rarec.errors import InputError, SettingsError, StoreError, UnknownItem
 from rarec.files import write_text
 from rarec.index.exact import ExactIndex
+from rarec.item_numbers import ItemNumbers
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
 from rarec.ranker.local import LocalRanker
@@ -79,10 +80,11 @@ class Engine:
     ) -> None:
         self.bundle, self.folder = bundle, folder
         self.catalogue, self.embedder, self.model = catalogue, embedder, model
-        self.index = ExactIndex(model.config.width + 1, float_columns=1)
+        self._numbers = ItemNumbers()
+        self.index = ExactIndex(model.config.width + 1, float_columns=1, numbers=self._numbers)
         self.linker = Linker()
         self.encoder = ConversationEncoder(model, embedder, self.vectors)
-        self._associated = LiveAssociations(model.associations)
+        self._associated = LiveAssociations(model.associations, self._numbers)
         self._vocabulary: Vocabulary | None = None
         self._lock = threading.Lock()
         self._version = catalogue.version
@@ -130,11 +132,11 @@ class Engine:
         """The retriever's query for a linked conversation, shape (width + 1,); see `recent` for what it reads."""
         return self.encoder.query(recent(linked))
 
-    def bonuses(self, linked: Conversation) -> dict[ItemId, float]:
+    def bonuses(self, linked: Conversation) -> Mapping[ItemId, float]:
         """What is associated to a linked conversation: item -> what is added to its score, above 0."""
         return self._associated.bonuses(Context.of(recent(linked))) if self.model.associations else {}
 
-    def quoted(self, linked: Conversation, ids: Iterable[ItemId]) -> dict[ItemId, tuple[str, ...]]:
+    def quoted(self, linked: Conversation, ids: Collection[ItemId]) -> dict[ItemId, tuple[str, ...]]:
         """Words of the user that stand in titles and texts of some items, the rarest first, as far as they count."""
         return self._associated.quoted(Context.of(recent(linked)), ids) if self.model.associations.written else {}
 
@@ -163,6 +165,7 @@ class Engine:
             self.index.remove(changes.deleted)
             self.linker.remove(changes.deleted)
             self._associated.remove(changes.deleted)
+            self._numbers.forget(changes.deleted)
             changed = self.catalogue.get_many(changes.changed, missing="skip")
             # Not len(catalogue): counting its rows takes longer than all the rest of taking over one item.
             size = len(self.index) + sum(item.id not in self.index for item in changed)

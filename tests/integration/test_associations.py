@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from counted import counted_bonuses
 from rarec.align.associated import AssociatedTurns
 from rarec.align.checkpoint import RunState
 from rarec.align.learners import SFTLonger
@@ -115,14 +116,16 @@ def wanted(model: Retriever) -> np.ndarray:
     ties = kin.ties(FEATURES[NEW:])
     for row, conversation in zip(scores, ASKED, strict=True):
         context = Context.of(conversation)
-        bonuses = model.associations.bonuses([name_of(BY_ID[i], "title") for i in context.items], context.words)
+        bonuses = counted_bonuses(
+            model.associations, [name_of(BY_ID[i], "title") for i in context.items], context.words
+        )
         values = AttributeValues()
         values.put(ITEMS)
-        shared = values.shared(context.items, ValuesConfig(weight=1.5)).by_id()
-        asked = values.asked(context.said, ValuesConfig(weight=2.5)).by_id()
+        shared = values.shared(context.items, ValuesConfig(weight=1.5))
+        asked = values.asked(context.said, ValuesConfig(weight=2.5))
         words = WrittenWords()
         words.put(ITEMS)
-        written = words.written(context.said, ValuesConfig(weight=0.5)).by_id()
+        written = words.written(context.said, ValuesConfig(weight=0.5))
         for k, item in enumerate(ITEMS):
             row[k] += bonuses.get(name_of(item, "title"), 0.0) + shared.get(item.id, 0.0) + asked.get(item.id, 0.0)
             row[k] += written.get(item.id, 0.0) if name_of(item, "title") not in counted else 0.0

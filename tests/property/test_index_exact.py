@@ -1,5 +1,7 @@
 """The exact index against brute force: any vectors, filters and history, every engine."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import rarec.index.filtering as filtering
 from rarec.index import ExactIndex
+from rarec.item_numbers import Bonuses, ItemNumbers
 from rarec.types import Filters, Item, ItemId
 
 ENGINES = ("numkong", "torch", "numpy")
@@ -28,6 +31,24 @@ def brute_force(live, query, n, filters, bonuses=None):
     ]
     best = sorted(scored)[:n]
     return tuple(id for _, _, id in best), np.array([-score for score, _, _ in best], dtype=np.float32)
+
+
+def of_numbers(bonuses, numbers):
+    """The same bonuses as arrays."""
+    own = np.array(sorted((number, bonuses[id]) for id in bonuses if (number := numbers.number(id)) >= 0))
+    own = own.reshape(-1, 2)
+    return Bonuses(numbers, own[:, 0].astype(np.int64), own[:, 1])
+
+
+@contextmanager
+def scanned_beyond(few):
+    """More allowed rows than so many go through the scan; 4,096 as a rule."""
+    kept = filtering.FEW
+    filtering.FEW = few
+    try:
+        yield
+    finally:
+        filtering.FEW = kept
 
 
 def passes(item, filters):
@@ -125,9 +146,7 @@ def test_every_engine_and_batch_size_gives_brute_force(few, seed, shape, query_s
     queries = make_vectors(rng, 5, dimension, query_shape)
     live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
     wanted = [brute_force(live, query, n, filters) for query in queries]
-    kept = filtering.FEW
-    filtering.FEW = few  # so that few rows go through the scan as well as many
-    try:
+    with scanned_beyond(few):
         for engine in ENGINES:
             index = ExactIndex(dimension, engine=engine)
             index.add(items, vectors)
@@ -137,8 +156,6 @@ def test_every_engine_and_batch_size_gives_brute_force(few, seed, shape, query_s
                 assert hits.ids == alone.ids == ids
                 np.testing.assert_array_equal(hits.scores, scores)
                 np.testing.assert_array_equal(alone.scores, scores)
-    finally:
-        filtering.FEW = kept
 
 
 @pytest.mark.parametrize("few", [4096, 20])
@@ -151,30 +168,33 @@ def test_every_engine_and_batch_size_gives_brute_force(few, seed, shape, query_s
     favoured=st.lists(st.sets(st.integers(0, 320), max_size=60), min_size=5, max_size=5),
     scale=st.sampled_from([0.0, 0.1, 3.0, 1e4]),
     length=st.sampled_from([1.0, 1.0, 1e-35]),
+    engine=st.sampled_from(ENGINES),
+    numbered=st.booleans(),
 )
-def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filters, favoured, scale, length):
+def test_bonuses_are_added_before_the_best_are_taken(
+    few, seed, shape, n, filters, favoured, scale, length, engine, numbered
+):
     rng = np.random.default_rng(seed)
     items, vectors = make_items(rng, 300), make_vectors(rng, 300, 9, shape)
     queries = make_vectors(rng, 5, 9, shape) * np.float32(length)
     live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
     bonuses = [{ItemId(f"i{k}"): scale * float(rng.exponential()) for k in own} for own in favoured]
-    kept = filtering.FEW
-    filtering.FEW = few
-    try:
-        index = ExactIndex(9, engine="numpy")
+    with scanned_beyond(few):
+        numbers = ItemNumbers()
+        numbers.give([ItemId(f"i{k}") for k in range(320, 0, -3)])  # as of another table that met some before
+        index = ExactIndex(9, engine=engine, numbers=numbers)
         index.add(items, vectors)
         gone = [item.id for item in items[::7]]
         index.remove(gone)
         live = {id: value for id, value in live.items() if id not in set(gone)}
-        batch = index.search(queries, n=n, filters=filters, bonuses=bonuses)
+        told = [of_numbers(own, numbers) for own in bonuses] if numbered else bonuses
+        batch = index.search(queries, n=n, filters=filters, bonuses=told)
         for i, hits in enumerate(batch):
             ids, scores = brute_force(live, queries[i], n, filters, bonuses[i])
-            alone = index.search(queries[i : i + 1], n=n, filters=filters, bonuses=bonuses[i : i + 1])[0]
+            alone = index.search(queries[i : i + 1], n=n, filters=filters, bonuses=told[i : i + 1])[0]
             assert hits.ids == alone.ids == ids
             np.testing.assert_array_equal(hits.scores, scores)
             np.testing.assert_array_equal(alone.scores, scores)
-    finally:
-        filtering.FEW = kept
 
 
 @settings(deadline=None, max_examples=40)
@@ -183,19 +203,46 @@ def test_bonuses_are_added_before_the_best_are_taken(few, seed, shape, n, filter
     shape=st.sampled_from(SHAPES),
     n=st.sampled_from([1, 3, 10, 50]),
     length=st.sampled_from([1.0, 1e-35]),
+    engine=st.sampled_from(ENGINES),
 )
-def test_an_item_that_draws_level_with_the_last_of_the_best_is_not_lost(seed, shape, n, length):
+def test_an_item_that_draws_level_with_the_last_of_the_best_is_not_lost(seed, shape, n, length, engine):
     rng = np.random.default_rng(seed)
     items, vectors = make_items(rng, 300), make_vectors(rng, 300, 9, shape)
     live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
-    index = ExactIndex(9, engine="numpy")
+    index = ExactIndex(9, engine=engine)
     index.add(items, vectors)
     for query in make_vectors(rng, 5, 9, shape) * np.float32(length):
         score = dict(zip(*brute_force(live, query, len(live), Filters(), {}), strict=True))
         last = sorted(score.values())[-n]
         lacks = {item.id: max(0.0, float(last - score[item.id])) for item in items[::5]}
         bonuses = {id: min(value, 1e17) for id, value in lacks.items()}
-        hits = index.search(query[None], n=n, bonuses=[bonuses])[0]
+        with scanned_beyond(20):
+            hits = index.search(query[None], n=n, bonuses=[bonuses])[0]
+        ids, scores = brute_force(live, query, n, Filters(), bonuses)
+        assert hits.ids == ids
+        np.testing.assert_array_equal(hits.scores, scores)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.sampled_from([1, 3, 10, 50]),
+    bonus=st.sampled_from([1.0, 1e4, 1e17]),
+    near=st.sampled_from([1e-8, 1e-7, 1e-6]),
+    length=st.sampled_from([1.0, 3.0, 1e-10, 1e-37]),
+    engine=st.sampled_from(ENGINES),
+)
+def test_bonuses_that_are_all_but_the_whole_score_are_told_apart(seed, n, bonus, near, length, engine):
+    rng = np.random.default_rng(seed)
+    items, vectors = make_items(rng, 300), make_vectors(rng, 300, 9, "normal")
+    vectors *= np.float32(min(near * bonus / length, 1e16))  # products are about as large as a bonus is rounded by
+    index = ExactIndex(9, engine=engine)
+    index.add(items, vectors)
+    live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
+    bonuses = {item.id: bonus * (1 + 6e-8 * int(rng.integers(0, 4))) for item in items[::2]}
+    for query in make_vectors(rng, 5, 9, "unit+bias") * np.float32(length):
+        with scanned_beyond(20):
+            hits = index.search(query[None], n=n, bonuses=[bonuses])[0]
         ids, scores = brute_force(live, query, n, Filters(), bonuses)
         assert hits.ids == ids
         np.testing.assert_array_equal(hits.scores, scores)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counted import counted_bonuses
 from rarec.retriever import counting as module
 from rarec.retriever.associations import (
     Associations,
@@ -74,7 +75,7 @@ def test_neighbours_are_those_of_the_formula(
 ) -> None:
     config = CountsConfig(weight=weight, gain=gain, shrinkage=shrinkage)
     counted = count_neighbours([talk(*t) for t in talks], config, plain)
-    found = Associations(neighbours=counted).bonuses(asked, ())
+    found = counted_bonuses(Associations(neighbours=counted), asked)
     assert found == pytest.approx(by_hand(talks, asked, config), rel=1e-5)
     assert all(bonus > 0 for bonus in found.values())
 
@@ -103,7 +104,7 @@ def test_words_are_those_of_the_formula(
                 sums[item] = sums.get(item, 0.0) + value(config, both, often[word], items[item])
     counted = count_words([asking(said) for said in talks], config, plain)
     context = Context.of(Conversation((Turn("user", " ".join(asked), ()),)))
-    found = Associations(words=counted).bonuses((), context.words)
+    found = counted_bonuses(Associations(words=counted), words=context.words)
     assert found == pytest.approx({i: 2.0 * math.log1p(config.gain * v) for i, v in sums.items()}, rel=1e-5)
 
 
@@ -129,7 +130,7 @@ def test_unknown_items_and_the_weight_nought_give_nothing() -> None:
     counted = count_neighbours([talk(A, B)], CountsConfig(), plain)
 
     def bonuses(counts: Counts, *items: ItemId) -> dict[str, float]:
-        return Associations(neighbours=counts).bonuses(items, ())
+        return counted_bonuses(Associations(neighbours=counts), items)
 
     assert bonuses(counted, Z) == {}
     assert bonuses(counted) == {}
@@ -137,7 +138,7 @@ def test_unknown_items_and_the_weight_nought_give_nothing() -> None:
     assert set(bonuses(counted, A, A)) == {B}
     assert len(count_neighbours([], CountsConfig(), plain)) == 0
     assert len(count_words([], WordsConfig(), plain)) == 0
-    assert Associations().bonuses((A,), ("x",)) == {}
+    assert counted_bonuses(Associations(), (A,), ("x",)) == {}
     assert not Associations()
     assert not Associations(neighbours=count_neighbours([], CountsConfig(), plain))
     assert Associations(neighbours=counted)
@@ -145,8 +146,8 @@ def test_unknown_items_and_the_weight_nought_give_nothing() -> None:
 
 def test_the_strongest_are_kept() -> None:
     counted = count_neighbours([talk(A, B)] * 3 + [talk(A, C)], CountsConfig(most=1), plain)
-    assert set(Associations(neighbours=counted).bonuses((A,), ())) == {B}
-    assert set(Associations(neighbours=counted).bonuses((C,), ())) == {A}
+    assert set(counted_bonuses(Associations(neighbours=counted), (A,))) == {B}
+    assert set(counted_bonuses(Associations(neighbours=counted), (C,))) == {A}
 
 
 def test_a_conversation_counts_once_however_often_it_names_an_item() -> None:
@@ -203,12 +204,12 @@ def test_fixed_and_live_catalogues_give_the_same_bonuses(
     conversation = Conversation((*talk(*asked).turns, Turn("user", "a calm sea", ())))
     context = Context.of(conversation)
     here = [names[item] for item in context.items if item in columns[:7]]
-    bonuses = counted.bonuses(here, context.words)
+    bonuses = counted_bonuses(counted, here, context.words)
     scores = np.zeros((1, len(catalogue)), np.float32)
     AssociationScores(counted, catalogue).add_to(scores, [conversation])
     assert scores[0].tolist() == pytest.approx([bonuses.get(names[item.id], 0.0) for item in catalogue])
     known = AssociationScores(counted, catalogue, mentioned=named(ALL)).of(context)
-    every = counted.bonuses([names[item] for item in context.items], context.words)
+    every = counted_bonuses(counted, [names[item] for item in context.items], context.words)
     assert known.tolist() == pytest.approx([every.get(names[item.id], 0.0) for item in catalogue])
     assert not AssociationScores(Associations(), catalogue).of(context).any()
 

@@ -62,7 +62,7 @@ def test_items_share_what_the_formula_says(
     }
     known = AttributeValues()
     known.put(items)
-    assert known.shared(mentioned, config).by_id() == pytest.approx(bent(sums, config))
+    assert known.shared(mentioned, config) == pytest.approx(bent(sums, config))
 
 
 @given(CATALOGUES, SAID, CONFIGS)
@@ -80,7 +80,7 @@ def test_items_are_asked_for_as_the_formula_says(
     }
     known = AttributeValues()
     known.put(items)
-    assert known.asked(said, config).by_id() == pytest.approx(bent(sums, config))
+    assert known.asked(said, config) == pytest.approx(bent(sums, config))
 
 
 @given(CATALOGUES, CATALOGUES, st.lists(st.sampled_from(IDS), max_size=5), st.integers(0, 3))
@@ -100,9 +100,9 @@ def test_items_that_come_and_go_leave_no_trace(
     left = {item.id: item for item in (*catalogue_of(before), *catalogue_of(after)) if item.id not in gone}
     fresh.put(left.values())
     assert len(live) == len(left)
-    assert live.shared(IDS, config).by_id() == pytest.approx(fresh.shared(IDS, config).by_id())
-    assert live.asked(["ada vale", "bo red blue"], config).by_id() == pytest.approx(
-        fresh.asked(["ada vale", "bo red blue"], config).by_id()
+    assert live.shared(IDS, config) == pytest.approx(fresh.shared(IDS, config))
+    assert live.asked(["ada vale", "bo red blue"], config) == pytest.approx(
+        fresh.asked(["ada vale", "bo red blue"], config)
     )
 
 
@@ -142,13 +142,13 @@ def test_what_most_items_have_tells_nothing_however_small_the_catalogue() -> Non
     known.put(
         Item(ItemId(str(k)), "t", attributes={"kind": ("all",), "half": ("yes",) if k % 2 else ()}) for k in range(40)
     )
-    assert known.asked(["all yes"], ValuesConfig()).by_id() == {}
-    assert set(known.asked(["all yes"], ValuesConfig(share=0.5)).by_id()) == {str(k) for k in range(1, 40, 2)}
-    assert known.asked(["all yes"], ValuesConfig(share=1.0, weight=0.0)).by_id() == {}
+    assert known.asked(["all yes"], ValuesConfig()) == {}
+    assert set(known.asked(["all yes"], ValuesConfig(share=0.5))) == {str(k) for k in range(1, 40, 2)}
+    assert known.asked(["all yes"], ValuesConfig(share=1.0, weight=0.0)) == {}
     alone = AttributeValues()
-    assert alone.asked(["all"], ValuesConfig()).by_id() == {}
+    assert alone.asked(["all"], ValuesConfig()) == {}
     alone.put([Item(ItemId("1"), "t", attributes={"kind": ("all",)})])
-    assert alone.asked(["all"], ValuesConfig()).by_id() == {}, "the only item has nothing to be told from"
+    assert alone.asked(["all"], ValuesConfig()) == {}, "the only item has nothing to be told from"
 
 
 def test_titles_that_were_linked_name_no_value() -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
+from counted import counted_bonuses
 from rarec.errors import BundleError
 from rarec.retriever import kin as module
 from rarec.retriever.associations import (
@@ -65,7 +66,7 @@ def by_hand(associations: Associations, item: Item, context: Context) -> float:
     """The formula of the docstrings, by loops."""
     assert associations.kin is not None
     config, names = associations.kin.config, associations.kin.names
-    got = associations.bonuses([NAMES[i] for i in context.items], context.words)
+    got = counted_bonuses(associations, [NAMES[i] for i in context.items], context.words)
     (mine,) = features_of([item])
     near = []
     for old in OLD:
@@ -181,8 +182,8 @@ def test_heirs_leave_no_trace_and_of_two_with_one_id_the_last_counts(
             left |= {item.id: item for item in items}
     fresh.put(list(left.values()), [NAMES[id] for id in left], features_of(list(left.values())))
     assert len(live) == len(fresh) == sum(item.text == "of new" for item in left.values())
-    assert live.inherited(bonuses).by_id() == pytest.approx(fresh.inherited(bonuses).by_id())
-    assert len(fresh.inherited(bonuses).by_id()) == len(fresh)
+    assert live.inherited(bonuses) == pytest.approx(fresh.inherited(bonuses))
+    assert len(fresh.inherited(bonuses)) == len(fresh)
 
 
 def test_of_many_those_that_gain_most_inherit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +200,7 @@ def test_what_nobody_can_inherit_from_gives_nothing() -> None:
     for kin in (Kin.of(CONFIG, [], [], features_of([])), Kin.of(CONFIG, ["a0"], [], features_of([]))):
         heirs = Heirs(kin)
         heirs.put(NEW, [NAMES[i.id] for i in NEW], features_of(NEW))
-        assert heirs.inherited(np.zeros(0, np.float32)).by_id() == {}
+        assert heirs.inherited(np.zeros(0, np.float32)) == {}
     off = counted(KinConfig(weight=0.0))
     assert off.weights.kin == 0
     assert off.with_weights(off.weights).kin is None

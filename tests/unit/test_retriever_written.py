@@ -67,7 +67,7 @@ def of(items: list[Item]) -> WrittenWords:
 
 @given(CATALOGUES, SAID, CONFIGS)
 def test_words_are_written_as_the_formula_says(items: list[Item], said: list[str], config: ValuesConfig) -> None:
-    assert of(items).written(said, config).by_id() == pytest.approx(by_hand(items, said, config))
+    assert of(items).written(said, config) == pytest.approx(by_hand(items, said, config))
 
 
 @given(STEPS, SAID, CONFIGS, st.integers(0, 3))
@@ -85,7 +85,7 @@ def test_items_that_come_and_go_leave_no_trace(
                 live.put(step)
                 left |= {item.id: item for item in step}
     assert len(live) == len(left)
-    assert live.written(said, config).by_id() == pytest.approx(by_hand(list(left.values()), said, config))
+    assert live.written(said, config) == pytest.approx(by_hand(list(left.values()), said, config))
 
 
 @given(CATALOGUES, SAID)
@@ -130,9 +130,7 @@ def test_items_that_are_counted_get_nothing_from_their_texts() -> None:
     assert np.flatnonzero(AssociationScores(both, items).of(context)).tolist() == [1, 3, 4, 5]
     everything = WrittenWords()
     everything.put(items)
-    assert live.bonuses(context)[IDS[1]] == everything.written(["tomato"], ValuesConfig()).by_id()[IDS[1]], (
-        "rarity is of all"
-    )
+    assert live.bonuses(context)[IDS[1]] == everything.written(["tomato"], ValuesConfig())[IDS[1]], "rarity is of all"
     assert live.quoted(context, IDS) == dict.fromkeys(IDS[:6], ("tomato",))
 
 
@@ -167,13 +165,13 @@ def test_counts_speak_of_a_catalogue_by_its_share_or_by_theirs() -> None:
 def test_of_many_words_the_rarest_count(monkeypatch: pytest.MonkeyPatch) -> None:
     items = [Item(IDS[k], "Pot", " ".join(("ice", "rose", "hose", "tomato")[k % 2 + k % 3 :])) for k in range(12)]
     known, said = of(items), ["tomato hose rose ice"]
-    often = {word: len(known.written([word], ValuesConfig(share=1.0)).by_id()) for word in said[0].split()}
+    often = {word: len(known.written([word], ValuesConfig(share=1.0))) for word in said[0].split()}
     assert often == {"tomato": 0, "hose": 10, "rose": 6, "ice": 2}, "all have tomatoes"
     for together, words in ((1, "ice"), (8, "ice rose"), (17, "ice rose"), (18, "ice rose hose")):
         monkeypatch.setattr(words_module, "_TOGETHER", together)
-        limited = known.written(said, ValuesConfig(share=1.0)).by_id()
+        limited = known.written(said, ValuesConfig(share=1.0))
         monkeypatch.setattr(words_module, "_TOGETHER", 2000)
-        assert limited == known.written([words], ValuesConfig(share=1.0)).by_id()
+        assert limited == known.written([words], ValuesConfig(share=1.0))
 
 
 def test_words_are_quoted_as_they_were_said_the_rarest_first() -> None:
@@ -190,24 +188,24 @@ def test_words_are_quoted_as_they_were_said_the_rarest_first() -> None:
 
 
 def test_what_is_empty_or_unknown_gives_nothing() -> None:
-    assert WrittenWords().written(["tomatoes"], ValuesConfig()).by_id() == {}
+    assert WrittenWords().written(["tomatoes"], ValuesConfig()) == {}
     known = of([Item(IDS[0], "Pot"), Item(IDS[1], "Rake", "for tomatoes")])
-    assert known.written([], ValuesConfig()).by_id() == {}
-    assert known.written(["", "something for the", "\ud800"], ValuesConfig()).by_id() == {}
-    assert known.written(["hammock"], ValuesConfig()).by_id() == {}
-    assert known.written(["a tomato"], ValuesConfig(weight=0.0)).by_id() == {}
-    assert set(known.written(["a tomato"], ValuesConfig()).by_id()) == {IDS[1]}
+    assert known.written([], ValuesConfig()) == {}
+    assert known.written(["", "something for the", "\ud800"], ValuesConfig()) == {}
+    assert known.written(["hammock"], ValuesConfig()) == {}
+    assert known.written(["a tomato"], ValuesConfig(weight=0.0)) == {}
+    assert set(known.written(["a tomato"], ValuesConfig())) == {IDS[1]}
     known.remove(IDS)
-    assert (len(known), known.written(["tomato"], ValuesConfig()).by_id()) == (0, {})
+    assert (len(known), known.written(["tomato"], ValuesConfig())) == (0, {})
     alone = of([Item(IDS[0], "Pot")])
-    assert alone.written(["pot"], ValuesConfig()).by_id() == {}, "the only item has nothing to be told from"
+    assert alone.written(["pot"], ValuesConfig()) == {}, "the only item has nothing to be told from"
 
 
 def test_of_two_items_with_one_id_the_last_counts() -> None:
     twice = of([Item(IDS[0], "Pot"), Item(IDS[1], "Rake"), Item(IDS[0], "Hose")])
     assert len(twice) == 2
-    assert set(twice.written(["pot"], ValuesConfig()).by_id()) == set()
-    assert set(twice.written(["hose"], ValuesConfig()).by_id()) == {IDS[0]}
+    assert set(twice.written(["pot"], ValuesConfig())) == set()
+    assert set(twice.written(["hose"], ValuesConfig())) == {IDS[0]}
 
 
 def test_a_text_that_did_not_change_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,8 +228,8 @@ def test_many_changes_one_by_one_stay_a_few_parts() -> None:
     parts = known._index.now.parts
     assert len(parts) < 12
     assert all(len(a) > 2 * len(b) for a, b in pairwise(parts))
-    assert set(known.written(["number299"], ValuesConfig()).by_id()) == {"59"}
-    assert known.written(["number1"], ValuesConfig()).by_id() == {}
+    assert set(known.written(["number299"], ValuesConfig())) == {"59"}
+    assert known.written(["number1"], ValuesConfig()) == {}
 
 
 def test_items_without_words_leave_no_parts() -> None:
@@ -244,13 +242,13 @@ def test_items_without_words_leave_no_parts() -> None:
 
 def test_what_does_not_fit_changes_nothing() -> None:
     known = of([Item(id, "Pot", "for tomatoes" if k < 2 else "") for k, id in enumerate(IDS[:7])])
-    before = known.written(["tomatoes"], ValuesConfig()).by_id()
+    before = known.written(["tomatoes"], ValuesConfig())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_ROW_BITS", 3)
         with pytest.raises(ValueError, match="at most 8 fit"):
             known.put([Item(id, "Pot", "for tomatoes") for id in IDS[5:8]])
     assert len(known) == 7
-    assert known.written(["tomatoes"], ValuesConfig()).by_id() == before
+    assert known.written(["tomatoes"], ValuesConfig()) == before
 
 
 def test_it_may_be_read_while_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +260,7 @@ def test_it_may_be_read_while_it_changes(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def read() -> None:
         while not done.is_set():
-            found = set(known.written(["tomato"], ValuesConfig(share=1.0, most=10**6)).by_id())
+            found = set(known.written(["tomato"], ValuesConfig(share=1.0, most=10**6)))
             if not found >= {item.id for item in fixed} or any(id[0] not in "fm" for id in found):
                 wrong.append(found)
 

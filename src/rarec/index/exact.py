@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rarec.errors import InputError, UnknownItem
-from rarec.index.bonuses import Bonuses, check_bonuses, with_bonuses
+from rarec.index.bonuses import checked_bonuses
 from rarec.index.engines import EngineName, load_engine
 from rarec.index.filtering import Allowed, allow, check_filters
 from rarec.index.protocol import Hits
 from rarec.index.quantise import MAX_NORM, Floats, norms
-from rarec.index.select import contenders, exact_best, fp32_error, int8_scores, slack, unit_query
+from rarec.index.select import (
+    RowsAndBonuses,
+    add_bonuses,
+    contenders,
+    exact_best,
+    fp32_error,
+    int8_scores,
+    slack,
+    unit_query,
+)
 from rarec.index.table import Snapshot, Table
 from rarec.index.writing import Tags, grown_postings, latest_of_each, tags_of, years_of
+from rarec.item_numbers import ItemNumbers, RowOfNumber
 from rarec.types import Filters, Item, ItemId
 
 ONE_BY_ONE = 3
@@ -44,41 +53,50 @@ class ExactIndex:
         engine: library of the int8 scan; None takes the first installed of numkong, torch, numpy (fp32 only).
         float_columns: how many last columns may be of another size than the rest (a bias or popularity term); they are
             kept in fp32 in the scan. This changes the speed, never the answer. At most d - 1; None is 1 if d > 1.
+        numbers: of ids, shared with whoever makes the bonuses, who then need not be looked up by id. The index forgets
+            none of them.
     Raises:
         InputError: an argument is out of range.
         MissingExtra: the named engine is not installed.
     """
 
-    def __init__(self, dimension: int, *, engine: EngineName | None = None, float_columns: int | None = None) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        engine: EngineName | None = None,
+        float_columns: int | None = None,
+        numbers: ItemNumbers | None = None,
+    ) -> None:
         if dimension < 1:
             raise InputError(f"dimension must be at least 1, got {dimension!r}")
         columns = min(1, dimension - 1) if float_columns is None else float_columns
         if not 0 <= columns < dimension:
             raise InputError(f"float_columns must be in 0..{dimension - 1}, got {columns!r}")
         self.engine, self._scan = load_engine(engine)
-        self._rows: dict[ItemId, int] = {}
+        self._numbers = ItemNumbers() if numbers is None else numbers
+        self._rows, self._size = RowOfNumber(), 0
         self._next_order = 0
         self._snapshot = Snapshot(Table(dimension, columns, MIN_CAPACITY), 0, [], np.empty(0, np.int64), {})
         self._writing = threading.Lock()  # one writer at a time
-        self._publishing = threading.Lock()  # held for moments: guards _rows and _snapshot
+        self._publishing = threading.Lock()  # held for moments: guards _rows, _size and _snapshot
 
     @property
     def dimension(self) -> int:
         return self._snapshot.table.dimension
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._size
 
     def __contains__(self, id: object) -> bool:
-        return id in self._rows
+        return self._rows[self._numbers.number(id)] >= 0
 
     def ids(self) -> tuple[ItemId, ...]:
         """All ids, in insertion order."""
         with self._publishing:
-            snapshot, rows = self._snapshot, list(self._rows.values())
-        ordered = np.array(rows, dtype=np.int64)
-        ordered = ordered[np.argsort(snapshot.table.order[ordered])]
-        return tuple(snapshot.ids[row] for row in ordered)
+            snapshot, rows = self._snapshot, self._rows.all()
+            rows = rows[rows >= 0]
+        return tuple(snapshot.ids[row] for row in rows[np.argsort(snapshot.table.order[rows])].tolist())
 
     def vectors(self, ids: Sequence[ItemId]) -> NDArray[np.float32]:
         """A copy of the vectors as they were added, shape (len(ids), d).
@@ -87,11 +105,10 @@ class ExactIndex:
             UnknownItem: an id is not in the index.
         """
         with self._publishing:
-            snapshot = self._snapshot
-            rows = [self._rows.get(id, -1) for id in ids]
-        if -1 in rows:
-            raise UnknownItem(f"the index has no item {ids[rows.index(-1)]!r}; add it first")
-        found: NDArray[np.float32] = snapshot.table.vectors[np.array(rows, dtype=np.int64)]
+            snapshot, rows = self._snapshot, self._rows_of(ids)
+        if (rows < 0).any():
+            raise UnknownItem(f"the index has no item {ids[int(np.argmax(rows < 0))]!r}; add it first")
+        found: NDArray[np.float32] = snapshot.table.vectors[rows]
         return found
 
     def add(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> None:
@@ -117,8 +134,11 @@ class ExactIndex:
             raise InputError(f"remove takes a list of ids, got the string {ids!r}")
         with self._writing:
             with self._publishing:
-                rows = [row for id in ids if (row := self._rows.pop(id, None)) is not None]
-                self._snapshot = _without(self._snapshot, rows)
+                numbers = np.unique(self._numbers.find(ids))
+                numbers = numbers[self._rows.get(numbers) >= 0]
+                self._snapshot = _without(self._snapshot, self._rows.get(numbers))
+                self._rows.put(numbers, -1)
+                self._size -= len(numbers)
             self._compact()
 
     def search(
@@ -127,7 +147,7 @@ class ExactIndex:
         *,
         n: int,
         filters: Filters | Sequence[Filters] | None = None,
-        bonuses: Bonuses | None = None,
+        bonuses: Sequence[Mapping[ItemId, float]] | None = None,
     ) -> list[Hits]:
         """The n items with the largest score, for each row of `queries`, shape (q, d); no rows give [].
 
@@ -136,8 +156,7 @@ class ExactIndex:
 
         Args:
             bonuses: for each query what is added to the inner products of some items, at least 0; ids that the index
-                does not have are ignored. No item without a bonus can rise, so the best n by inner product and the
-                items with one hold the answer.
+                does not have are ignored. `rarec.item_numbers.Bonuses` of the index's own numbers are the fastest.
         Raises:
             InputError: n < 1, a wrong shape, a value that is not finite, a negative bonus, a filter on an unknown
                 attribute, or years the wrong way round.
@@ -146,68 +165,84 @@ class ExactIndex:
             raise InputError(f"n must be a whole number of at least 1, got {n!r}")
         matrix = self._checked(queries, None)
         asked = _one_each(filters, len(matrix))
-        check_bonuses(bonuses, len(matrix))
-        snapshot, allowed, favoured = self._allow(asked, bonuses)
+        snapshot, allowed, favoured = self._allow(asked, checked_bonuses(bonuses, len(matrix), self._numbers))
         best: list[RowsAndScores | None] = [None] * len(matrix)
         scans: list[int] = []
         for i, rows in enumerate(allowed):
             if rows.rows is not None or not matrix[i].any():
-                best[i] = _directly(snapshot, rows, matrix[i], int(n))
+                best[i] = _directly(snapshot, rows, matrix[i], int(n), favoured[i])
             else:
                 scans.append(i)
         in_batch = self._scan is None or len(scans) > ONE_BY_ONE
-        for i, found in (self._batch if in_batch else self._singly)(snapshot, matrix, allowed, scans, int(n)):
+        for i, found in (self._batch if in_batch else self._singly)(snapshot, matrix, allowed, favoured, scans, int(n)):
             best[i] = found
-        for i, more in enumerate(favoured):
-            if (plain := best[i]) is not None and len(more[0]):
-                best[i] = with_bonuses(snapshot.table, plain, matrix[i], more, allowed[i], int(n))
         return [_hits(snapshot, *found) for found in best if found is not None]
 
     def _allow(
-        self, asked: Sequence[Filters], bonuses: Bonuses | None
-    ) -> tuple[Snapshot, list[Allowed], list[RowsAndScores]]:
+        self, asked: Sequence[Filters], bonuses: Sequence[RowsAndBonuses]
+    ) -> tuple[Snapshot, list[Allowed], list[RowsAndBonuses]]:
         with self._publishing:
-            # Ids are looked up here, in step with the snapshot: later an id may have moved to another row.
+            # Rows are looked up here, in step with the snapshot: later an item may have moved to another one.
             snapshot = self._snapshot
-            excluded = {id(f): [row for item in f.exclude if (row := self._rows.get(item)) is not None] for f in asked}
-            favoured = [
-                np.fromiter(map(self._rows.get, own, repeat(-1)), dtype=np.int64, count=len(own))
-                for own in bonuses or ()
-            ]
+            excluded = {id(f): self._rows_of(f.exclude) for f in asked}
+            rows = [self._rows.get(numbers) for numbers, _ in bonuses]
         done: dict[int, Allowed] = {}
         for f in asked:
             if id(f) not in done:
                 check_filters(f, snapshot.postings)
-                done[id(f)] = allow(snapshot, f, np.array(excluded[id(f)], dtype=np.int64))
-        pairs = [
-            (rows[rows >= 0], np.fromiter(own.values(), dtype=np.float32, count=len(own))[rows >= 0])
-            for rows, own in zip(favoured, bonuses or (), strict=True)
-        ]
-        return snapshot, [done[id(f)] for f in asked], pairs
+                done[id(f)] = allow(snapshot, f, excluded[id(f)][excluded[id(f)] >= 0])
+        favoured = []
+        for own, (_, values) in zip(rows, bonuses, strict=True):
+            order = np.argsort(own)[np.count_nonzero(own < 0) :]
+            favoured.append((own[order], values[order]))
+        return snapshot, [done[id(f)] for f in asked], favoured
 
-    def _singly(self, snapshot: Snapshot, queries: Floats, allowed: list[Allowed], which: list[int], n: int) -> Found:
+    def _rows_of(self, ids: Collection[ItemId]) -> NDArray[np.int64]:
+        return self._rows.get(self._numbers.find(ids))
+
+    def _singly(
+        self,
+        snapshot: Snapshot,
+        queries: Floats,
+        allowed: list[Allowed],
+        favoured: list[RowsAndBonuses],
+        which: list[int],
+        n: int,
+    ) -> Found:
         assert self._scan is not None
         for i in which:
-            unit, length = unit_query(queries[i])
+            rows, bonuses = favoured[i]
+            unit, length = unit_query(queries[i], float(bonuses.max(initial=0)))
             m = min(n, allowed[i].count)
             scores, error = int8_scores(snapshot.table, snapshot.count, unit, self._scan)
-            rows = contenders(scores, error, slack(self.dimension, length), allowed[i], m)
-            yield i, exact_best(snapshot.table, rows, queries[i], m)
+            add_bonuses(scores, error, rows, bonuses, length)
+            found = contenders(scores, error, slack(self.dimension, length), allowed[i], m)
+            yield i, exact_best(snapshot.table, found, queries[i], m, favoured[i])
 
-    def _batch(self, snapshot: Snapshot, queries: Floats, allowed: list[Allowed], which: list[int], n: int) -> Found:
+    def _batch(
+        self,
+        snapshot: Snapshot,
+        queries: Floats,
+        allowed: list[Allowed],
+        favoured: list[RowsAndBonuses],
+        which: list[int],
+        n: int,
+    ) -> Found:
         table, count = snapshot.table, snapshot.count
         error = fp32_error(table.norm[:count], table.dimension)
         size = max(1, BATCH_BYTES // (4 * max(count, 1)))
         buffer: Floats = np.empty((min(size, len(which)), count), dtype=np.float32)
         for a in range(0, len(which), size):
-            units = [unit_query(queries[i]) for i in which[a : a + size]]
+            part = which[a : a + size]
+            units = [unit_query(queries[i], float(favoured[i][1].max(initial=0))) for i in part]
             # numpy, not torch: torch may be set to multiply in less than fp32, and the bound would not hold.
             scores = buffer[: len(units)]
             np.matmul(np.stack([unit for unit, _ in units]), table.vectors[:count].T, out=scores)
-            for row, i in enumerate(which[a : a + size]):
-                m = min(n, allowed[i].count)
-                rows = contenders(scores[row], error, slack(self.dimension, units[row][1]), allowed[i], m)
-                yield i, exact_best(table, rows, queries[i], m)
+            for row, (i, (_, length)) in enumerate(zip(part, units, strict=True)):
+                m, own = min(n, allowed[i].count), error.copy() if len(favoured[i][0]) else error
+                add_bonuses(scores[row], own, *favoured[i], length)
+                found = contenders(scores[row], own, slack(self.dimension, length), allowed[i], m)
+                yield i, exact_best(table, found, queries[i], m, favoured[i])
 
     def _checked(self, vectors: NDArray[np.float32], ids: Sequence[ItemId] | None) -> Floats:
         try:
@@ -239,13 +274,15 @@ class ExactIndex:
         if stop > table.capacity:
             table = table.resized(slice(0, start), start, max(stop * 9 // 8, table.capacity * 3 // 2))
         ids = [item.id for item in items]
-        replaced = np.array([self._rows.get(id, -1) for id in ids], dtype=np.int64)
+        numbers = self._numbers.give(ids)
+        replaced = self._rows.get(numbers)
         fresh = self._next_order + np.arange(len(ids), dtype=np.int64)
         table.write(start, matrix, np.where(replaced >= 0, table.order[replaced], fresh), years)
         postings = grown_postings(now.postings, tags, start)
         with self._publishing:
             now.ids.extend(ids)
-            self._rows.update(zip(ids, range(start, stop), strict=True))
+            self._rows.put(numbers, np.arange(start, stop))
+            self._size += int(np.count_nonzero(replaced < 0))
             self._next_order += len(ids)
             self._snapshot = _without(Snapshot(table, stop, now.ids, now.removed, postings), replaced[replaced >= 0])
         self._compact()
@@ -261,7 +298,8 @@ class ExactIndex:
         new_row = np.full(now.count, -1, dtype=np.int32)
         new_row[kept] = np.arange(len(kept), dtype=np.int32)
         postings = {name: p.renumbered(new_row) for name, p in now.postings.items()}
-        rows = {id: row for row, id in enumerate(ids)}
+        rows, numbers = RowOfNumber(), np.flatnonzero(self._rows.all() >= 0)
+        rows.put(numbers, new_row[self._rows.get(numbers)])
         with self._publishing:
             self._rows = rows
             self._snapshot = Snapshot(table, len(kept), ids, now.removed[:0], postings)
@@ -275,20 +313,20 @@ def _one_each(filters: Filters | Sequence[Filters] | None, count: int) -> Sequen
     return filters
 
 
-def _without(snapshot: Snapshot, rows: Sequence[int] | NDArray[np.int64]) -> Snapshot:
+def _without(snapshot: Snapshot, rows: NDArray[np.int64]) -> Snapshot:
     if not len(rows):
         return snapshot
-    removed = np.union1d(snapshot.removed, np.asarray(rows, dtype=np.int64))
+    removed = np.union1d(snapshot.removed, rows)
     return Snapshot(snapshot.table, snapshot.count, snapshot.ids, removed, snapshot.postings)
 
 
-def _directly(snapshot: Snapshot, allowed: Allowed, query: Floats, n: int) -> RowsAndScores:
+def _directly(snapshot: Snapshot, allowed: Allowed, query: Floats, n: int, favoured: RowsAndBonuses) -> RowsAndScores:
     rows = allowed.rows
     if rows is None:
         everything = np.zeros(snapshot.count, dtype=np.float32)
         allowed.silence(everything)
         rows = np.flatnonzero(everything == 0)
-    return exact_best(snapshot.table, rows, query, n)
+    return exact_best(snapshot.table, rows, query, n, favoured)
 
 
 def _hits(snapshot: Snapshot, rows: NDArray[np.int64], scores: Floats) -> Hits:

@@ -11,14 +11,20 @@ from rarec.index.quantise import Floats, quantise
 from rarec.index.table import Table
 
 RESCORE_BLOCK = 4096
+MOST_BONUS = 1e30
+RowsAndBonuses = tuple[NDArray[np.int64], Floats]
 TINY = np.float32(4e-38)
 """Below the smallest normal fp32 number a library may flush to zero; each term can lose this much."""
 
 
-def unit_query(query: Floats) -> tuple[Floats, float]:
-    """The query at length 1, and its own length in fp64; scores scale with it and their order does not."""
+def unit_query(query: Floats, bonus: float = 0.0) -> tuple[Floats, float]:
+    """The query divided by its length in fp64, and this length; scores scale with it and their order does not.
+
+    Args:
+        bonus: the largest that is added. If divided it would be no fp32 number, both are divided by more.
+    """
     exact = query.astype(np.float64)
-    length = float(np.sqrt(np.sum(exact * exact)))
+    length = max(float(np.sqrt(np.sum(exact * exact))), bonus / MOST_BONUS)
     return (exact / length).astype(np.float32) if length else query, length
 
 
@@ -54,6 +60,19 @@ def slack(dimension: int, length: float) -> np.float32:
     return np.float32(TINY * (dimension + 4) + min(2e-45 / length, 1e30))
 
 
+def add_bonuses(scores: Floats, error: Floats, rows: NDArray[np.int64], bonuses: Floats, length: float) -> None:
+    """Add to the approximate scores of some rows, each once, and to their errors what rounding then may change.
+
+    Args:
+        bonuses: of the rows, at least 0.
+        length: of the query by `unit_query`.
+    """
+    if len(rows):
+        added = (bonuses.astype(np.float64) / length).astype(np.float32)  # a length may be no fp32 number
+        scores[rows] += added
+        error[rows] += np.float32(1e-6) * (np.abs(scores[rows]) + error[rows] + added)
+
+
 def contenders(scores: Floats, error: Floats, extra: np.float32, allowed: Allowed, n: int) -> NDArray[np.int64]:
     """Rows that may be among the best n; no row that is can be missing.
 
@@ -81,11 +100,16 @@ def _floor(lower: Floats, n: int) -> np.float32:
     return np.float32(np.partition(lower, len(lower) - n)[len(lower) - n])
 
 
-def exact_best(table: Table, rows: NDArray[np.int64], query: Floats, n: int) -> tuple[NDArray[np.int64], Floats]:
+def exact_best(
+    table: Table, rows: NDArray[np.int64], query: Floats, n: int, favoured: RowsAndBonuses
+) -> tuple[NDArray[np.int64], Floats]:
     """The best n of `rows`, best first, ties by insertion order, with their scores.
 
-    A score is the fp64 inner product rounded to fp32, computed row by row: it does not depend on the other rows,
-    on the engine or on the size of the batch.
+    A score is the fp64 inner product rounded to fp32, and the row's bonus, computed row by row: it does not depend on
+    the other rows, on the engine or on the size of the batch.
+
+    Args:
+        favoured: rows with a bonus, ascending, and the bonuses.
     """
     exact = query.astype(np.float64)
     scores: Floats = np.empty(len(rows), dtype=np.float32)
@@ -93,6 +117,9 @@ def exact_best(table: Table, rows: NDArray[np.int64], query: Floats, n: int) -> 
         block = table.vectors[rows[a : a + RESCORE_BLOCK]].astype(np.float64)
         block *= exact
         scores[a : a + RESCORE_BLOCK] = block.sum(axis=1)
+    if len(favoured[0]):
+        places = np.minimum(np.searchsorted(favoured[0], rows), len(favoured[0]) - 1)
+        scores += np.where(favoured[0][places] == rows, favoured[1][places], np.float32(0))
     if len(rows) > 4 * n:
         kept = np.flatnonzero(scores >= np.partition(scores, len(rows) - n)[len(rows) - n])
         rows, scores = rows[kept], scores[kept]

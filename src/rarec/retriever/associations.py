@@ -15,7 +15,7 @@ long tail, and the model's scores are logits.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from rarec.item_numbers import Bonuses, ItemNumbers, Numbers, RowOfNumber
 from rarec.retriever.attributes import AttributeValues, codes_of, folded
 from rarec.retriever.kin import Heirs, Kin, KinConfig
-from rarec.retriever.postings import Gains, ValuesConfig
+from rarec.retriever.postings import ValuesConfig
 from rarec.retriever.refusals import wished
 from rarec.retriever.sequence import felt_about, message_text
 from rarec.retriever.written import WrittenWords
@@ -264,15 +265,6 @@ class Associations:
         if self.words is not None:
             yield "words", self.words, words
 
-    def bonuses(self, items: Collection[str], words: Collection[str]) -> dict[str, float]:
-        """What is added to the scores of items, by name; all are above 0, and who is not named gets nothing."""
-        found: dict[str, float] = {}
-        for _, counts, keys in self.parts(items, words):
-            for place, gained in zip(*(part.tolist() for part in counts.scored(keys)), strict=True):
-                name = counts.items[place]
-                found[name] = found.get(name, 0.0) + gained
-        return found
-
 
 def _weight(config: CountsConfig | ValuesConfig | KinConfig | None) -> float:
     return config.weight if config else 0.0
@@ -293,6 +285,157 @@ def name_of(item: Item, by: Identity) -> str:
     return _hashed(f"title {folded(item.title)} {item.year}")
 
 
+def speak_of(counted: int, items: int, names: int) -> bool:
+    """Whether counts speak of a catalogue: of a twentieth of its items, or by a tenth of all `names` that they know.
+
+    A film's title and year are those of a game now and then, and a catalogue of films may be vast.
+    """
+    return counted > 0 and (20 * counted >= items or 10 * counted >= names)
+
+
+def _without_known(text: str, words: Counts) -> str:
+    return " ".join(word for word in text.split() if _digest(word) not in words)
+
+
+class LiveAssociations:
+    """What is associated in a catalogue whose items come and go. One thread may change it while others read.
+
+    Args:
+        numbers: of ids; shared with whoever reads the bonuses, or None.
+        mentioned: other items that a conversation may mention.
+    """
+
+    def __init__(
+        self, associations: Associations, numbers: ItemNumbers | None = None, *, mentioned: Iterable[Item] = ()
+    ) -> None:
+        self._associations = associations
+        self._numbers = ItemNumbers() if numbers is None else numbers
+        self._names = sorted(associations.names)
+        self._place = {name: place for place, name in enumerate(self._names)}
+        self._counted = [self._places_of(counts.items) for _, counts, _ in associations.parts((), ())]
+        self._places = RowOfNumber()  # of the items in `_names`; of those without a name the place after the last
+        self._here = _Here.of(self._places, len(self._names))
+        self._values, self._written = AttributeValues(self._numbers), WrittenWords(self._numbers)
+        self._heirs: Heirs | None = None
+        if associations.kin and associations.weights.kin:
+            self._heirs = Heirs(associations.kin, self._numbers)
+            self._kin = self._places_of(associations.kin.names)
+        elsewhere = {item.id: item for item in mentioned}
+        self._names_elsewhere, self._values_elsewhere = dict[ItemId, str](), dict[ItemId, bytes]()
+        if associations.neighbours is not None:  # digests of many items take their time
+            self._names_elsewhere = {id: name_of(item, associations.by) for id, item in elsewhere.items()}
+        if associations.shared is not None:
+            self._values_elsewhere = {id: codes_of(item) for id, item in elsewhere.items()}
+
+    @property
+    def spoken_of(self) -> bool:
+        """Whether the counts speak of the catalogue, see `speak_of`."""
+        return self._here.spoken_of
+
+    def put(self, items: Sequence[Item], features: NDArray[np.float32] | None = None) -> None:
+        """Add or replace items, with their texts, which are not kept.
+
+        Args:
+            features: of them, see `rarec.retriever.features.item_features`, shape (n, d + 4); if None, none inherits.
+        """
+        names = [name_of(item, self._associations.by) for item in items] if self._names else [""] * len(items)
+        self._places.put(self._numbers.give([item.id for item in items]), self._places_of(names))
+        self._here = _Here.of(self._places, len(self._names))
+        if self._associations.weights.written:
+            self._written.put(items)
+        if self._associations.shared or self._associations.asked:
+            self._values.put(items)
+        if self._heirs is not None and features is not None:
+            self._heirs.put(items, names, features)
+        elif self._heirs is not None:
+            self._heirs.remove([item.id for item in items])
+
+    def remove(self, ids: Collection[ItemId]) -> None:
+        """Remove items; unknown ids are ignored."""
+        self._written.remove(ids)
+        self._values.remove(ids)
+        if self._heirs is not None:
+            self._heirs.remove(ids)
+        numbers = self._numbers.find(ids)
+        self._places.put(numbers[numbers >= 0], -1)
+        self._here = _Here.of(self._places, len(self._names))
+
+    def bonuses(self, context: Context) -> Bonuses:
+        """What is added to the scores of items that are there, above 0."""
+        return Bonuses.total(self._numbers, (own for _, own in self.each(context)))
+
+    def each(self, context: Context) -> Iterator[tuple[Kind, Bonuses]]:
+        """The same for each kind that there is.
+
+        Words of texts are looked up for all items, also for those that are counted, and then left out for these.
+        """
+        here, associations = self._here, self._associations
+        named = [name for item in context.items if (name := self._name_of(item)) is not None]
+        counted = np.zeros(len(self._names) + 1, dtype=np.float32)
+        for (kind, counts, keys), places in zip(associations.parts(named, context.words), self._counted, strict=True):
+            found, gained = counts.scored(keys)
+            own = np.zeros_like(counted)
+            own[places[found]] = gained
+            counted += own
+            yield kind, here.spread(self._numbers, own)
+        if associations.shared is not None:
+            others = self._values_elsewhere
+            yield "shared", self._values.shared(context.items, associations.shared, others=others)
+        if associations.asked is not None:
+            yield "asked", self._values.asked(context.said, associations.asked)
+        if associations.written is not None:
+            words = associations.words if here.spoken_of else None
+            said = context.said if words is None else [_without_known(text, words) for text in context.said]
+            written = self._written.written(said, associations.written)
+            nameless = self._places.get(written.numbers) == len(self._names)
+            yield "written", Bonuses(self._numbers, written.numbers[nameless], written.added[nameless])
+        if self._heirs is not None and here.spoken_of:
+            yield "kin", self._heirs.inherited(counted[self._kin])
+
+    def quoted(self, context: Context, items: Collection[ItemId]) -> dict[ItemId, tuple[str, ...]]:
+        """The user's words that stand in titles and texts of some items, the rarest first, as far as they count."""
+        if (config := self._associations.written) is None:
+            return {}
+        return self._written.quoted(context.said, items, config)
+
+    def _places_of(self, names: Sequence[str]) -> NDArray[np.int64]:
+        return np.fromiter((self._place.get(name, len(self._place)) for name in names), np.int64, len(names))
+
+    def _name_of(self, item: ItemId) -> str | None:
+        place = self._places[self._numbers.number(item)]
+        if 0 <= place < len(self._names):
+            return self._names[place]
+        return self._names_elsewhere.get(item) if place < 0 else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Here:
+    """Which items of a catalogue have a name for which something is counted.
+
+    Attributes:
+        numbers: of these items, ascending.
+        places: of their names.
+        spoken_of: whether the counts speak of the catalogue.
+    """
+
+    numbers: Numbers
+    places: NDArray[np.int32]
+    spoken_of: bool
+
+    @staticmethod
+    def of(places: RowOfNumber, names: int) -> _Here:
+        """Of the places of all items, where `names` is that of those without a name."""
+        each = places.all()
+        numbers = np.flatnonzero((each >= 0) & (each < names))
+        return _Here(numbers, each[numbers], speak_of(len(numbers), int(np.count_nonzero(each >= 0)), names))
+
+    def spread(self, of: ItemNumbers, gained: NDArray[np.float32]) -> Bonuses:
+        """What items get by what their names get."""
+        own = gained[self.places]
+        found = np.flatnonzero(own)
+        return Bonuses(of, self.numbers[found], own[found].astype(np.float64))
+
+
 class AssociationScores:
     """Adds what is associated to scores over the columns of a fixed catalogue.
 
@@ -310,40 +453,15 @@ class AssociationScores:
         *,
         mentioned: Iterable[Item] = (),
     ) -> None:
-        self._associations, self._size = associations, len(columns)
+        self._size, self._table = len(columns), None
         if not associations:
             return
-        counted = [counts for _, counts, _ in associations.parts((), ())]
-        names = [name_of(item, associations.by) for item in columns] if counted else []
-        others = {item.id: item for item in mentioned}
-        # Only neighbours are called for by names, and digests of many items take their time.
-        self._names: dict[ItemId, str] = {}
-        if associations.neighbours is not None:
-            self._names = {id: name_of(item, associations.by) for id, item in others.items()}
-            self._names.update((item.id, name) for item, name in zip(columns, names, strict=True))
-        self._places = []
-        for counts in counted:
-            place = {name: place for place, name in enumerate(counts.items)}
-            # The place after the last is that of nobody.
-            self._places.append(np.array([place.get(name, len(place)) for name in names], dtype=np.int64))
-        self._values = AttributeValues()
-        if associations.shared or associations.asked:
-            self._values.put(columns)
-        self._written = WrittenWords()
-        if associations.weights.written:
-            self._written.put(columns)
-        known = associations.names
-        self._counted = np.array([name in known for name in names], dtype=np.bool_)
-        self._spoken_of = speak_of(int(self._counted.sum()), len(columns), len(known))
-        self._inherited = _Inherited(associations)
-        if associations.weights.kin and features is not None and self._spoken_of:
-            self._inherited.put(columns, names, features)
-        column = {item.id: column for column, item in enumerate(columns)}
-        self._heirs = np.array([column[id] for id in self._inherited.ids], dtype=np.int64)
-        self._others: dict[ItemId, bytes] = {}
-        if associations.shared:
-            here = {item.id for item in columns}
-            self._others = {id: codes_of(item) for id, item in others.items() if id not in here}
+        here = {item.id for item in columns}
+        others = [item for item in mentioned if item.id not in here]
+        self._table = LiveAssociations(associations, mentioned=others)  # the number of an item is its column
+        self._table.put(columns)
+        if features is not None and associations.weights.kin and self._table.spoken_of:
+            self._table.put(columns, features)  # relatives are not looked for in vain
 
     def of(self, context: Context) -> NDArray[np.float32]:
         """What each column gets, at least 0, shape (columns,)."""
@@ -352,176 +470,13 @@ class AssociationScores:
 
     def each(self, context: Context) -> NDArray[np.float32]:
         """The same by kind, in the order of `AssociationWeights`, shape (kinds, columns)."""
-        fields = AssociationWeights._fields
-        added = np.zeros((len(fields), self._size), dtype=np.float32)
-        if not self._associations:
-            return added
-        rows = dict(zip(fields, added, strict=True))
-        items = [self._names[item] for item in context.items if item in self._names]
-        parts = self._associations.parts(items, context.words)
-        for (kind, counts, keys), places in zip(parts, self._places, strict=True):
-            found, gained = counts.scored(keys)
-            if len(found):
-                own = np.zeros(len(counts.items) + 1, dtype=np.float32)
-                own[found] = gained
-                rows[kind][:] = own[places]
-        tables = self._values, self._written
-        for kind, gains in looked_up(self._associations, *tables, context, self._spoken_of, self._others):
-            rows[kind][gains.rows] = gains.values
-        rows["written"][: len(self._counted)][self._counted] = 0
-        inherited = self._inherited.gains(items, context.words)
-        rows["kin"][self._heirs[inherited.rows]] = inherited.values
+        added = np.zeros((len(AssociationWeights._fields), self._size), dtype=np.float32)
+        for kind, own in self._table.each(context) if self._table else ():
+            added[AssociationWeights._fields.index(kind)][own.numbers] = own.added
         return added
 
     def add_to(self, scores: NDArray[np.float32], conversations: Sequence[Conversation]) -> None:
         """Add to scores in place, shape (conversations, columns)."""
-        if self._associations:
+        if self._table:
             for row, conversation in zip(scores, conversations, strict=True):
                 row += self.of(Context.of(conversation))
-
-
-def speak_of(counted: int, items: int, names: int) -> bool:
-    """Whether counts speak of a catalogue: of a twentieth of its items, or by a tenth of all `names` that they know.
-
-    A film's title and year are those of a game now and then, and a catalogue of films may be vast.
-    """
-    return counted > 0 and (20 * counted >= items or 10 * counted >= names)
-
-
-def looked_up(
-    associations: Associations,
-    values: AttributeValues,
-    written: WrittenWords,
-    context: Context,
-    spoken_of: bool,
-    others: Mapping[ItemId, bytes] | None = None,
-) -> Iterator[tuple[Kind, Gains]]:
-    """What each kind that is not counted adds to the items of a catalogue; see `AttributeValues` for `others`.
-
-    Words of texts are looked up for all items, also for those that are counted.
-
-    Args:
-        spoken_of: whether the counts speak of the catalogue.
-    """
-    if associations.shared is not None:
-        yield "shared", values.shared(context.items, associations.shared, others=others)
-    if associations.asked is not None:
-        yield "asked", values.asked(context.said, associations.asked)
-    if associations.written is not None:
-        words = associations.words if spoken_of else None
-        said = context.said if words is None else [_without_known(text, words) for text in context.said]
-        yield "written", written.written(said, associations.written)
-
-
-def _without_known(text: str, words: Counts) -> str:
-    return " ".join(word for word in text.split() if _digest(word) not in words)
-
-
-class _Inherited:
-    """What new items inherit from those for which something is counted."""
-
-    def __init__(self, associations: Associations) -> None:
-        self._associations = associations
-        self._heirs = Heirs(associations.kin) if associations.kin and associations.weights.kin else None
-        self._places: list[NDArray[np.int64]] = []
-        if self._heirs is not None and associations.kin is not None:
-            place = {name: place for place, name in enumerate(associations.kin.names)}
-            # The place after the last is that of nobody.
-            self._places = [
-                np.array([place.get(name, len(place)) for name in counts.items], dtype=np.int64)
-                for _, counts, _ in associations.parts((), ())
-            ]
-
-    @property
-    def ids(self) -> list[ItemId]:
-        """Of the rows of `gains`; some may be gone, and gain nothing."""
-        return self._heirs.ids if self._heirs else []
-
-    def put(self, items: Sequence[Item], names: Sequence[str], features: NDArray[np.float32]) -> None:
-        if self._heirs is not None:
-            self._heirs.put(items, names, features)
-
-    def remove(self, ids: Iterable[ItemId]) -> None:
-        if self._heirs is not None:
-            self._heirs.remove(ids)
-
-    def gains(self, items: Collection[str], words: Collection[str]) -> Gains:
-        kin = self._associations.kin
-        if kin is None or not self._heirs:
-            return Gains()
-        bonuses = np.zeros(len(kin.names) + 1, dtype=np.float32)
-        for (_, counts, keys), places in zip(self._associations.parts(items, words), self._places, strict=True):
-            found, gained = counts.scored(keys)
-            bonuses[places[found]] += gained
-        return self._heirs.inherited(bonuses[:-1])
-
-
-class LiveAssociations:
-    """What is associated in a catalogue whose items come and go. Not safe to change from two threads at once."""
-
-    def __init__(self, associations: Associations) -> None:
-        self._associations = associations
-        self._known = associations.names
-        self._names: dict[ItemId, str] = {}
-        self._items: dict[str, tuple[ItemId, ...]] = {}
-        self._values = AttributeValues()
-        # Of kin too: whether counts speak of the catalogue hangs on its size, which one of the tables has to know.
-        self._reads_values = bool(associations.shared or associations.asked or associations.weights.kin)
-        self._written = WrittenWords()
-        self._inherited = _Inherited(associations)
-
-    def put(self, items: Sequence[Item], features: NDArray[np.float32] | None = None) -> None:
-        """Add or replace items, with their texts, which are not kept.
-
-        Args:
-            features: of them, see `rarec.retriever.features.item_features`, shape (n, d + 4); if None, none inherits.
-        """
-        names = [name_of(item, self._associations.by) for item in items] if self._known else []
-        for item, name in zip(items, names, strict=False):
-            if name != self._names.get(item.id):  # else those who read meanwhile would miss it
-                self._forget_name(item.id)
-                if name in self._known:
-                    self._items[name] = (*self._items.get(name, ()), item.id)
-                    self._names[item.id] = name
-        if self._associations.weights.written:
-            self._written.put(items)
-        if self._reads_values:
-            self._values.put(items)
-        if names and features is not None:
-            self._inherited.put(items, names, features)
-        else:
-            self._inherited.remove(item.id for item in items)
-
-    def remove(self, ids: Sequence[ItemId]) -> None:
-        """Remove items; unknown ids are ignored."""
-        self._written.remove(ids)
-        self._values.remove(ids)
-        self._inherited.remove(ids)
-        for id in ids:
-            self._forget_name(id)
-
-    def bonuses(self, context: Context) -> dict[ItemId, float]:
-        """What is added to the scores of items that are there, above 0."""
-        named = [name for item in context.items if (name := self._names.get(item)) is not None]
-        counted = self._associations.bonuses(named, context.words)
-        found = {item: gained for name, gained in counted.items() for item in self._items.get(name, ())}
-        size = max(len(self._written), len(self._values))
-        spoken_of = speak_of(len(self._names), size, len(self._known))
-        for kind, gains in looked_up(self._associations, self._values, self._written, context, spoken_of):
-            for item, gained in gains.by_id().items():
-                if kind != "written" or item not in self._names:
-                    found[item] = found.get(item, 0.0) + gained
-        if spoken_of:
-            for item, gained in self._inherited.gains(named, context.words).by_id().items():
-                found[item] = found.get(item, 0.0) + gained
-        return found
-
-    def quoted(self, context: Context, items: Iterable[ItemId]) -> dict[ItemId, tuple[str, ...]]:
-        """The user's words that stand in titles and texts of some items, the rarest first, as far as they count."""
-        if (config := self._associations.written) is None:
-            return {}
-        return self._written.quoted(context.said, items, config)
-
-    def _forget_name(self, id: ItemId) -> None:
-        if (name := self._names.pop(id, None)) is not None:
-            self._items[name] = tuple(other for other in self._items[name] if other != id)

@@ -16,7 +16,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from rarec.retriever.postings import Gains, InvertedIndex, ValuesConfig, code_of
+from rarec.item_numbers import Bonuses, ItemNumbers
+from rarec.retriever.postings import InvertedIndex, ValuesConfig, code_of
 from rarec.types import Item, ItemId
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -56,10 +57,13 @@ class AttributeValues:
 
     Values are not kept, but 38 bits of each: about fifteen bytes a value of an item, and two hundred an item. One
     thread may change it while others look values up.
+
+    Args:
+        numbers: of ids; shared with other tables, or None.
     """
 
-    def __init__(self) -> None:
-        self._index = InvertedIndex()
+    def __init__(self, numbers: ItemNumbers | None = None) -> None:
+        self._index = InvertedIndex(ItemNumbers() if numbers is None else numbers)
         self._codes: dict[ItemId, bytes] = {}
 
     def __len__(self) -> int:
@@ -80,7 +84,7 @@ class AttributeValues:
 
     def shared(
         self, mentioned: Iterable[ItemId], config: ValuesConfig, *, others: Mapping[ItemId, bytes] | None = None
-    ) -> Gains:
+    ) -> Bonuses:
         """``weight * log(1 + gain * sum of squared rarities)`` over the values in common with each mentioned item.
 
         An item has nothing in common with itself.
@@ -92,16 +96,15 @@ class AttributeValues:
             of the items with something in common.
         """
         now = self._index.now
-        values = {id: self._codes.get(id) or (others or {}).get(id, b"") for id in mentioned}
+        values = {id: self._codes.get(id, (others or {}).get(id, b"")) for id in mentioned}
         codes = np.frombuffer(b"".join(values.values()), dtype=np.uint64)
-        rows = [-1 if (row := self._index.row(id, now)) is None else row for id in values]
-        own = np.repeat(rows, [len(one) // codes.itemsize for one in values.values()]).astype(np.int64)
+        own = np.repeat(now.of.find(values), [len(one) // codes.itemsize for one in values.values()])
         found = now.rare(codes.tolist(), config)
         places = np.searchsorted(found.codes, codes)
         counting = np.flatnonzero(np.isin(codes, found.codes))
         return now.gains(found, config, 2, places=places[counting], without=own[counting])
 
-    def asked(self, said: Iterable[str], config: ValuesConfig) -> Gains:
+    def asked(self, said: Iterable[str], config: ValuesConfig) -> Bonuses:
         """``weight * log(1 + gain * sum of rarities)`` over the item's values that somebody names, each once.
 
         A value is named where its words, at most four, stand one after the other.

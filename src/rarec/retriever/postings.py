@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from rarec.item_numbers import Bonuses, ItemNumbers, Numbers, RowOfNumber
 from rarec.types import ItemId
 
 _FEW = 10  # items that may always have a text in common, however small the catalogue
@@ -110,48 +111,29 @@ def merged(parts: Sequence[Postings], kept: NDArray[np.bool_]) -> Postings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rare:
-    """Codes that count, with the rows that have them.
+    """Codes that count, with the items that have them.
 
     Attributes:
         codes: each once, ascending, uint64, shape (codes,).
-        starts: where the rows of each begin, int64, shape (codes,).
+        starts: where the items of each begin, int64, shape (codes,).
         sizes: how many they are, above 0, int64, shape (codes,).
-        rows: uint32, ascending within a code.
+        numbers: of the items.
         rarity: log(N / m) / log N if m of N items have it, above 0, float64, shape (codes,).
     """
 
     codes: NDArray[np.uint64]
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    rows: NDArray[np.uint32]
+    numbers: Numbers
     rarity: NDArray[np.float64]
 
     def __len__(self) -> int:
         """How many codes count."""
         return len(self.codes)
 
-    def rows_of(self, place: int) -> NDArray[np.uint32]:
-        """The rows of one code."""
-        return self.rows[self.starts[place] : self.starts[place] + self.sizes[place]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gains:
-    """What some items gain.
-
-    Attributes:
-        ids: of all rows.
-        rows: of the items, ascending, shape (k,).
-        values: what each gains, above 0, float64, shape (k,).
-    """
-
-    ids: Sequence[ItemId] = ()
-    rows: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, dtype=np.uint32))
-    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-
-    def by_id(self) -> dict[ItemId, float]:
-        """The same, by item."""
-        return {self.ids[row]: value for row, value in zip(self.rows.tolist(), self.values.tolist(), strict=True)}
+    def items_of(self, place: int) -> Numbers:
+        """The items of one code."""
+        return self.numbers[self.starts[place] : self.starts[place] + self.sizes[place]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,14 +141,16 @@ class Snapshot:
     """An index as it was at one moment: all that a look-up reads, so that a writer may publish another one meanwhile.
 
     Attributes:
+        of: gives the numbers.
         parts: postings of rows; no two have a row in common, and each has more than twice the pairs of the next.
-        ids: of the rows; only ever appended to.
+        numbers: of the items of the rows, shape (rows,).
         alive: whether a row still is its item's, shape (rows,).
         size: how many are.
     """
 
+    of: ItemNumbers
     parts: tuple[Postings, ...] = ()
-    ids: list[ItemId] = field(default_factory=list[ItemId])
+    numbers: Numbers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     alive: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     size: int = 0
 
@@ -192,7 +176,7 @@ class Snapshot:
         counting = (sizes > 0) & (sizes <= most) & (sizes < self.size)
         starts, sizes = (np.cumsum(sizes) - sizes)[counting], sizes[counting]
         rarity = np.log(self.size / sizes) / np.log(max(self.size, 2))
-        return Rare(wanted[likely][counting], starts, sizes, rows, rarity)
+        return Rare(wanted[likely][counting], starts, sizes, self.numbers[rows], rarity)
 
     def gains(
         self,
@@ -201,59 +185,61 @@ class Snapshot:
         power: int,
         *,
         places: NDArray[np.int64] | None = None,
-        without: NDArray[np.int64] | None = None,
-    ) -> Gains:
-        """``weight * log(1 + gain * sum of rarity ** power)`` of the rows of some codes.
+        without: Numbers | None = None,
+    ) -> Bonuses:
+        """``weight * log(1 + gain * sum of rarity ** power)`` of the items of some codes.
 
         Args:
             places: of the codes, which may come several times; all once by default.
-            without: for each of these the row of which it does not speak, -1 for none.
+            without: for each of these the item of which it does not speak, -1 for none.
         """
         if places is None:
             places = np.arange(len(rare))
         sizes = rare.sizes[places]
-        flat, given = rare.rows[_gathered(rare.starts[places], sizes)], np.repeat(rare.rarity[places] ** power, sizes)
+        flat, given = (
+            rare.numbers[_gathered(rare.starts[places], sizes)],
+            np.repeat(rare.rarity[places] ** power, sizes),
+        )
         if without is not None:
             kept = flat != np.repeat(without, sizes)
             flat, given = flat[kept], given[kept]
         found, place = np.unique(flat, return_inverse=True)
         sums = np.bincount(place, given, len(found))
-        return Gains(self.ids, found, config.weight * np.log1p(config.gain * sums))
+        return Bonuses(self.of, found, config.weight * np.log1p(config.gain * sums))
 
 
 class InvertedIndex:
     """Which items have which codes; items come and go. One thread may change it while others look codes up."""
 
-    def __init__(self) -> None:
-        self._now = Snapshot()
-        self._rows: dict[ItemId, int] = {}
+    def __init__(self, numbers: ItemNumbers) -> None:
+        self._now = Snapshot(numbers)
+        self._rows = RowOfNumber()
         self._marks = array("q")  # of each row
 
     def __len__(self) -> int:
         """How many items there are."""
-        return len(self._rows)
+        return self._now.size
 
     @property
     def now(self) -> Snapshot:
         """As it is at this moment."""
         return self._now
 
-    def has(self, id: ItemId, mark: int) -> bool:
-        """Whether an item is there and was put with this mark."""
-        row = self._rows.get(id)
-        return row is not None and self._marks[row] == mark
+    def has(self, ids: Collection[ItemId], marks: Sequence[int]) -> NDArray[np.bool_]:
+        """Which items are there and were put with these marks, shape (ids,)."""
+        rows = self._rows.get(self._now.of.find(ids))
+        known = rows >= 0
+        known[known] = np.frombuffer(self._marks, dtype=np.int64)[rows[known]] == np.array(marks, dtype=np.int64)[known]
+        return known
 
-    def row(self, id: ItemId, snapshot: Snapshot) -> int | None:
-        """Of an item that is there now and was there then."""
-        row = self._rows.get(id)
-        # A writer may have numbered the rows anew since.
-        return row if row is not None and row < len(snapshot.alive) and snapshot.ids[row] == id else None
-
-    def put(self, ids: Sequence[ItemId], marks: Sequence[int], codes: NDArray[np.uint64], sizes: Sequence[int]) -> None:
-        """Add or replace items; of two with one id the last counts. Many at once are quicker than one by one.
+    def put(
+        self, ids: Collection[ItemId], marks: Sequence[int], codes: NDArray[np.uint64], sizes: Sequence[int]
+    ) -> None:
+        """Add or replace items. Many at once are quicker than one by one.
 
         Args:
-            ids, marks: of the items, and a number each of 64 bits with sign that tells whether one has changed.
+            ids, marks: of the items, each once, and a number each of 64 bits with sign that tells whether one has
+                changed.
             codes: of all of them one after the other, none twice for one item.
             sizes: how many each has.
         Raises:
@@ -261,39 +247,39 @@ class InvertedIndex:
         """
         if not ids:
             return
-        now, gone = self._now, []
-        first = len(now.ids)
-        new = Postings.of(codes, np.repeat(np.arange(first, first + len(ids), dtype=np.uint32), sizes))
-        for row, id in enumerate(ids, first):
-            if (old := self._rows.get(id)) is not None:
-                gone.append(old)
-            self._rows[id] = row
-        now.ids.extend(ids)
+        now, numbers = self._now, self._now.of.give(ids)
+        rows = np.arange(len(now.numbers), len(now.numbers) + len(ids), dtype=np.uint32)
+        new = Postings.of(codes, np.repeat(rows, sizes))
+        gone = self._rows.get(numbers)
+        self._rows.put(numbers, rows)
         self._marks.extend(marks)
         alive = np.concatenate([now.alive, np.ones(len(ids), dtype=np.bool_)])
-        alive[gone] = False
+        alive[gone[gone >= 0]] = False
         parts = [*now.parts, new]
         while len(parts) > 1 and len(parts[-2]) <= 2 * len(parts[-1]):  # so none is empty but the last
             parts[-2:] = [merged(parts[-2:], alive)]
-        self._publish(Snapshot(tuple(parts), now.ids, alive, len(self._rows)))
+        size = now.size + int(np.count_nonzero(gone < 0))
+        self._publish(Snapshot(now.of, tuple(parts), np.concatenate([now.numbers, numbers]), alive, size))
 
-    def remove(self, ids: Iterable[ItemId]) -> None:
+    def remove(self, ids: Collection[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
-        if gone := [row for id in ids if (row := self._rows.pop(id, None)) is not None]:
-            alive = self._now.alive.copy()
-            alive[gone] = False
-            self._publish(Snapshot(self._now.parts, self._now.ids, alive, len(self._rows)))
+        now, numbers = self._now, np.unique(self._now.of.find(ids))
+        numbers = numbers[self._rows.get(numbers) >= 0]
+        if len(numbers):
+            alive = now.alive.copy()
+            alive[self._rows.get(numbers)] = False
+            self._rows.put(numbers, -1)
+            self._publish(replace(now, alive=alive, size=now.size - len(numbers)))
 
     def _publish(self, new: Snapshot) -> None:
         """Take over, without the rows of nobody once they are as many as the others."""
-        if len(new.ids) - new.size > max(_FEW_GONE, new.size):
+        if len(new.alive) - new.size > max(_FEW_GONE, new.size):
             kept = np.flatnonzero(new.alive)
-            place = np.zeros(len(new.ids), dtype=np.uint32)
+            place = np.zeros(len(new.alive), dtype=np.uint32)
             place[kept] = np.arange(len(kept), dtype=np.uint32)
-            whole = merged(new.parts, new.alive)
-            ids = [new.ids[row] for row in kept.tolist()]
+            whole, numbers = merged(new.parts, new.alive), new.numbers[kept]
             self._marks = array("q", [self._marks[row] for row in kept.tolist()])
-            self._rows = {id: row for row, id in enumerate(ids)}
+            self._rows.put(numbers, place[kept])
             part = Postings(whole.codes, whole.starts, place[whole.rows])
-            new = Snapshot((part,), ids, np.ones(len(ids), dtype=np.bool_), len(ids))
+            new = Snapshot(new.of, (part,), numbers, np.ones(len(kept), dtype=np.bool_), len(kept))
         self._now = new

@@ -9,13 +9,14 @@ looked up is a stem (`rarec.retriever.stems`).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rarec.item_numbers import Bonuses, ItemNumbers
 from rarec.retriever.attributes import WORD
-from rarec.retriever.postings import Gains, InvertedIndex, Rare, ValuesConfig, code_of
+from rarec.retriever.postings import InvertedIndex, Rare, ValuesConfig, code_of
 from rarec.retriever.stems import stem_of
 from rarec.types import Item, ItemId
 
@@ -49,10 +50,13 @@ class WrittenWords:
 
     Texts are not kept. About six bytes a different word of each item, and a hundred an item. One thread may change it
     while others look words up.
+
+    Args:
+        numbers: of ids; shared with other tables, or None.
     """
 
-    def __init__(self) -> None:
-        self._index = InvertedIndex()
+    def __init__(self, numbers: ItemNumbers | None = None) -> None:
+        self._index = InvertedIndex(ItemNumbers() if numbers is None else numbers)
 
     def __len__(self) -> int:
         """How many items there are."""
@@ -60,24 +64,22 @@ class WrittenWords:
 
     def put(self, items: Sequence[Item]) -> None:
         """Add or replace items; of two with one id the last counts. Many at once are quicker than one by one."""
-        codes, coded = _Codes(), array("Q")
-        ids, marks, sizes = list[ItemId](), list[int](), list[int]()
-        for item in {item.id: item for item in items}.values():
-            mark = hash((item.title, item.text))  # what did not change is not read again
-            if self._index.has(item.id, mark):
-                continue
-            own = codes.of(f"{item.title} {item.text}")
+        codes, coded, sizes = _Codes(), array("Q"), list[int]()
+        each = {item.id: item for item in items}
+        marks = {id: hash((item.title, item.text)) for id, item in each.items()}
+        unchanged = self._index.has(marks, list(marks.values())).tolist()  # is not read again
+        new = [id for id, same in zip(each, unchanged, strict=True) if not same]
+        for id in new:
+            own = codes.of(f"{each[id].title} {each[id].text}")
             coded.extend(own)
-            ids.append(item.id)
-            marks.append(mark)
             sizes.append(len(own))
-        self._index.put(ids, marks, np.array(coded, dtype=np.uint64), sizes)
+        self._index.put(new, [marks[id] for id in new], np.array(coded, dtype=np.uint64), sizes)
 
-    def remove(self, ids: Iterable[ItemId]) -> None:
+    def remove(self, ids: Collection[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
         self._index.remove(ids)
 
-    def written(self, said: Iterable[str], config: ValuesConfig) -> Gains:
+    def written(self, said: Iterable[str], config: ValuesConfig) -> Bonuses:
         """``weight * log(1 + gain * sum of squared rarities)`` over the stems said that stand in an item, each once.
 
         Of many stems only the rarest count, as many as together stand 2,000 times in items, one at least.
@@ -93,7 +95,7 @@ class WrittenWords:
         return now.gains(found, config, 2, places=_rarest(found))
 
     def quoted(
-        self, said: Iterable[str], items: Iterable[ItemId], config: ValuesConfig
+        self, said: Iterable[str], items: Collection[ItemId], config: ValuesConfig
     ) -> dict[ItemId, tuple[str, ...]]:
         """The words of what is said for which `written` adds something to some items, the rarest first.
 
@@ -104,12 +106,12 @@ class WrittenWords:
         words: dict[int, str] = {}
         for word in dict.fromkeys(WORD.findall(" ".join(said))):
             words.setdefault(_code(word), word)
-        rows = {row: id for id in items if (row := self._index.row(id, now)) is not None}
+        ids = dict(zip(now.of.find(items).tolist(), items, strict=True))
         quoted: dict[ItemId, tuple[str, ...]] = {}
         found = now.rare(words, config)
         for place in _rarest(found).tolist():
-            for row in np.intersect1d(found.rows_of(place), list(rows)).tolist():
-                quoted[rows[row]] = (*quoted.get(rows[row], ()), words[int(found.codes[place])])
+            for number in np.intersect1d(found.items_of(place), list(ids)).tolist():
+                quoted[ids[number]] = (*quoted.get(ids[number], ()), words[int(found.codes[place])])
         return quoted
 
 
