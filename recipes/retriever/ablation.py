@@ -1,6 +1,7 @@
 """Leave each ingredient of the retriever out, and see what it was worth on the validation conversations.
 
     python recipes/retriever/ablation.py recipes/retriever/ablation.toml --data DATA
+    python recipes/retriever/ablation.py recipes/retriever/sizes.toml --data DATA      # other sizes of it
 
 The whole recipe is trained without the ranker. A variant either leaves kinds of association out of that retriever, or
 is the recipe with some keys changed, trained anew, under the weights of associations that the whole recipe found.
@@ -12,6 +13,7 @@ recipe, and of the vectors alone. One seed: the interval is over dialogues, not 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -138,7 +140,8 @@ class Workplace:
     def _train(self, name: str, recipe: TrainingRecipe) -> None:
         work = self._folder(name) / "work"
         work.mkdir(exist_ok=True)
-        shared = self._out / f"pretrain-{recipe.pretrain_loop.epochs}-epochs"
+        before = recipe.model_dump_json(include={"seed", "retriever", "pretrain", "pretrain_loop"})
+        shared = self._out / f"pretrain-{hashlib.sha256(before.encode()).hexdigest()[:8]}"
         for file in shared.glob("pretrain.*"):
             shutil.copyfile(file, work / file.name)
         if not (work / CACHE).exists():

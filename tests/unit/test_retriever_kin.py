@@ -262,3 +262,16 @@ def test_relatives_that_do_not_fit_are_refused(
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"sha256": sha256}))
     with pytest.raises(BundleError, match=f"(?s)config in .* is wrong.*{message}.*rarec train"):
         load_retriever(tmp_path, embedder="e")
+
+
+@pytest.mark.parametrize("kind", ["neighbours", "words", "kin"])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, kind: str) -> None:
+    model = Retriever(RetrieverConfig(text_dimension=2, width=4, item_hidden=4, blocks=1))
+    model.associations = counted()
+    save_retriever(tmp_path, model, embedder="e", training={})
+    manifest = json.loads((tmp_path / "retriever.json").read_text())
+    assert load_retriever(tmp_path, embedder="e").associations
+    manifest["config"][kind]["weight"] = math.inf
+    (tmp_path / "retriever.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="(?s)weight.*finite"):
+        load_retriever(tmp_path, embedder="e")

@@ -48,7 +48,7 @@ class CountsConfig(BaseModel):
         most: items kept for each of them, the strongest.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float = Field(default=1.0, ge=0)
     gain: float = Field(default=30.0, gt=0)

@@ -38,7 +38,7 @@ class KinConfig(BaseModel):
         popularity: the same for the difference of the popularity features, see `PopularityScale`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float = Field(default=1.25, ge=0)
     nearest: int = Field(default=20, gt=0)

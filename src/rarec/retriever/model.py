@@ -36,7 +36,7 @@ class RetrieverConfig(BaseModel):
         r_min, r_max: ring of the initial eigenvalues (LRURec uses 0.8 and 0.99).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     text_dimension: int = Field(gt=0)
     width: int = Field(default=128, gt=0)

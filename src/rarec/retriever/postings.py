@@ -33,7 +33,7 @@ class ValuesConfig(BaseModel):
         most: items that may have it, whatever the catalogue's size.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float = Field(default=1.0, ge=0)
     gain: float = Field(default=6.0, gt=0)

@@ -33,7 +33,7 @@ class PretrainConfig(BaseModel):
         scored_share: share of the positions that enter the loss of a step.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     batch: int = Field(default=64, gt=0)
     length: int = Field(default=100, gt=1)
@@ -54,7 +54,7 @@ class FinetuneConfig(BaseModel):
             learns less by heart how much each item is asked for: items that arrive later fare better, the others worse.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     batch: int = Field(default=64, gt=0)
     negatives: int = Field(default=1500, ge=0)

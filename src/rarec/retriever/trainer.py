@@ -47,7 +47,7 @@ class TrainerConfig(BaseModel):
             any case. "bfloat16" pays where the processor multiplies it (AMX, AVX-512 BF16), and is slow elsewhere.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=10, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)

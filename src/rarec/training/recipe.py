@@ -35,7 +35,7 @@ class OwnData(BaseModel):
         liked_from, disliked_to: ratings of interactions from which on, and down to which, an item was liked, disliked.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     catalogue: Path
     conversations: Path
@@ -91,7 +91,7 @@ class TrainingRecipe(BaseModel):
         candidates: how many items the ranker learns to choose among.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: int = 0
     data: OwnData | None = None
