@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 
 import numpy as np
@@ -65,16 +66,18 @@ class RowOfNumber:
     def __init__(self) -> None:
         self._rows = np.full(1, -1, dtype=np.int32)  # the last is never an item's, and -1 points to it too
 
-    def get(self, numbers: Numbers) -> NDArray[np.int64]:
+    def get(self, numbers: NDArray[np.signedinteger]) -> NDArray[np.int64]:
         """The rows, -1 where there is none, shape (numbers,); a number may be any."""
-        rows: NDArray[np.int64] = self._rows[np.minimum(numbers, len(self._rows) - 1)].astype(np.int64)
-        return rows
+        rows = self._rows  # once: a writer may replace it
+        found: NDArray[np.int64] = rows[np.minimum(numbers, len(rows) - 1)].astype(np.int64)
+        return found
 
     def __getitem__(self, number: int) -> int:
         """The row of one, -1 if there is none."""
-        return int(self._rows[min(number, len(self._rows) - 1)])
+        rows = self._rows
+        return int(rows[min(number, len(rows) - 1)])
 
-    def put(self, numbers: Numbers, rows: NDArray[np.integer] | int) -> None:
+    def put(self, numbers: NDArray[np.signedinteger], rows: NDArray[np.integer] | int) -> None:
         """Set the rows of some items; of a number that comes twice the last counts. -1 takes an item out."""
         most = int(numbers.max(initial=-1)) + 1
         if most >= len(self._rows):
@@ -88,9 +91,11 @@ class RowOfNumber:
         return self._rows[:-1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Bonuses(Mapping[ItemId, float]):
-    """What is added to the scores of some items; a mapping from their ids.
+    """What is added to the scores of some items.
+
+    A mapping from ids, too: of the items that are not forgotten by the time it is first read so.
 
     Attributes:
         of: gives the numbers.
@@ -111,15 +116,19 @@ class Bonuses(Mapping[ItemId, float]):
         sums = np.bincount(place, np.concatenate([np.empty(0), *(part.added for part in known)]), len(found))
         return Bonuses(of, found, sums.astype(np.float64))
 
+    @cached_property
+    def _by_id(self) -> dict[ItemId, float]:
+        pairs = zip(self.numbers.tolist(), self.added.tolist(), strict=True)
+        return {id: value for number, value in pairs if (id := self.of.id(number))}
+
     def __getitem__(self, id: ItemId) -> float:
-        number = self.of.number(id)
-        place = int(np.searchsorted(self.numbers, number))
-        if number < 0 or place == len(self.numbers) or self.numbers[place] != number:
-            raise KeyError(id)
-        return float(self.added[place])
+        return self._by_id[id]
 
     def __iter__(self) -> Iterator[ItemId]:
-        return map(self.of.id, self.numbers.tolist())
+        return iter(self._by_id)
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self._by_id)
+
+    def __repr__(self) -> str:
+        return f"Bonuses({self._by_id!r})"

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rarec.index import ExactIndex
+from rarec.index import ExactIndex, exact
 from rarec.item_numbers import Bonuses, ItemNumbers, RowOfNumber
+from rarec.retriever import postings
 from rarec.retriever.associations import (
     Associations,
     Context,
@@ -78,7 +79,16 @@ STEPS = st.lists(
 @given(
     STEPS, st.lists(st.integers(0, 15), max_size=3, unique=True), st.sampled_from((*WORDS, "pebble")), st.integers(0, 3)
 )
-def test_what_came_and_went_leaves_nothing_behind(steps, mentioned, word, mood):
+@pytest.mark.parametrize("often", [False, True])
+def test_what_came_and_went_leaves_nothing_behind(often, steps, mentioned, word, mood):
+    with pytest.MonkeyPatch.context() as patch:
+        if often:  # rows of nobody are dropped as soon as there are some
+            patch.setattr(postings, "_FEW_GONE", 0)
+            patch.setattr(exact, "MIN_CAPACITY", 4)
+        step_by_step(steps, mentioned, word, mood)
+
+
+def step_by_step(steps, mentioned, word, mood):
     numbers = ItemNumbers()
     live, index = LiveAssociations(ASSOCIATIONS, numbers), ExactIndex(3, numbers=numbers)
     here: dict[ItemId, Item] = {}
@@ -105,6 +115,22 @@ def test_what_came_and_went_leaves_nothing_behind(steps, mentioned, word, mood):
         by_number, by_id = (index.search(query, n=4, bonuses=[own])[0] for own in (found, dict(found)))
         assert by_number.ids == by_id.ids
         np.testing.assert_array_equal(by_number.scores, by_id.scores)
+
+
+def test_bonuses_can_be_read_whatever_was_forgotten_meanwhile():
+    numbers = ItemNumbers()
+    live, items = LiveAssociations(ASSOCIATIONS, numbers), [item(number, 0) for number in range(16)]
+    live.put(items, features_of(items))
+    found = live.bonuses(Context((ItemId("i1"),)))
+    gone = next(iter(LiveAssociations.bonuses(live, Context((ItemId("i1"),)))))
+    numbers.forget([gone])
+    assert gone not in found
+    assert dict(found) == dict(found.items())
+    assert len(found) == len(found.numbers) - 1
+    index = ExactIndex(3)
+    index.add(items, features_of(items)[:, :3])
+    query = np.ones((1, 3), np.float32)
+    assert index.search(query, n=3, bonuses=[found])[0].ids == index.search(query, n=3, bonuses=[dict(found)])[0].ids
 
 
 def test_all_kinds_are_at_work():

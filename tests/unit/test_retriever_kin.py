@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -264,6 +266,35 @@ def test_relatives_that_do_not_fit_are_refused(
         load_retriever(tmp_path, embedder="e")
 
 
+@pytest.mark.parametrize("room", [0, 1, 20])  # with one the last finds no room
+def test_who_reads_meanwhile_sees_every_heir_once(room: int) -> None:
+    associations = counted()
+    assert associations.kin is not None
+    heirs, bonuses = Heirs(associations.kin), np.linspace(0.5, 2, len(associations.kin.names), dtype=np.float32)
+    names, features = [NAMES[item.id] for item in NEW], features_of(NEW)
+    for _ in range(room):
+        heirs.put(NEW, names, features)
+    heirs.put(NEW, names, features)
+    wanted, seen = dict(heirs.inherited(bonuses)), 0
+
+    def look(frame: FrameType, event: str, argument: object) -> object:
+        nonlocal seen
+        if event == "line":
+            found = heirs.inherited(bonuses)
+            assert found.numbers.tolist() == sorted(set(found.numbers.tolist()))
+            assert dict(found) == pytest.approx(wanted)
+            seen += 1
+        return look
+
+    before = sys.gettrace()
+    sys.settrace(lambda frame, *_: look if frame.f_code.co_filename == module.__file__ else None)
+    try:
+        heirs.put(NEW, names, features)
+    finally:
+        sys.settrace(before)
+    assert seen > 20
+
+
 @pytest.mark.parametrize("kind", ["neighbours", "words", "kin"])
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, kind: str) -> None:
     model = Retriever(RetrieverConfig(text_dimension=2, width=4, item_hidden=4, blocks=1))
@@ -273,5 +304,5 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, kind: str) -> N
     assert load_retriever(tmp_path, embedder="e").associations
     manifest["config"][kind]["weight"] = math.inf
     (tmp_path / "retriever.json").write_text(json.dumps(manifest))
-    with pytest.raises(BundleError, match="(?s)weight.*finite"):
+    with pytest.raises(BundleError, match=r"(?s)weight.*finite"):
         load_retriever(tmp_path, embedder="e")

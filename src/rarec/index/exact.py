@@ -26,7 +26,7 @@ from rarec.index.select import (
 )
 from rarec.index.table import Snapshot, Table
 from rarec.index.writing import Tags, grown_postings, latest_of_each, tags_of, years_of
-from rarec.item_numbers import ItemNumbers, RowOfNumber
+from rarec.item_numbers import Bonuses, ItemNumbers, RowOfNumber
 from rarec.types import Filters, Item, ItemId
 
 ONE_BY_ONE = 3
@@ -53,8 +53,8 @@ class ExactIndex:
         engine: library of the int8 scan; None takes the first installed of numkong, torch, numpy (fp32 only).
         float_columns: how many last columns may be of another size than the rest (a bias or popularity term); they are
             kept in fp32 in the scan. This changes the speed, never the answer. At most d - 1; None is 1 if d > 1.
-        numbers: of ids, shared with whoever makes the bonuses, who then need not be looked up by id. The index forgets
-            none of them.
+        numbers: of ids, shared with whoever makes the bonuses, so that none needs to be looked up by id; then the index
+            forgets no number. None is its own.
     Raises:
         InputError: an argument is out of range.
         MissingExtra: the named engine is not installed.
@@ -74,7 +74,7 @@ class ExactIndex:
         if not 0 <= columns < dimension:
             raise InputError(f"float_columns must be in 0..{dimension - 1}, got {columns!r}")
         self.engine, self._scan = load_engine(engine)
-        self._numbers = ItemNumbers() if numbers is None else numbers
+        self._numbers, self._forgets = ItemNumbers() if numbers is None else numbers, numbers is None
         self._rows, self._size = RowOfNumber(), 0
         self._next_order = 0
         self._snapshot = Snapshot(Table(dimension, columns, MIN_CAPACITY), 0, [], np.empty(0, np.int64), {})
@@ -139,6 +139,8 @@ class ExactIndex:
                 self._snapshot = _without(self._snapshot, self._rows.get(numbers))
                 self._rows.put(numbers, -1)
                 self._size -= len(numbers)
+            if self._forgets:
+                self._numbers.forget(ids)
             self._compact()
 
     def search(
@@ -179,13 +181,15 @@ class ExactIndex:
         return [_hits(snapshot, *found) for found in best if found is not None]
 
     def _allow(
-        self, asked: Sequence[Filters], bonuses: Sequence[RowsAndBonuses]
+        self, asked: Sequence[Filters], bonuses: Sequence[tuple[Mapping[ItemId, float], Floats]]
     ) -> tuple[Snapshot, list[Allowed], list[RowsAndBonuses]]:
         with self._publishing:
             # Rows are looked up here, in step with the snapshot: later an item may have moved to another one.
             snapshot = self._snapshot
             excluded = {id(f): self._rows_of(f.exclude) for f in asked}
-            rows = [self._rows.get(numbers) for numbers, _ in bonuses]
+            rows = [
+                self._rows.get(own.numbers) if isinstance(own, Bonuses) else self._rows_of(own) for own, _ in bonuses
+            ]
         done: dict[int, Allowed] = {}
         for f in asked:
             if id(f) not in done:

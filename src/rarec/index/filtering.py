@@ -39,12 +39,6 @@ class Allowed:
         elif len(self.dropped):
             scores[self.dropped] = -np.inf
 
-    def among(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of some rows pass, shape (len(rows),)."""
-        if self.mask is not None:
-            return self.mask[rows]
-        return ~np.isin(rows, self.dropped)
-
 
 def check_filters(filters: Filters, known: Mapping[str, object]) -> None:
     """Refuse what cannot be meant.

@@ -317,7 +317,7 @@ class LiveAssociations:
         self._here = _Here.of(self._places, len(self._names))
         self._values, self._written = AttributeValues(self._numbers), WrittenWords(self._numbers)
         self._heirs: Heirs | None = None
-        if associations.kin and associations.weights.kin:
+        if associations.kin and associations.weights.kin and self._names:
             self._heirs = Heirs(associations.kin, self._numbers)
             self._kin = self._places_of(associations.kin.names)
         elsewhere = {item.id: item for item in mentioned}
@@ -338,9 +338,8 @@ class LiveAssociations:
         Args:
             features: of them, see `rarec.retriever.features.item_features`, shape (n, d + 4); if None, none inherits.
         """
-        names = [name_of(item, self._associations.by) for item in items] if self._names else [""] * len(items)
-        self._places.put(self._numbers.give([item.id for item in items]), self._places_of(names))
-        self._here = _Here.of(self._places, len(self._names))
+        names = self._names_of(items)
+        self._move(self._numbers.give([item.id for item in items]), self._places_of(names))
         if self._associations.weights.written:
             self._written.put(items)
         if self._associations.shared or self._associations.asked:
@@ -350,15 +349,22 @@ class LiveAssociations:
         elif self._heirs is not None:
             self._heirs.remove([item.id for item in items])
 
+    def inherit(self, items: Sequence[Item], features: NDArray[np.float32]) -> None:
+        """Let new items inherit that are there without."""
+        if self._heirs is not None:
+            self._heirs.put(items, self._names_of(items), features)
+
     def remove(self, ids: Collection[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
+        if not ids:
+            return
         self._written.remove(ids)
         self._values.remove(ids)
         if self._heirs is not None:
             self._heirs.remove(ids)
         numbers = self._numbers.find(ids)
-        self._places.put(numbers[numbers >= 0], -1)
-        self._here = _Here.of(self._places, len(self._names))
+        numbers = numbers[numbers >= 0]
+        self._move(numbers, np.full(len(numbers), -1))
 
     def bonuses(self, context: Context) -> Bonuses:
         """What is added to the scores of items that are there, above 0."""
@@ -398,6 +404,19 @@ class LiveAssociations:
             return {}
         return self._written.quoted(context.said, items, config)
 
+    def _move(self, numbers: Numbers, places: NDArray[np.int64]) -> None:
+        """Give items other places, and readers the whole of it."""
+        before, nameless = self._places.get(numbers), len(self._names)
+        self._places.put(numbers, places)
+        if np.isin([before, places], [-1, nameless]).all():  # as with most, which are many
+            self._here = self._here.with_size(int(np.count_nonzero(self._places.all() >= 0)), nameless)
+        else:
+            self._here = _Here.of(self._places, nameless)
+
+    def _names_of(self, items: Sequence[Item]) -> list[str]:
+        """Empty ones, as of nobody, where nothing is counted."""
+        return [name_of(item, self._associations.by) for item in items] if self._names else [""] * len(items)
+
     def _places_of(self, names: Sequence[str]) -> NDArray[np.int64]:
         return np.fromiter((self._place.get(name, len(self._place)) for name in names), np.int64, len(names))
 
@@ -427,7 +446,11 @@ class _Here:
         """Of the places of all items, where `names` is that of those without a name."""
         each = places.all()
         numbers = np.flatnonzero((each >= 0) & (each < names))
-        return _Here(numbers, each[numbers], speak_of(len(numbers), int(np.count_nonzero(each >= 0)), names))
+        return _Here(numbers, each[numbers], False).with_size(int(np.count_nonzero(each >= 0)), names)
+
+    def with_size(self, items: int, names: int) -> _Here:
+        """The same in a catalogue of so many items."""
+        return replace(self, spoken_of=speak_of(len(self.numbers), items, names))
 
     def spread(self, of: ItemNumbers, gained: NDArray[np.float32]) -> Bonuses:
         """What items get by what their names get."""
@@ -461,7 +484,7 @@ class AssociationScores:
         self._table = LiveAssociations(associations, mentioned=others)  # the number of an item is its column
         self._table.put(columns)
         if features is not None and associations.weights.kin and self._table.spoken_of:
-            self._table.put(columns, features)  # relatives are not looked for in vain
+            self._table.inherit(columns, features)  # else relatives would be looked for in vain
 
     def of(self, context: Context) -> NDArray[np.float32]:
         """What each column gets, at least 0, shape (columns,)."""

@@ -55,7 +55,7 @@ def _code(value: str) -> int:
 class AttributeValues:
     """Which items of a catalogue have which values; items come and go.
 
-    Values are not kept, but 38 bits of each: about fifteen bytes a value of an item, and two hundred an item. One
+    Values are not kept, but 38 bits of each: about fifteen bytes a value of an item, and 140 an item. One
     thread may change it while others look values up.
 
     Args:

@@ -127,7 +127,7 @@ class Kin:
             ties: of the items.
             bonuses: what is counted for the relatives, at least 0, shape (names,).
         Returns:
-            rows of the items that gain, and what each gains, above 0; shape (k,) both.
+            rows of the items that gain, ascending, and what each gains, above 0; shape (k,) both.
         """
         if not ties.places.size:
             return np.empty(0, dtype=np.int64), np.empty(0)
@@ -140,7 +140,7 @@ class Kin:
         )[:, 0].numpy()
         rows = np.flatnonzero(sums)
         if len(rows) > _MOST:
-            rows = np.argpartition(-sums, _MOST)[:_MOST]
+            rows = np.sort(np.argpartition(-sums, _MOST)[:_MOST])
         return rows, self.config.weight * np.log1p(sums[rows].astype(np.float64))
 
     def _ties(self, mine: NDArray[np.float32], features: NDArray[np.float32]) -> Ties:
@@ -177,8 +177,9 @@ class Heirs:
     def __init__(self, kin: Kin, numbers: ItemNumbers | None = None) -> None:
         self._kin, self._of = kin, ItemNumbers() if numbers is None else numbers
         self._rows, self._size = RowOfNumber(), 0
-        self._room = kin.joined([])  # more rows than are used, so that one item comes without all being copied
-        self._now = np.empty(0, dtype=np.int64), self._room  # what readers see: numbers of the items, and their ties
+        # More rows than are used, so that one item comes without all being copied.
+        self._room = np.empty(0, dtype=np.int32), kin.joined([])
+        self._now = self._room  # what readers see: numbers of the items, and their ties
 
     def __len__(self) -> int:
         """How many inherit."""
@@ -193,28 +194,29 @@ class Heirs:
         last, new = {item.id: row for row, item in enumerate(items)}, self._kin.new(names)
         chosen = [row for row in last.values() if new[row] and items[row].text.strip()]
         added = self._kin.ties(features[np.array(chosen, dtype=np.int64)])
-        gone = self._forget(last)
-        if len(self._now[0]) + len(chosen) > len(self._room.places):
-            self._grow(len(chosen))
-            gone = gone[:0]
-        numbers = np.concatenate([self._now[0], self._of.give([items[row].id for row in chosen])])
-        own = slice(len(self._now[0]), len(numbers))
-        self._room.places[own], self._room.shares[own] = added.places, added.shares
-        self._rows.put(numbers[own], np.arange(own.start, own.stop))
+        gone, start = self._forget(last), len(self._now[0])
+        if start + len(chosen) > len(self._room[0]):
+            gone, start = gone[:0], self._grow(len(chosen))
+        numbers, own = self._of.give([items[row].id for row in chosen]), slice(start, start + len(chosen))
+        self._room[0][own] = numbers
+        self._room[1].places[own], self._room[1].shares[own] = added.places, added.shares
+        self._rows.put(numbers, np.arange(own.start, own.stop))
         self._size += len(chosen)
-        self._now = numbers, Ties(self._room.places[: own.stop], self._room.shares[: own.stop])
-        self._room.shares[gone] = 0
+        self._now = self._used(own.stop)
+        self._room[1].shares[gone] = 0  # until then readers take the last of two
 
     def remove(self, ids: Collection[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
-        self._room.shares[self._forget(ids)] = 0
+        self._room[1].shares[self._forget(ids)] = 0
 
     def inherited(self, bonuses: NDArray[np.float32]) -> Bonuses:
         """What each gains; see `Kin.inherited`."""
         numbers, ties = self._now
         rows, gained = self._kin.inherited(ties, bonuses)
-        order = np.argsort(numbers[rows])
-        return Bonuses(self._of, numbers[rows][order], gained[order])
+        order = np.argsort(numbers[rows], kind="stable")
+        found = numbers[rows][order]
+        last = np.diff(found, append=-1) != 0
+        return Bonuses(self._of, found[last].astype(np.int64), gained[order][last])
 
     def _forget(self, ids: Collection[ItemId]) -> NDArray[np.int64]:
         """The rows that they had."""
@@ -225,12 +227,17 @@ class Heirs:
         self._size -= len(numbers)
         return rows
 
-    def _grow(self, more: int) -> None:
-        """Room for twice as many, without rows of those that are gone."""
-        numbers, old = self._now[0], self._room
+    def _grow(self, more: int) -> int:
+        """Room for twice as many, without rows of those that are gone; how many rows are used. Readers see it later."""
+        numbers, old = self._now
         kept = np.flatnonzero(self._rows.get(numbers) == np.arange(len(numbers)))
         shape = (2 * (len(kept) + more), old.places.shape[1])
-        self._room = Ties(np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.float32))
-        self._room.places[: len(kept)], self._room.shares[: len(kept)] = old.places[kept], old.shares[kept]
+        room = Ties(np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.float32))
+        room.places[: len(kept)], room.shares[: len(kept)] = old.places[kept], old.shares[kept]
+        self._room = np.concatenate([numbers[kept], np.zeros(shape[0] - len(kept), dtype=np.int32)]), room
         self._rows.put(numbers[kept], np.arange(len(kept)))
-        self._now = numbers[kept], Ties(self._room.places[: len(kept)], self._room.shares[: len(kept)])
+        return len(kept)
+
+    def _used(self, rows: int) -> tuple[NDArray[np.int32], Ties]:
+        numbers, ties = self._room
+        return numbers[:rows], Ties(ties.places[:rows], ties.shares[:rows])

@@ -150,7 +150,7 @@ class Snapshot:
 
     of: ItemNumbers
     parts: tuple[Postings, ...] = ()
-    numbers: Numbers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    numbers: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     alive: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     size: int = 0
 
@@ -176,7 +176,7 @@ class Snapshot:
         counting = (sizes > 0) & (sizes <= most) & (sizes < self.size)
         starts, sizes = (np.cumsum(sizes) - sizes)[counting], sizes[counting]
         rarity = np.log(self.size / sizes) / np.log(max(self.size, 2))
-        return Rare(wanted[likely][counting], starts, sizes, self.numbers[rows], rarity)
+        return Rare(wanted[likely][counting], starts, sizes, self.numbers[rows].astype(np.int64), rarity)
 
     def gains(
         self,
@@ -247,9 +247,10 @@ class InvertedIndex:
         """
         if not ids:
             return
-        now, numbers = self._now, self._now.of.give(ids)
+        now = self._now
         rows = np.arange(len(now.numbers), len(now.numbers) + len(ids), dtype=np.uint32)
         new = Postings.of(codes, np.repeat(rows, sizes))
+        numbers = now.of.give(ids)
         gone = self._rows.get(numbers)
         self._rows.put(numbers, rows)
         self._marks.extend(marks)
@@ -259,10 +260,12 @@ class InvertedIndex:
         while len(parts) > 1 and len(parts[-2]) <= 2 * len(parts[-1]):  # so none is empty but the last
             parts[-2:] = [merged(parts[-2:], alive)]
         size = now.size + int(np.count_nonzero(gone < 0))
-        self._publish(Snapshot(now.of, tuple(parts), np.concatenate([now.numbers, numbers]), alive, size))
+        self._publish(Snapshot(now.of, tuple(parts), np.append(now.numbers, numbers.astype(np.int32)), alive, size))
 
     def remove(self, ids: Collection[ItemId]) -> None:
         """Remove items; unknown ids are ignored."""
+        if not ids:
+            return
         now, numbers = self._now, np.unique(self._now.of.find(ids))
         numbers = numbers[self._rows.get(numbers) >= 0]
         if len(numbers):

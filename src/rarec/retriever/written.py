@@ -48,7 +48,7 @@ class _Codes:
 class WrittenWords:
     """Which items of a catalogue have which words in their titles and texts; items come and go.
 
-    Texts are not kept. About six bytes a different word of each item, and a hundred an item. One thread may change it
+    Texts are not kept. About six bytes a different word of each item, and twenty an item. One thread may change it
     while others look words up.
 
     Args:
