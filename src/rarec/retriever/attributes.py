@@ -52,6 +52,12 @@ def _code(value: str) -> int:
     return code_of(folded(value))
 
 
+@lru_cache(maxsize=1 << 12)  # the caller sends all messages of a conversation in every turn
+def _codes_said(text: str) -> frozenset[int]:
+    """Of the values that a message may name."""
+    return frozenset(map(code_of, runs_of_words(text.split(), _LONGEST)))
+
+
 class AttributeValues:
     """Which items of a catalogue have which values; items come and go.
 
@@ -115,5 +121,5 @@ class AttributeValues:
             of the items with such a value.
         """
         now = self._index.now
-        runs = {run for text in said for run in runs_of_words(text.split(), _LONGEST)}
-        return now.gains(now.rare(map(code_of, runs), config), config, 1)
+        codes = frozenset[int]().union(*map(_codes_said, said))
+        return now.gains(now.rare(codes, config), config, 1)
