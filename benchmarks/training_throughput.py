@@ -6,7 +6,8 @@
 *reference* is hidden width 64, two blocks, complex64 maps that are fed real input, a scan by recursive doubling padded
 to a power of two, a table of items by id with a bias for each, and the softmax over the whole catalogue at every
 position. *ours by id* is the same width, blocks and table with the parts of rarec: maps of real numbers, the blocked
-scan with its own gradient, the sampled softmax in one pass, and its dropout. *ours* is what `rarec train` does: items
+scan with its own gradient, the softmax in one pass, over the whole catalogue or, *sampled*, over 1,500 of its items
+that are drawn anew in each step, and its dropout. *ours* is what `rarec train` does: items
 enter as text vectors through the tower, so that no parameter hangs on an id. Rows in bfloat16 take products of matrices
 in it, as `precision` of a training loop asks for; the reference is in float32. Sequences are random; the arithmetic is
 that of ML-1M's 3,416 items. The steps (forward, backward, AdamW) take turns, so that a busy machine slows all of them;
@@ -123,17 +124,21 @@ def _table(items: int) -> nn.Embedding:
 
 
 class OursById(nn.Module):
-    """The reference's table and width, with our blocks and our loss."""
+    """The reference's table and width, with our blocks and our loss.
 
-    def __init__(self, items: int) -> None:
+    Args:
+        sample: how many items compete in a step; None are all.
+    """
+
+    def __init__(self, items: int, sample: int | None = None) -> None:
         super().__init__()
+        self.sample = min(sample or items, items)
         self.table = _table(items)
         self.bias = nn.Parameter(torch.zeros(items + 1))
         self.norm, self.dropout = nn.LayerNorm(WIDTH), Dropout(DROPOUT)
         config = RetrieverConfig(text_dimension=TEXT, width=WIDTH, blocks=BLOCKS, dropout=DROPOUT)
         generator = torch.Generator().manual_seed(0)
         self.blocks = nn.ModuleList(Block(config, generator) for _ in range(BLOCKS))
-        self.log_q = math.log(NEGATIVES / items)
 
     def states(self, rows: Tensor) -> Tensor:
         """As of the reference."""
@@ -143,13 +148,15 @@ class OursById(nn.Module):
         return h.transpose(0, 1)
 
     def loss(self, rows: Tensor) -> Tensor:
-        """As of the reference, over shared uniform negatives."""
+        """As of the reference, over the sample."""
         target = rows[:, 1:]
         real = target > 0
         states = self.states(rows[:, :-1]).flatten(0, 1)
         h, target = F.embedding(torch.nonzero(real.flatten())[:, 0], states), target[real]
-        drawn, times = torch.unique(torch.randint(1, len(self.bias), (NEGATIVES,)), return_counts=True)
-        column = torch.full((len(self.bias),), -1)
+        items = len(self.bias) - 1
+        drawn = 1 + (torch.arange(items) if self.sample == items else torch.randperm(items)[: self.sample])
+        log_q = torch.tensor(math.log(self.sample / items))
+        column = torch.full((items + 1,), -1)
         column[drawn] = torch.arange(len(drawn))
         # The bias is one more number of an item, and a one of the query.
         ones = h.new_ones(len(target), 1)
@@ -157,8 +164,8 @@ class OursById(nn.Module):
             torch.cat([h, ones], dim=1),
             torch.cat([self.table(target), self.bias[target, None]], dim=1),
             torch.cat([self.table(drawn), self.bias[drawn, None]], dim=1),
-            positive_log_q=torch.tensor(self.log_q).expand(len(target)),
-            negative_log_q=self.log_q - times.log(),
+            positive_log_q=log_q.expand(len(target)),
+            negative_log_q=log_q.expand(len(drawn)),
             hit=column[target],
         )
 
@@ -223,6 +230,7 @@ def against_reference(items: int, batch: int, length: int, repeats: int) -> dict
             "reference": by_id(Reference(items), items, batch, length),
             "ours by id": by_id(OursById(items), items, batch, length),
             "ours by id, bfloat16": by_id(OursById(items), items, batch, length, "bfloat16"),
+            "ours by id, sampled, bfloat16": by_id(OursById(items, NEGATIVES), items, batch, length, "bfloat16"),
             "ours": ours(items, batch, length),
             "ours, bfloat16": ours(items, batch, length, "bfloat16"),
         },
