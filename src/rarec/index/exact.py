@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,16 @@ MIN_CAPACITY = 1024
 RowsAndScores = tuple[NDArray[np.int64], Floats]
 Found = Iterator[tuple[int, RowsAndScores]]
 """(number of the query, its best rows and their scores)."""
+
+
+class _Search(NamedTuple):
+    """Queries with what may come back and what is added, each of shape (queries,), and how many are wanted."""
+
+    snapshot: Snapshot
+    queries: Floats
+    allowed: list[Allowed]
+    favoured: list[RowsAndBonuses]
+    n: int
 
 
 class ExactIndex:
@@ -176,7 +187,8 @@ class ExactIndex:
             else:
                 scans.append(i)
         in_batch = self._scan is None or len(scans) > ONE_BY_ONE
-        for i, found in (self._batch if in_batch else self._singly)(snapshot, matrix, allowed, favoured, scans, int(n)):
+        search = _Search(snapshot, matrix, allowed, favoured, int(n))
+        for i, found in (self._batch if in_batch else self._singly)(search, scans):
             best[i] = found
         return [_hits(snapshot, *found) for found in best if found is not None]
 
@@ -204,15 +216,8 @@ class ExactIndex:
     def _rows_of(self, ids: Collection[ItemId]) -> NDArray[np.int64]:
         return self._rows.get(self._numbers.find(ids))
 
-    def _singly(
-        self,
-        snapshot: Snapshot,
-        queries: Floats,
-        allowed: list[Allowed],
-        favoured: list[RowsAndBonuses],
-        which: list[int],
-        n: int,
-    ) -> Found:
+    def _singly(self, search: _Search, which: list[int]) -> Found:
+        snapshot, queries, allowed, favoured, n = search
         assert self._scan is not None
         for i in which:
             rows, bonuses = favoured[i]
@@ -223,15 +228,8 @@ class ExactIndex:
             found = contenders(scores, error, slack(self.dimension, length), allowed[i], m)
             yield i, exact_best(snapshot.table, found, queries[i], m, favoured[i])
 
-    def _batch(
-        self,
-        snapshot: Snapshot,
-        queries: Floats,
-        allowed: list[Allowed],
-        favoured: list[RowsAndBonuses],
-        which: list[int],
-        n: int,
-    ) -> Found:
+    def _batch(self, search: _Search, which: list[int]) -> Found:
+        snapshot, queries, allowed, favoured, n = search
         table, count = snapshot.table, snapshot.count
         error = fp32_error(table.norm[:count], table.dimension)
         size = max(1, BATCH_BYTES // (4 * max(count, 1)))
