@@ -7,13 +7,12 @@
 to a power of two, a table of items by id with a bias for each, and the softmax over the whole catalogue at every
 position. *ours by id* is the same width, blocks and table with the parts of rarec: maps of real numbers, the blocked
 scan with its own gradient, the softmax in one pass, over the whole catalogue or, *sampled*, over 1,500 of its items
-that are drawn anew in each step, and its dropout. *ours* is what `rarec train` does: items
-enter as text vectors through the tower, so that no parameter hangs on an id. Rows in bfloat16 take products of matrices
-in it, as `precision` of a training loop asks for; the reference is in float32. Sequences are random; the arithmetic is
-that of ML-1M's 3,416 items. The steps (forward, backward, AdamW) take turns, so that a busy machine slows all of them;
-the medians' ratios are what to read. Each length has a process of its own, as a training has: how long fresh memory
-takes depends on what was asked for before. With --catalogues the reference is left out, and the size of the catalogue
-is what varies.
+that are drawn anew in each step, and its dropout. *ours* is what `rarec train` does: items enter as text vectors
+through the tower, so that no parameter hangs on an id. Rows in bfloat16 take products of matrices in it, as `precision`
+of a training loop asks for; the reference is in float32. Sequences are random; the arithmetic is that of ML-1M's 3,416
+items. The steps (forward, backward, AdamW) take turns, so that a busy machine slows all of them; the medians' ratios
+are what to read. Each length has a process of its own, as a training has: how long fresh memory takes depends on what
+was asked for before. With --catalogues the reference is left out, and the size of the catalogue is what varies.
 """
 
 from __future__ import annotations

@@ -51,6 +51,15 @@ def scanned_beyond(few):
         filtering.FEW = kept
 
 
+def scan_is_exact(index, live, query, n, bonuses):
+    """One query that goes through the scan, however few the items are, against brute force."""
+    with scanned_beyond(20):
+        hits = index.search(query[None], n=n, bonuses=[bonuses])[0]
+    ids, scores = brute_force(live, query, n, Filters(), bonuses)
+    assert hits.ids == ids
+    np.testing.assert_array_equal(hits.scores, scores)
+
+
 def passes(item, filters):
     def has(name, values):
         own = {v.casefold() for v in item.attributes.get(name, ())}
@@ -216,11 +225,7 @@ def test_an_item_that_draws_level_with_the_last_of_the_best_is_not_lost(seed, sh
         last = sorted(score.values())[-n]
         lacks = {item.id: max(0.0, float(last - score[item.id])) for item in items[::5]}
         bonuses = {id: min(value, 1e17) for id, value in lacks.items()}
-        with scanned_beyond(20):
-            hits = index.search(query[None], n=n, bonuses=[bonuses])[0]
-        ids, scores = brute_force(live, query, n, Filters(), bonuses)
-        assert hits.ids == ids
-        np.testing.assert_array_equal(hits.scores, scores)
+        scan_is_exact(index, live, query, n, bonuses)
 
 
 @settings(deadline=None, max_examples=60)
@@ -241,11 +246,7 @@ def test_bonuses_that_are_all_but_the_whole_score_are_told_apart(seed, n, bonus,
     live = {item.id: (item, vector) for item, vector in zip(items, vectors, strict=True)}
     bonuses = {item.id: bonus * (1 + 6e-8 * int(rng.integers(0, 4))) for item in items[::2]}
     for query in make_vectors(rng, 5, 9, "unit+bias") * np.float32(length):
-        with scanned_beyond(20):
-            hits = index.search(query[None], n=n, bonuses=[bonuses])[0]
-        ids, scores = brute_force(live, query, n, Filters(), bonuses)
-        assert hits.ids == ids
-        np.testing.assert_array_equal(hits.scores, scores)
+        scan_is_exact(index, live, query, n, bonuses)
 
 
 @settings(deadline=None, max_examples=8)

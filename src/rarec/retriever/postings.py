@@ -170,7 +170,7 @@ class Snapshot:
         if gone:
             of, rows = of[self.alive[rows]], rows[self.alive[rows]]
         if len(flat) > 1:
-            order = np.lexsort((rows, of))
+            order = np.argsort(of, kind="stable")
             of, rows = of[order], rows[order]
         sizes = np.bincount(of, minlength=len(likely))
         counting = (sizes > 0) & (sizes <= most) & (sizes < self.size)
@@ -196,10 +196,8 @@ class Snapshot:
         if places is None:
             places = np.arange(len(rare))
         sizes = rare.sizes[places]
-        flat, given = (
-            rare.numbers[_gathered(rare.starts[places], sizes)],
-            np.repeat(rare.rarity[places] ** power, sizes),
-        )
+        flat = rare.numbers[_gathered(rare.starts[places], sizes)]
+        given = np.repeat(rare.rarity[places] ** power, sizes)
         if without is not None:
             kept = flat != np.repeat(without, sizes)
             flat, given = flat[kept], given[kept]
