@@ -165,7 +165,7 @@ def answer(folder: Path) -> list[Step]:
     with Recommender.open(folder / "store") as recommender:
         for name in ("first answer", "second answer"):
             meter.begin(name)
-            found = recommender.reply(Conversation((Turn("user", QUESTION),)), n=10)
+            found = recommender.reply(Conversation((Turn("user", QUESTION),)), n=10, words=False)
             meter.end(f"degraded: {found.reason}" if found.degraded else f"{len(found.items)} items")
     return list(meter.steps.values())
 

@@ -110,7 +110,8 @@ class Round:
 
     def rank(self) -> int:
         """The item's place in an answer of `SHOWN`, 0 if it is not there."""
-        shown = [ranked.item.id for ranked in self._recommender.reply(self._asked, n=SHOWN, filters=FILTERS).items]
+        answer = self._recommender.reply(self._asked, n=SHOWN, filters=FILTERS, words=False)
+        shown = [ranked.item.id for ranked in answer.items]
         return 1 + shown.index(self.id) if self.id in shown else 0
 
 

@@ -181,7 +181,7 @@ class Bench:
         engine.linker._memory.forget()
 
     def _reply(self, turns: tuple[Turn, ...], filters: Filters | None) -> None:
-        answer = self.recommender.reply(Conversation(turns), n=N, filters=filters)
+        answer = self.recommender.reply(Conversation(turns), n=N, filters=filters, words=False)
         assert len(answer.items) == N
         assert not answer.degraded
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_args
@@ -19,6 +20,7 @@ import numpy as np
 from rarec.assembly import Engine, llm_from, open_engine
 from rarec.background import BackgroundLoop
 from rarec.candidates import allowed, diversify
+from rarec.constraints import Constraints, eased, understand
 from rarec.errors import BudgetExceeded, InputError, LLMError, LLMTimeout, StoreError
 from rarec.llm.protocol import LLM, OnText
 from rarec.prompt import (
@@ -165,12 +167,33 @@ class Recommender:
         local = self.settings.llm.kind == "local" and isinstance(self.llm, LocalRanker)
         return Recommender(engine, self.settings, llm_from(self.settings.llm, engine, bundle) if local else self.llm)
 
+    def understand(self, conversation: Conversation, *, filters: Filters | None = None) -> Constraints:
+        """What the words of a conversation ask for, in terms of the live catalogue; by rules, English only.
+
+        `reply` holds to it by itself; to show it, or to leave parts of it out, ask here and give `reply` the filters
+        ``understand(...).without(ids).on(Filters())`` and ``words=False``.
+
+        Args:
+            conversation: turns whose mentions are None are linked; an empty one asks for nothing.
+            filters: what holds anyway. Where nothing is left beside it, older wishes are let go.
+        Raises:
+            InputError: the conversation is wrong.
+            EmbedderError, StoreError: new items cannot be embedded, or the store cannot be read.
+        """
+        limits = self.settings.recommend
+        check_conversation(conversation, limits.max_characters, limits.max_turns)
+        self.engine.refresh()
+        linked, engine = self.engine.link(conversation), self.engine
+        found = understand(linked, engine.vocabulary)
+        return eased(found, linked, on=filters or Filters(), leaves_any=lambda asked: engine.leaves_any(asked, linked))
+
     def reply(
         self,
         conversation: Conversation,
         *,
         n: int = 10,
         filters: Filters | None = None,
+        words: bool = True,
         on_text: OnText | None = None,
     ) -> Recommendation:
         """Answer the last turn of a conversation.
@@ -180,6 +203,8 @@ class Recommender:
                 diverse items and a question.
             n: how many items, >= 1.
             filters: what may be returned.
+            words: whether wishes such as "from the 90s, not horror" are read from the words too, and held to; see
+                `understand`.
             on_text: receives the reply piece by piece while it is written, in the thread of the event loop. The pieces
                 add up to `Recommendation.reply`; if the model breaks off in the middle, what was shown stays, and the
                 whole `reply` follows on a new line. What it raises ends the turn and reaches the caller.
@@ -195,7 +220,7 @@ class Recommender:
             if self._closed:
                 raise StoreError("this recommender is closed; open the store again with Recommender.open")
             self._loop = self._loop or BackgroundLoop()
-        answer = self._loop.start(lambda: self.areply(conversation, n=n, filters=filters, on_text=on_text))
+        answer = self._loop.start(lambda: self.areply(conversation, n=n, filters=filters, words=words, on_text=on_text))
         try:
             return answer.result()
         except BaseException:  # Ctrl-C: a model that is still writing must not hold up what comes next
@@ -208,6 +233,7 @@ class Recommender:
         *,
         n: int = 10,
         filters: Filters | None = None,
+        words: bool = True,
         on_text: OnText | None = None,
         llm: LLM | None = None,
         deadline_s: float | None = None,
@@ -226,6 +252,10 @@ class Recommender:
         if isinstance(excluded, str):  # its letters would be taken for ids
             raise InputError(f"filters.exclude is the text {excluded!r}; give a set of ids")
         clock = _Clock()
+        if words:
+            found = await anyio.to_thread.run_sync(partial(self.understand, conversation, filters=filters))
+            filters = found.on(filters or Filters())
+            clock.lap("words")
         proposal = await anyio.to_thread.run_sync(self._propose, conversation, n, filters or Filters(), clock)
         if not proposal.candidates:
             reply = EMPTY_CATALOGUE if proposal.empty_catalogue else NOTHING_LEFT

@@ -226,7 +226,7 @@ class Recommendation:
             nor refused. Shorter than asked only if the catalogue or the filters leave no more.
         reply: text for the user.
         mentions: what the linker found in the conversation.
-        timings_ms: stage -> wall milliseconds: link, embed, retrieve, llm, total.
+        timings_ms: stage -> wall milliseconds: words (where they are read), link, embed, retrieve, llm, total.
         degraded: the language model did not take part; `items` is the retriever's order.
         reason: why it is degraded, else empty.
         candidates: what the retriever proposed, in its order.

@@ -117,7 +117,7 @@ def test_the_model_chooses_among_the_candidates_and_the_reply_names_titles(open_
     assert answer.reason == ""
     assert answer.model == "scripted"
     assert answer.usage.calls == 1
-    assert set(answer.timings_ms) == {"link", "embed", "retrieve", "llm", "total"}
+    assert set(answer.timings_ms) == {"words", "link", "embed", "retrieve", "llm", "total"}
     assert answer.timings_ms["total"] >= answer.timings_ms["llm"]
 
 
@@ -137,6 +137,37 @@ def test_an_answer_without_a_reply_gets_one(open_with: Open) -> None:
     assert "".join(pieces) == answer.reply
     assert not answer.degraded
     assert answer.report.malformed
+
+
+def test_wishes_are_read_from_the_words_and_held_to(open_with: Open) -> None:
+    recommender = open_with()
+    asked = Conversation((Turn("user", "Something alpine, but not in Umbria"),))
+    answer = recommender.reply(asked)
+    assert answer.items
+    assert {r.item.attributes["style"] for r in answer.items} == {("Alpine",)}
+    assert not any("Umbria" in r.item.attributes["region"] for r in answer.items)
+    assert "words" in answer.timings_ms
+    found = recommender.understand(asked)
+    assert [(part.label, part.hard) for part in found.parts] == [("Alpine", True), ("not Umbria", True)]
+    for filters in (Filters(), Filters(year_min=1800)):
+        given = recommender.reply(asked, filters=found.on(filters), words=False)
+        assert given.items == recommender.reply(asked, filters=filters).items
+        assert "words" not in given.timings_ms
+    unread = recommender.reply(asked, n=60, words=False)
+    assert {r.item.attributes["style"][0] for r in unread.items} == set(STYLES)
+
+
+def test_an_older_wish_goes_where_it_leaves_nothing_beside_the_filters(open_with: Open) -> None:
+    recommender = open_with()
+    asked = Conversation((Turn("user", "Something alpine."), Turn("user", "In Kent, please.")))
+    both = recommender.reply(asked)
+    assert {(*r.item.attributes["style"], r.item.attributes["region"][0]) for r in both.items} == {("Alpine", "Kent")}
+    alpine = frozenset(item.id for item in gardens() if item.attributes["style"] == ("Alpine",))
+    filters = Filters(exclude=alpine)
+    assert "Alpine" in {wish.text for wish in recommender.understand(asked, filters=filters).unenforced}
+    eased = recommender.reply(asked, filters=filters)
+    assert eased.items
+    assert {r.item.attributes["region"][0] for r in eased.items} == {"Kent"}
 
 
 def test_a_mentioned_item_is_linked_and_not_recommended(open_with: Open) -> None:

@@ -66,7 +66,7 @@ class ShowsTheRest:
         self.conversation = Conversation()
 
     async def areply(
-        self, conversation: Conversation, *, n: int = 10, filters: Filters | None = None
+        self, conversation: Conversation, *, n: int = 10, filters: Filters | None = None, words: bool = True
     ) -> Recommendation:
         self.conversation = conversation
         ranked = tuple(RankedItem(item, 1.0, "", 1) for item in self.others[:n])

@@ -38,6 +38,7 @@ class Waiter:
         *,
         n: int = 10,
         filters: Filters | None = None,
+        words: bool = True,
         on_text: Callable[[str], None] | None = None,
     ) -> Recommendation:
         self.asked.append((conversation, n, filters))

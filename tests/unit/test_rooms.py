@@ -43,7 +43,17 @@ ALLOWED: dict[str, set[str]] = {
     "backup": {"files", "settings"},
     "background": set(),
     "pages": set(),
-    "pipeline": {"assembly", "background", "settings", "candidates", "prompt", "llm", "ranker", "telemetry"},
+    "pipeline": {
+        "assembly",
+        "background",
+        "settings",
+        "candidates",
+        "constraints",
+        "prompt",
+        "llm",
+        "ranker",
+        "telemetry",
+    },
     # On top: nothing but the command line and the tools for agents, which are one more way in, imports it.
     "service": {
         "background",

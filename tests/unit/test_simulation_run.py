@@ -47,7 +47,7 @@ class Shows:
         self.seen: list[tuple[Conversation, frozenset[ItemId]]] = []
 
     async def areply(
-        self, conversation: Conversation, *, n: int = 10, filters: Filters | None = None
+        self, conversation: Conversation, *, n: int = 10, filters: Filters | None = None, words: bool = True
     ) -> Recommendation:
         excluded = filters.exclude if filters else frozenset()
         self.seen.append((conversation, excluded))

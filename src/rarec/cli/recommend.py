@@ -68,7 +68,7 @@ def recommend(
             recommender.engine.catalogue.get_many(m.item for m in asked.turns[0].mentions or ())
         understood = word_reader(recommender)(asked) if words else Constraints()
         understood = easer(recommender)(understood, asked, filters)
-        answer = recommender.reply(asked, n=n, filters=understood.on(filters))
+        answer = recommender.reply(asked, n=n, filters=understood.on(filters), words=False)
     if as_json:
         from rarec.cli.output import understood_document
         from rarec.documents import answer_document

@@ -23,7 +23,13 @@ class Recommends(Protocol):
     """What answers a conversation; `rarec.Recommender` does."""
 
     def reply(
-        self, conversation: Conversation, *, n: int = ..., filters: Filters | None = ..., on_text: OnText | None = ...
+        self,
+        conversation: Conversation,
+        *,
+        n: int = ...,
+        filters: Filters | None = ...,
+        words: bool = ...,
+        on_text: OnText | None = ...,
     ) -> Recommendation: ...
 
 
@@ -94,7 +100,7 @@ class Session:
         if on_understood is not None:
             on_understood(understood)
         filters = understood.on(self.filters)
-        answer = self._recommender.reply(asked, n=self.n, filters=filters, on_text=on_text)
+        answer = self._recommender.reply(asked, n=self.n, filters=filters, words=False, on_text=on_text)
         self.understood = understood
         said = Turn("assistant", answer.reply, named_items(answer.reply, answer.items))
         self.conversation = replace(asked, turns=(*asked.turns, said))

@@ -140,8 +140,8 @@ class Turns:
         async def turn() -> Told:
             with span("turn", {"rarec.turns": len(asked.conversation.turns), "rarec.n": asked.n}) as noted:
                 answer = await recommender.areply(
-                    asked.conversation, n=asked.n, filters=asked.filters, on_text=on_text, llm=model,
-                    deadline_s=deadline_s,
+                    asked.conversation, n=asked.n, filters=asked.filters, words=False, on_text=on_text,
+                    llm=model, deadline_s=deadline_s,
                 )  # fmt: skip
                 if not answer.degraded and not answer.report.repaired:
                     model.remember()

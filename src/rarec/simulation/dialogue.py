@@ -23,7 +23,7 @@ class Recommends(Protocol):
     """What is put to the test; `rarec.Recommender` is one."""
 
     async def areply(
-        self, conversation: Conversation, *, n: int = ..., filters: Filters | None = ...
+        self, conversation: Conversation, *, n: int = ..., filters: Filters | None = ..., words: bool = ...
     ) -> Recommendation: ...
 
 
@@ -91,7 +91,8 @@ class Dialogue:
 
     async def _answered(self, said: str, *, blanked: int) -> Recommendation:
         asked = Conversation((*self._conversation.turns, Turn("user", said)), id=self._target.id)
-        answer = await self._recommender.areply(asked, n=self._n, filters=Filters(exclude=frozenset(self._excluded)))
+        filters = Filters(exclude=frozenset(self._excluded))
+        answer = await self._recommender.areply(asked, n=self._n, filters=filters, words=False)
         shown = answer.items[: self._n]
         reply = Turn("assistant", answer.reply, _named(answer.reply, shown))
         self._conversation = Conversation((*asked.turns, reply), id=self._target.id)

@@ -32,9 +32,14 @@ class WordMatch:
         self._rows = {word: np.array(places) for word, places in rows.items()}
 
     async def areply(
-        self, conversation: Conversation, *, n: int = 10, filters: Filters | None = None
+        self,
+        conversation: Conversation,
+        *,
+        n: int = 10,
+        filters: Filters | None = None,
+        words: bool = True,  # noqa: ARG002
     ) -> Recommendation:
-        """The n best items; of the filters only `exclude` is read."""
+        """The n best items; of the filters only `exclude` is read, and of `words` nothing."""
         scores = self._scores(conversation)
         scores[[self._places[item] for item in filters.exclude if item in self._places] if filters else []] = -np.inf
         best = [int(place) for place in np.argsort(-scores, kind="stable")[:n] if scores[place] > -np.inf]
