@@ -214,7 +214,7 @@ def sasrec(split: Split, epochs: int) -> dict[str, Any]:
     best: dict[str, Any] = {}
     for stage in sorted({max(1, epochs * share // 10) for share in range(1, 11)}):
         model = SASRec(
-            seed=0, n_epochs=stage, embedding_dim=WIDTH, n_layers=BLOCKS, max_len=LENGTH, dropout=DROPOUT,
+            seed=0, n_epochs=stage, embedding_dim=WIDTH, num_blocks=BLOCKS, max_len=LENGTH, dropout=DROPOUT,
             learning_rate=1e-3, n_sample=NEGATIVES, verbose=False,
         ).fit(data)  # fmt: skip
         network = model.model.eval()
