@@ -33,7 +33,7 @@ from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
 from rarec.ranker.local import LocalRanker
 from rarec.retriever.associations import Context, LiveAssociations
-from rarec.retriever.bundle import load_retriever, read_manifest
+from rarec.retriever.bundle import load_model, load_retriever, read_manifest
 from rarec.retriever.encoder import ConversationEncoder
 from rarec.retriever.features import PopularityScale, item_features
 from rarec.retriever.model import Retriever
@@ -254,7 +254,9 @@ def open_engine(
     with ExitStack() as opened:  # closes what was opened if a later part fails
         catalogue = opened.enter_context(CatalogueStore.open(paths.catalogue))
         embedder = opened.enter_context(cached_embedder(paths, settings))
-        bundle = paths.bundle  # once: another may be promoted between the two lines that read it
+        bundle = paths.bundle  # once: another may be promoted between the lines that read it
+        if llm is None and settings.llm.kind == "local":  # before items are embedded, which may take hours
+            load_model(bundle, "ranker", embedder=embedder.name)
         engine = _engine(catalogue, embedder, bundle, progress)
         chosen = llm if llm is not None else llm_from(settings.llm, engine, bundle)
         opened.pop_all()
@@ -305,6 +307,7 @@ def create_store(path: Path, *, layout: str = "generic", bundle: Path | None = N
     Raises:
         StoreError: there is a store already, or the folder cannot be written.
         InputError: `bundle` is not a folder with a retriever.
+        BundleError: a model of it is damaged.
         SettingsError: there is no such layout.
     """
     paths = StorePaths(path)
@@ -314,6 +317,9 @@ def create_store(path: Path, *, layout: str = "generic", bundle: Path | None = N
     if not (source / "retriever.json").is_file():
         raise InputError(f"{str(source)!r} is not a bundle folder; train one with: rarec train")
     chosen = load_layout(layout)  # before anything is written
+    for kind in ("retriever", "ranker"):
+        if (source / f"{kind}.json").exists():
+            load_model(source, kind, embedder=read_manifest(source, kind).embedder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not (target.exists() and source.samefile(target)):

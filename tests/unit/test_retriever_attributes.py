@@ -13,7 +13,18 @@ from rarec.retriever.attributes import AttributeValues, folded
 from rarec.retriever.postings import ValuesConfig
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
-VALUES = ("Ada Vale", "ada vale", "Bo", "Cy Dean Eames", "red", "blue", "one two three four five", "!")
+VALUES = (
+    "Ada Vale",
+    "ada vale",
+    "Bo",
+    "Cy Dean Eames",
+    "red",
+    "blue",
+    "one two three four five",
+    "!",
+    "60",
+    "-1,500.5",
+)
 IDS = [ItemId(f"i{k}") for k in range(12)]
 OWN = st.lists(st.sampled_from(VALUES), max_size=4)
 CATALOGUES = st.lists(st.tuples(st.sampled_from(IDS), OWN, OWN), max_size=20, unique_by=lambda row: row[0])
@@ -21,7 +32,7 @@ CONFIGS = st.builds(
     ValuesConfig, weight=st.floats(0.1, 3), gain=st.floats(0.1, 20), share=st.floats(0.01, 1), most=st.integers(1, 20)
 )
 SAID = st.lists(
-    st.lists(st.sampled_from(["ada", "vale", "bo", "red", "five", "so"]), max_size=5).map(" ".join), max_size=3
+    st.lists(st.sampled_from(["ada", "vale", "bo", "red", "five", "so", "60"]), max_size=5).map(" ".join), max_size=3
 )
 
 
@@ -30,7 +41,9 @@ def catalogue_of(rows: list[tuple[ItemId, list[str], list[str]]]) -> list[Item]:
 
 
 def values_of(item: Item) -> set[str]:
-    return {folded(value) for values in item.attributes.values() for value in values} - {""}
+    """Without those that are no words, or numbers: these nobody has in common."""
+    values = (value for values in item.attributes.values() for value in values)
+    return {folded(value) for value in values if value not in ("!", "60", "-1,500.5")}
 
 
 def rarity(value: str, items: list[Item], config: ValuesConfig) -> float:

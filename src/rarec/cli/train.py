@@ -65,7 +65,7 @@ def train(
 ) -> None:
     """Train a bundle: the retriever (pretrain, finetune) and the local ranker.
 
-    A recipe with a table [data] names a catalogue, conversations and perhaps interactions of any domain
+    A recipe with a table named data has a catalogue, conversations and perhaps interactions of any domain
     (docs/own_domain.md); without one the data are those of the shipped bundle, films. Every stage keeps a checkpoint in
     the work folder; after Ctrl-C or a crash the same command goes on where it was, and on a CPU the result equals an
     uninterrupted run bit for bit.

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rarec.item_numbers import Bonuses, ItemNumbers, Numbers, RowOfNumber
 from rarec.retriever.attributes import AttributeValues, codes_of, folded
 from rarec.retriever.kin import Heirs, Kin, KinConfig
-from rarec.retriever.postings import ValuesConfig
+from rarec.retriever.postings import MOST_GAIN, MOST_WEIGHT, ValuesConfig
 from rarec.retriever.refusals import wished
 from rarec.retriever.sequence import felt_about, message_text
 from rarec.retriever.written import WrittenWords
@@ -42,16 +42,16 @@ class CountsConfig(BaseModel):
     """How counts become scores.
 
     Attributes:
-        weight: of the whole; 0 turns it off.
-        gain: how soon the logarithm bends.
+        weight: of the whole, at most 1,000; 0 turns it off.
+        gain: how soon the logarithm bends, at most a million.
         shrinkage: added to how often a thing comes up, so that few counts prove little.
         most: items kept for each of them, the strongest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    weight: float = Field(default=1.0, ge=0)
-    gain: float = Field(default=30.0, gt=0)
+    weight: float = Field(default=1.0, ge=0, le=MOST_WEIGHT)
+    gain: float = Field(default=30.0, gt=0, le=MOST_GAIN)
     shrinkage: float = Field(default=1.0, ge=0)
     most: int = Field(default=500, gt=0)
 
@@ -64,7 +64,7 @@ class WordsConfig(CountsConfig):
         share: of all recommendations, that a word may have come before at most; what everybody says means nothing.
     """
 
-    gain: float = Field(default=10.0, gt=0)
+    gain: float = Field(default=10.0, gt=0, le=MOST_GAIN)
     shrinkage: float = Field(default=3.0, ge=0)
     least: int = Field(default=4, gt=0)
     share: float = Field(default=0.1, gt=0, le=1)
@@ -152,11 +152,11 @@ class Counts:
             raise ValueError("a key or an item comes twice")
 
     def __len__(self) -> int:
-        """How many things have an item."""
+        """How many things there are."""
         return len(self.keys)
 
     def __contains__(self, key: str) -> bool:
-        """Whether anything is counted for it."""
+        """Whether it was counted, be it with nothing to add."""
         return key in self._rows
 
     def with_weight(self, weight: float) -> Counts:

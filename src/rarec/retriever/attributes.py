@@ -23,6 +23,7 @@ from rarec.types import Item, ItemId
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 """A word, apostrophes inside it."""
 
+_NUMBER = re.compile(r"\s*[-+]?\d+(?:[.,]\d+)*\s*")
 _LONGEST = 4  # words of a value that is looked for in what was said
 
 
@@ -39,7 +40,10 @@ def runs_of_words(words: Sequence[str], longest: int) -> Iterator[str]:
 
 
 def codes_of(item: Item) -> bytes:
-    """Codes of the values of all attributes, each once: a director who acts elsewhere is the same person."""
+    """Codes of the values of all attributes, each once: a director who acts elsewhere is the same person.
+
+    Numbers have none: that two items take 60 minutes, or cost 20, is nothing that they have in common.
+    """
     values = (value for values in item.attributes.values() for value in values)
     codes = dict.fromkeys(map(_code, values))
     codes.pop(0, None)
@@ -48,8 +52,8 @@ def codes_of(item: Item) -> bytes:
 
 @lru_cache(maxsize=1 << 16)
 def _code(value: str) -> int:
-    """Of a value without case, 0 if it has no word."""
-    return code_of(folded(value))
+    """Of a value without case, 0 if it has no word or is a number."""
+    return 0 if _NUMBER.fullmatch(value) else code_of(folded(value))
 
 
 @lru_cache(maxsize=1 << 12)  # the caller sends all messages of a conversation in every turn

@@ -22,6 +22,7 @@ from torch.nn.functional import embedding_bag
 
 from rarec.item_numbers import Bonuses, ItemNumbers, RowOfNumber
 from rarec.retriever.features import EXTRA_FEATURES
+from rarec.retriever.postings import MOST_WEIGHT
 from rarec.types import Item, ItemId
 
 _AT_ONCE = 1024
@@ -40,7 +41,7 @@ class KinConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    weight: float = Field(default=1.25, ge=0)
+    weight: float = Field(default=1.25, ge=0, le=MOST_WEIGHT)
     nearest: int = Field(default=20, gt=0)
     text: float = Field(default=0.1, gt=0)
     popularity: float = Field(default=0.1, gt=0)

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from rarec.item_numbers import Bonuses, ItemNumbers, Numbers, RowOfNumber
 from rarec.types import ItemId
 
+MOST_WEIGHT, MOST_GAIN = 1e3, 1e6
+"""Of any kind of association: with more, sums of them are no numbers any more."""
+
 _FEW = 10  # items that may always have a text in common, however small the catalogue
 _FEW_GONE = 1000  # rows of nobody that are not worth the work
 _ROW_BITS = 26  # of a pair of code and row that is sorted as one number
@@ -27,16 +30,16 @@ class ValuesConfig(BaseModel):
     """How texts in common become scores.
 
     Attributes:
-        weight: of the whole; 0 turns it off.
-        gain: how soon the logarithm bends.
+        weight: of the whole, at most 1,000; 0 turns it off.
+        gain: how soon the logarithm bends, at most a million.
         share: of the catalogue, that may have a text that counts (ten items always may); what most have tells nothing.
         most: items that may have it, whatever the catalogue's size.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    weight: float = Field(default=1.0, ge=0)
-    gain: float = Field(default=6.0, gt=0)
+    weight: float = Field(default=1.0, ge=0, le=MOST_WEIGHT)
+    gain: float = Field(default=6.0, gt=0, le=MOST_GAIN)
     share: float = Field(default=0.02, gt=0, le=1)
     most: int = Field(default=300, gt=0)
 

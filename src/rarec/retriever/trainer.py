@@ -73,7 +73,12 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Told after every step: where training is and the loss there."""
+    """Told after every step: where training is and the loss there.
+
+    Attributes:
+        score: of the epoch that has just ended; None within one, and without validation.
+        best: the best score so far, also of before an interruption; None without any.
+    """
 
     epoch: int
     epochs: int
@@ -81,6 +86,7 @@ class Progress:
     steps: int
     loss: float
     score: float | None
+    best: float | None = None
 
 
 @dataclass(slots=True)
@@ -140,7 +146,7 @@ def train(
             score = _judge(run, model, best, validate, moving) if last else None
             keeper.maybe_write(run, best, force=last)
             if on_step:
-                on_step(Progress(epoch, config.epochs, step, steps, loss, score))
+                on_step(Progress(epoch, config.epochs, step, steps, loss, score, max(run.scores, default=None)))
     except KeyboardInterrupt:
         if run.whole:  # else the checkpoint before this step stands
             keeper.maybe_write(run, best, force=True)

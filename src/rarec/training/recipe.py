@@ -14,12 +14,12 @@ from rarec.ranker.train import RankerTrainingConfig
 from rarec.retriever.associations import CountsConfig, WordsConfig
 from rarec.retriever.kin import KinConfig
 from rarec.retriever.model import RetrieverConfig
-from rarec.retriever.postings import ValuesConfig
+from rarec.retriever.postings import MOST_WEIGHT, ValuesConfig
 from rarec.retriever.tasks import FinetuneConfig, PretrainConfig
 from rarec.retriever.trainer import TrainerConfig
 
 _LAYOUT_FILE = ".toml"
-Weights = tuple[Annotated[float, Field(ge=0)], ...]
+Weights = tuple[Annotated[float, Field(ge=0, le=MOST_WEIGHT)], ...]
 
 
 class OwnData(BaseModel):

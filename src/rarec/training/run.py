@@ -117,7 +117,8 @@ def _train(
     finetuning = Finetuning(recipe, material, material.talks, embedder, tell)
     figures: dict[str, Any] = {**finetuning.run(model, stages)}
     # Where the data lie is no business of whoever gets the bundle.
-    training = {"recipe": recipe.model_dump(mode="json", exclude={"data"}), "figures": figures}
+    nowhere = {"data"} if recipe.data is None else {"data", "visits"}
+    training = {"recipe": recipe.model_dump(mode="json", exclude=nowhere), "figures": figures}
     if material.about:
         training["data"] = dict(material.about)
     save_retriever(out, model, embedder=embedder.name, training=training)

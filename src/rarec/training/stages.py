@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from rarec.errors import BundleError
+from rarec.errors import BundleError, InputError
 from rarec.files import write_text
 from rarec.progress import OnProgress
 from rarec.retriever.trainer import Progress, Task, TrainerConfig, train
@@ -60,19 +60,23 @@ class Stages:
 
         Raises:
             BundleError: the checkpoint is damaged, or of another recipe or other data.
+            InputError: the loss is no number any more.
         """
-        best = [0.0]
 
         def on_step(at: Progress) -> None:
-            if at.score is not None:
-                best[0] = max(best[0], at.score)
-            valid = f", best valid NDCG@10 {best[0]:.4f}" if best[0] else ""
+            valid = f", best valid NDCG@10 {at.best:.4f}" if at.best else ""
             done = at.epoch * at.steps + at.step + 1
             self._tell(stage, done, at.epochs * at.steps, f"epoch {at.epoch + 1}, loss {at.loss:.3f}{valid}")
 
         checkpoint = self._work / f"{stage.replace(' ', '-')}.safetensors"
         self._check_recipe(stage, checkpoint)
-        train(model, task, config, checkpoint=checkpoint, validate=score, average=average, on_step=on_step)
+        try:
+            run = train(model, task, config, checkpoint=checkpoint, validate=score, average=average, on_step=on_step)
+        except FloatingPointError as error:
+            raise InputError(f"training got out of hand in the stage {stage!r}: {error}") from error
+        if (epochs := run["epochs"]) < config.epochs:
+            done, better = epochs * task.steps(), f"none after epoch {run['best_epoch'] + 1} was better"
+            self._tell(stage, done, done, f"stopped after epoch {epochs} of {config.epochs}: {better}")
 
     def _check_recipe(self, stage: str, checkpoint: Path) -> None:
         """The trainer knows its own settings only; a stage hangs on those of the stages before it too."""
