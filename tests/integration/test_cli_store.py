@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,25 @@ def test_init_with_a_wrong_layout_or_bundle_makes_nothing(tmp_path: Path, small_
     )
     assert "rarec train" in rarec("init", tmp_path / "s", "--bundle", tmp_path / "none", code=2).stderr
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("kind", ["retriever", "ranker"])
+def test_init_with_a_damaged_bundle_makes_nothing(tmp_path: Path, small_bundle: Path, kind: str) -> None:
+    broken = shutil.copytree(small_bundle, tmp_path / "broken")
+    weights = broken / f"{kind}.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    assert f"{kind}.safetensors in" in rarec("init", tmp_path / "s", "--bundle", broken, code=3).stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_wrong_ranker_is_told_before_anything_is_embedded(
+    make_store: MakeStore, vector_server: FakeOpenAIServer
+) -> None:
+    store = make_store("s")
+    (store / "bundle" / "ranker.safetensors").write_bytes(b"")
+    before = len(vector_server.requests)
+    assert "ranker.safetensors" in rarec("recommend", "anything", "--store", store, code=3).stderr
+    assert len(vector_server.requests) == before
 
 
 def test_the_store_can_be_named_by_the_environment(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,6 +229,45 @@ def test_checkpoints_of_another_recipe_are_refused_and_of_a_later_stage_kept(
         run("finetune", user_weight=0.9)
 
 
+def test_a_learning_rate_beyond_reason_is_the_recipes_fault(
+    data: Path, tmp_path: Path, whole: tuple[Path, Path, dict[str, Any]]
+) -> None:
+    (tmp_path / "work").mkdir()
+    shutil.copy(whole[1] / "embeddings.sqlite", tmp_path / "work")
+    wild = RECIPE.model_copy(update={"pretrain_loop": RECIPE.pretrain_loop.model_copy(update={"learning_rate": 1e30})})
+    with pytest.raises(InputError, match=r"in the stage 'pretrain'.*try a lower learning_rate"):
+        train_bundle(wild, data=data, out=tmp_path / "bundle", work=tmp_path / "work")
+
+
+def test_a_stage_that_ends_early_says_so_and_remembers_its_best(
+    data: Path, tmp_path: Path, whole: tuple[Path, Path, dict[str, Any]]
+) -> None:
+    work, loop = tmp_path / "work", RECIPE.finetune_loop
+    work.mkdir()
+    for name in ("embeddings.sqlite", "pretrain.safetensors", "pretrain.recipe.json"):
+        shutil.copy(whole[1] / name, work)
+    # A rate of next to nothing: no epoch is better than the first, so patience ends it.
+    slow = loop.model_copy(update={"learning_rate": 1e-12, "epochs": 9, "patience": 2})
+    recipe, told = RECIPE.model_copy(update={"finetune_loop": slow}), list[tuple[int, int, str]]()
+    stops = [True]
+
+    def tell(stage: str, done: int, total: int, text: str) -> None:
+        if stage == "finetune":
+            told.append((done, total, text))
+            if "best valid" in text and stops and stops.pop():
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_bundle(recipe, data=data, out=tmp_path / "bundle", work=work, on_progress=tell, until="finetune")
+    before, best = len(told), told[-1][2].partition("best valid")[2]
+    train_bundle(recipe, data=data, out=tmp_path / "bundle", work=work, on_progress=tell, until="finetune")
+    assert len(told) > before + 1
+    assert all(text.endswith(best) for _, _, text in told[before:-1])
+    done, total, text = told[-1]
+    assert done == total
+    assert text.startswith("stopped after epoch 3 of 9: none after epoch 1 was better")
+
+
 def test_a_missing_split_is_told_before_the_long_stage(data: Path, tmp_path: Path, whole: Any) -> None:
     partial, work = tmp_path / "data", tmp_path / "work"
     shutil.copytree(data, partial)

@@ -36,6 +36,14 @@ def test_all_mistakes_are_listed(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["[written]\nweight = 1e39", "[words]\ngain = 1e30", "association_weights = [1e308]"])
+def test_weights_of_which_sums_are_no_numbers_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"at most 1(e\+|0)"):
+        load_recipe(path)
+
+
 @pytest.mark.parametrize("data", [b"[retriever\n", b"seed = '\xff'", b"\x00", b"seed = 1\nseed = 2"])
 def test_a_file_that_is_not_toml(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "own.toml").write_bytes(data)
