@@ -1,7 +1,7 @@
 """Leave each ingredient of the retriever out, and see what it was worth on the validation conversations.
 
     python recipes/retriever/ablation.py recipes/retriever/ablation.toml --data DATA
-    python recipes/retriever/ablation.py recipes/retriever/sizes.toml --data DATA      # other sizes of it
+    python recipes/retriever/ablation.py recipes/retriever/sizes.toml --data DATA --plot sizes.svg   # other sizes of it
 
 The whole recipe is trained without the ranker. A variant either leaves kinds of association out of that retriever, or
 is the recipe with some keys changed, trained anew, under the weights of associations that the whole recipe found.
@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the film data sets")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder of what is trained")
     parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--plot", type=Path, help="where to draw NDCG@10 against the number of weights, an SVG")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -65,6 +66,8 @@ def main() -> int:
     print(as_markdown(figures))
     if options.json:
         write_text(options.json, json.dumps({"date": time.strftime("%Y-%m-%d"), "rows": figures}, indent=1) + "\n")
+    if options.plot:
+        plot(figures, options.plot)
     return 0
 
 
@@ -129,7 +132,8 @@ class Workplace:
             found = {"whole": self._ranked(ready)}
             ready.associations = Associations()
             write_text(file, json.dumps(found | {"alone": self._ranked(ready)}))
-        result: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        weights = sum(tensor.numel() for tensor in ready.parameters())
+        result: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8")) | {"weights": weights}
         return result
 
     def _folder(self, name: str) -> Path:
@@ -180,7 +184,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         for name, sets in found.items():
             ranks = np.array(sets["whole"][data_set]["ranks"])
             own = ndcg_gains(ranks)
-            row: dict[str, Any] = {"data set": data_set, "variant": name, "n": len(ranks)}
+            row: dict[str, Any] = {"data set": data_set, "variant": name, "weights": sets["weights"], "n": len(ranks)}
             row |= {f"R@{k}": round(float((ranks <= k).mean()), 4) for k in (1, 10, 50)}
             row["NDCG@10"] = round(float(own.mean()), 4)
             alone = ndcg_gains(np.asarray(sets["alone"][data_set]["ranks"]))
@@ -208,6 +212,34 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         alone = f"{row['NDCG@10, vectors alone']:.4f}".lstrip("0")
         lines.append(f"| {row['data set']} | {row['variant']} | {figures} | {change} | {alone} |")
     return "\n".join(lines)
+
+
+def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """NDCG@10 against the number of weights; bars are the intervals of the difference from the whole recipe."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
+    data_sets = list(dict.fromkeys(row["data set"] for row in rows))
+    with mpl.rc_context({"svg.hashsalt": "sizes", "svg.fonttype": "path", "font.size": 9}):
+        figure, axes = pyplot.subplots(1, len(data_sets), figsize=(9, 3.4), constrained_layout=True, squeeze=False)
+        for axis, data_set in zip(axes[0], data_sets, strict=True):
+            own = [row for row in rows if row["data set"] == data_set]
+            base = next(row["NDCG@10"] for row in own if row["variant"] == WHOLE)
+            for row in own:
+                low, high = row.get("interval", (0.0, 0.0))
+                axis.plot([row["weights"]] * 2, [base + low, base + high], color="0.75", linewidth=3, zorder=1)
+                axis.plot(
+                    row["weights"], row["NDCG@10"], "o", color="C0" if row["variant"] != WHOLE else "C1", zorder=2
+                )
+                name, at = row["variant"], (row["weights"], row["NDCG@10"])
+                axis.annotate(name, at, xytext=(5, 4), textcoords="offset points", fontsize=8)
+            axis.set(xscale="log", xlabel="weights", ylabel="NDCG@10 on valid", title=data_set)
+            axis.margins(x=0.2)
+            axis.grid(visible=True, alpha=0.3)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":
