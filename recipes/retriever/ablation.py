@@ -220,6 +220,7 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     mpl.use("svg")
     from matplotlib import pyplot
+    from matplotlib.ticker import NullLocator
 
     data_sets = list(dict.fromkeys(row["data set"] for row in rows))
     with mpl.rc_context({"svg.hashsalt": "sizes", "svg.fonttype": "path", "font.size": 9}):
@@ -236,7 +237,10 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
                 name, at = row["variant"], (row["weights"], row["NDCG@10"])
                 axis.annotate(name, at, xytext=(5, 4), textcoords="offset points", fontsize=8)
             axis.set(xscale="log", xlabel="weights", ylabel="NDCG@10 on valid", title=data_set)
-            axis.margins(x=0.2)
+            axis.set_xticks([250_000, 500_000, 1_000_000, 2_000_000, 4_000_000])
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} million")
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.margins(x=0.25)
             axis.grid(visible=True, alpha=0.3)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None})
