@@ -60,8 +60,8 @@ def evaluate(
             "--data",
             metavar="FOLDER",
             envvar="RAREC_DATA",
-            help="Folder with corpus/, mapping/ and the data sets. Default: as the recipe says, or "
-            f"{DATA.as_posix()} with --eval.",
+            help="Folder with corpus/, mapping/ and the data sets; sets of the own format stay where the recipe says. "
+            f"Default: as the recipe says, or {DATA.as_posix()} with --eval.",
         ),
     ] = None,
     bundle: Annotated[
