@@ -153,7 +153,7 @@ def test_serving_ranks_by_them(tmp_path: Path, model: Retriever, wanted: np.ndar
     engine = Engine(catalogue, EMBEDDER, model)
     with Recommender(engine, Settings(), None) as recommender:
         for conversation, scores in zip(ASKED, wanted, strict=True):
-            answer = recommender.reply(conversation, n=10)
+            answer = recommender.reply(conversation, n=10, words=False)
             assert [ranked.item.id for ranked in answer.items] == order_of(scores, conversation)[:10]
             given = [scores[TABLE.rows[ranked.item.id]] for ranked in answer.items]
             np.testing.assert_allclose([ranked.score for ranked in answer.items], given, atol=1e-4)
