@@ -85,6 +85,13 @@ def test_shared_and_rarity_by_hand() -> None:
     assert rarity([]) == {}
 
 
+@pytest.mark.parametrize("number", ["60", " 1,500.5", "-3"])
+def test_numbers_are_nothing_in_common(number: str) -> None:
+    one, two = item("one", minutes=(number,), maker=("Ada",)), item("two", minutes=(number,), maker=("Ada",))
+    assert shared(one, owners([two])) == (("maker", "Ada", two),)
+    assert shared(item("one", size=("60 cm",)), owners([item("two", size=("60 cm",))]))
+
+
 def test_a_linked_title_is_not_what_the_user_wrote() -> None:
     text = "I loved Slow Brass"
     liked = Turn("user", text, (Mention(ItemId("seen"), "liked", (8, len(text))),))

@@ -198,6 +198,14 @@ def test_of_many_those_that_gain_most_inherit(monkeypatch: pytest.MonkeyPatch) -
     assert few[best].tolist() == whole[best].tolist()
 
 
+def test_what_is_inherited_is_a_number_however_large_the_bonuses() -> None:
+    kin, heaviest = counted(KinConfig(weight=1e3)).kin, np.float32(1e3 * math.log1p(1e6 * 1e3))
+    assert kin is not None
+    rows, gained = kin.inherited(kin.ties(features_of(NEW)), np.full(len(kin.names), heaviest))
+    assert rows.tolist() == list(range(len(NEW)))
+    assert np.isfinite(gained).all()
+
+
 def test_what_nobody_can_inherit_from_gives_nothing() -> None:
     for kin in (Kin.of(CONFIG, [], [], features_of([])), Kin.of(CONFIG, ["a0"], [], features_of([]))):
         heirs = Heirs(kin)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rarec.retriever.attributes import WORD, runs_of_words
+from rarec.retriever.attributes import WORD, is_number, runs_of_words
 from rarec.retriever.sequence import felt_about, message_text
 from rarec.retriever.stems import stem_of
 from rarec.types import Candidate, Conversation, Item, ItemId, Sentiment
@@ -107,11 +107,12 @@ def shared(item: Item, owner: Mapping[tuple[str, str], Item]) -> tuple[tuple[str
 
 
 def owners(items: Sequence[Item]) -> dict[tuple[str, str], Item]:
-    """Each pair of some items, with the first of them that has it."""
+    """Each pair of some items, with the first of them that has it; numbers are nothing to have in common."""
     owner: dict[tuple[str, str], Item] = {}
     for item in items:
         for pair in pairs(item):
-            owner.setdefault(pair, item)
+            if not is_number(pair[1]):
+                owner.setdefault(pair, item)
     return owner
 
 

@@ -39,10 +39,15 @@ def runs_of_words(words: Sequence[str], longest: int) -> Iterator[str]:
             yield " ".join(words[start : start + length])
 
 
+def is_number(value: str) -> bool:
+    """Whether a value is a bare number: that two items take 60 minutes is nothing that they have in common."""
+    return _NUMBER.fullmatch(value) is not None
+
+
 def codes_of(item: Item) -> bytes:
     """Codes of the values of all attributes, each once: a director who acts elsewhere is the same person.
 
-    Numbers have none: that two items take 60 minutes, or cost 20, is nothing that they have in common.
+    Numbers have none, see `is_number`.
     """
     values = (value for values in item.attributes.values() for value in values)
     codes = dict.fromkeys(map(_code, values))
@@ -53,7 +58,7 @@ def codes_of(item: Item) -> bytes:
 @lru_cache(maxsize=1 << 16)
 def _code(value: str) -> int:
     """Of a value without case, 0 if it has no word or is a number."""
-    return 0 if _NUMBER.fullmatch(value) else code_of(folded(value))
+    return 0 if is_number(value) else code_of(folded(value))
 
 
 @lru_cache(maxsize=1 << 12)  # the caller sends all messages of a conversation in every turn

@@ -26,6 +26,7 @@ from rarec.retriever.postings import MOST_WEIGHT
 from rarec.types import Item, ItemId
 
 _AT_ONCE = 1024
+_LARGEST = 80.0  # bonus whose odds are still a number of float32
 _MOST = 2000  # new items that inherit in one conversation, so that its search stays fast
 
 
@@ -132,10 +133,11 @@ class Kin:
         """
         if not ties.places.size:
             return np.empty(0, dtype=np.int64), np.empty(0)
+        odds = np.expm1(np.minimum(bonuses, _LARGEST))
         # One pass without the gathered numbers in memory; numpy takes three times as long.
         sums = embedding_bag(
             torch.from_numpy(ties.places),
-            torch.from_numpy(np.expm1(bonuses))[:, None],
+            torch.from_numpy(odds)[:, None],
             per_sample_weights=torch.from_numpy(ties.shares),
             mode="sum",
         )[:, 0].numpy()
