@@ -317,9 +317,9 @@ def create_store(path: Path, *, layout: str = "generic", bundle: Path | None = N
     if not (source / "retriever.json").is_file():
         raise InputError(f"{str(source)!r} is not a bundle folder; train one with: rarec train")
     chosen = load_layout(layout)  # before anything is written
-    for kind in ("retriever", "ranker"):
-        if (source / f"{kind}.json").exists():
-            load_model(source, kind, embedder=read_manifest(source, kind).embedder)
+    load_retriever(source, embedder=read_manifest(source, "retriever").embedder)
+    if (source / "ranker.json").exists():
+        load_model(source, "ranker", embedder=read_manifest(source, "ranker").embedder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not (target.exists() and source.samefile(target)):

@@ -182,10 +182,16 @@ class Recommender:
         """
         limits = self.settings.recommend
         check_conversation(conversation, limits.max_characters, limits.max_turns)
-        self.engine.refresh()
-        linked, engine = self.engine.link(conversation), self.engine
-        found = understand(linked, engine.vocabulary)
-        return eased(found, linked, on=filters or Filters(), leaves_any=lambda asked: engine.leaves_any(asked, linked))
+        engine, given = self.engine, filters or Filters()
+        _check_texts(given)
+        for _ in range(ATTEMPTS):
+            version = engine.refresh()
+            linked = engine.link(conversation)
+            read = understand(linked, engine.vocabulary)
+            found = eased(read, linked, on=given, leaves_any=partial(engine.leaves_any, conversation=linked))
+            if engine.catalogue.version == version:
+                break
+        return found
 
     def reply(
         self,
@@ -248,17 +254,18 @@ class Recommender:
         check_conversation(conversation, limits.max_characters, limits.max_turns)
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise InputError(f"n must be a whole number of at least 1, got {n!r}")
-        excluded: object = filters.exclude if filters else ()
-        if isinstance(excluded, str):  # its letters would be taken for ids
-            raise InputError(f"filters.exclude is the text {excluded!r}; give a set of ids")
-        clock = _Clock()
+        _check_texts(filters or Filters())
+        if words := words and any(turn.role == "user" and turn.text.strip() for turn in conversation.turns):
+            # Made once for a store, which takes seconds for hundreds of thousands of items: no turn is late for it.
+            await anyio.to_thread.run_sync(lambda: self.engine.vocabulary)
+        clock, found = _Clock(), Constraints()
         if words:
             found = await anyio.to_thread.run_sync(partial(self.understand, conversation, filters=filters))
             filters = found.on(filters or Filters())
             clock.lap("words")
         proposal = await anyio.to_thread.run_sync(self._propose, conversation, n, filters or Filters(), clock)
         if not proposal.candidates:
-            reply = EMPTY_CATALOGUE if proposal.empty_catalogue else NOTHING_LEFT
+            reply = EMPTY_CATALOGUE if proposal.empty_catalogue else _nothing_left(found)
             if on_text:
                 on_text(reply)
             return Recommendation((), reply, proposal.conversation.mentions(), Usage(), clock.total(), ParseReport())
@@ -416,6 +423,26 @@ class _Shown:
                 except Exception as error:
                     self.listener_error = error
                     raise
+
+
+def _check_texts(filters: Filters) -> None:
+    """Raise InputError where a text stands in place of several: its letters would be taken for them."""
+    excluded: object = filters.exclude
+    if isinstance(excluded, str):
+        raise InputError(f"filters.exclude is the text {excluded!r}; give a set of ids")
+    sides: tuple[Mapping[str, object], ...] = (filters.any_of, filters.none_of, filters.all_of)
+    for named in sides:
+        for name, values in named.items():
+            if isinstance(values, str):
+                raise InputError(f"the filter on {name!r} is the string {values!r}; give a tuple, e.g. ({values!r},)")
+
+
+def _nothing_left(found: Constraints) -> str:
+    """Names what was read from the words, which the caller may know nothing of."""
+    if not found.hard:
+        return NOTHING_LEFT
+    wishes = ", ".join(part.label for part in found.hard)
+    return f"{NOTHING_LEFT} Of your words these were held to: {wishes}."
 
 
 def check_conversation(conversation: Conversation, max_characters: int, max_turns: int) -> None:

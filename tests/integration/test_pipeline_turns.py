@@ -157,6 +157,23 @@ def test_wishes_are_read_from_the_words_and_held_to(open_with: Open) -> None:
     assert {r.item.attributes["style"][0] for r in unread.items} == set(STYLES)
 
 
+@pytest.mark.parametrize("words", [True, False])
+@pytest.mark.parametrize("field", ["any_of", "none_of", "all_of"])
+def test_a_text_in_place_of_values_is_refused_whoever_reads_the_words(open_with: Open, field: str, words: bool) -> None:
+    recommender, filters = open_with(), Filters(**{field: {"style": "Alpine"}})
+    with pytest.raises(InputError, match=r"the filter on 'style' is the string 'Alpine'"):
+        recommender.reply(user("something alpine"), filters=filters, words=words)
+    with pytest.raises(InputError, match=r"the filter on 'style' is the string 'Alpine'"):
+        recommender.understand(user("something alpine"), filters=filters)
+
+
+def test_wishes_that_leave_nothing_are_named(open_with: Open) -> None:
+    answer = open_with().reply(user("Alpine, from 1990 or later"))
+    assert answer.items == ()
+    assert answer.reply.startswith(NOTHING_LEFT)
+    assert "Alpine" in answer.reply
+
+
 def test_an_older_wish_goes_where_it_leaves_nothing_beside_the_filters(open_with: Open) -> None:
     recommender = open_with()
     asked = Conversation((Turn("user", "Something alpine."), Turn("user", "In Kent, please.")))

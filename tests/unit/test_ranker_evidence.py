@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -85,11 +86,15 @@ def test_shared_and_rarity_by_hand() -> None:
     assert rarity([]) == {}
 
 
-@pytest.mark.parametrize("number", ["60", " 1,500.5", "-3"])
-def test_numbers_are_nothing_in_common(number: str) -> None:
-    one, two = item("one", minutes=(number,), maker=("Ada",)), item("two", minutes=(number,), maker=("Ada",))
-    assert shared(one, owners([two])) == (("maker", "Ada", two),)
-    assert shared(item("one", size=("60 cm",)), owners([item("two", size=("60 cm",))]))
+@pytest.mark.parametrize("number", ["60", " 1,500.5", "-3", "$20", "2-4", "12+"])
+def test_a_number_is_no_reason(number: str) -> None:
+    seen, one = item("seen", minutes=(number,), maker=("Ada",)), item("one", minutes=(number,), maker=("Ada",))
+    liked = Turn("user", f"I liked this. {number}", (Mention(seen.id, "liked"),))
+    found = Evidence.of(Conversation((liked,)), {seen.id: seen})
+    assert why(one, found, {("maker", "Ada"): 0.1}) == f"because it shares Ada (maker) with {seen.title}"
+    assert why(item("one", minutes=(number,)), found, {}) == ""
+    with_words = item("one", minutes=(f"{number} min",))
+    assert "min" in why(with_words, replace(found, mentioned=(replace(seen, attributes=with_words.attributes),)), {})
 
 
 def test_a_linked_title_is_not_what_the_user_wrote() -> None:

@@ -43,7 +43,7 @@ def catalogue_of(rows: list[tuple[ItemId, list[str], list[str]]]) -> list[Item]:
 def values_of(item: Item) -> set[str]:
     """Without those that are no words, or numbers: these nobody has in common."""
     values = (value for values in item.attributes.values() for value in values)
-    return {folded(value) for value in values if value not in ("!", "60", "-1,500.5")}
+    return {folded(value) for value in values if value not in ("!", "60", "-1,500.5", "$20", "2-4")}
 
 
 def rarity(value: str, items: list[Item], config: ValuesConfig) -> float:

@@ -82,7 +82,7 @@ _kept_ngrams = lru_cache(maxsize=1024)(_ngrams)  # one conversation is ranked ag
 def _forms(value: str) -> tuple[str, ...]:
     """A value as people write it: as it is, and its simple plural or singular."""
     plain = fold(value)
-    if plain.isdigit() or len(plain) < _SHORTEST_FORM:
+    if is_number(value) or len(plain) < _SHORTEST_FORM:
         return ()
     if plain.endswith("s"):
         # "thrillers" is a plural; "news", "mars" and "glass" are not, and a short stem is too likely another word.
@@ -107,12 +107,11 @@ def shared(item: Item, owner: Mapping[tuple[str, str], Item]) -> tuple[tuple[str
 
 
 def owners(items: Sequence[Item]) -> dict[tuple[str, str], Item]:
-    """Each pair of some items, with the first of them that has it; numbers are nothing to have in common."""
+    """Each pair of some items, with the first of them that has it."""
     owner: dict[tuple[str, str], Item] = {}
     for item in items:
         for pair in pairs(item):
-            if not is_number(pair[1]):
-                owner.setdefault(pair, item)
+            owner.setdefault(pair, item)
     return owner
 
 
@@ -172,7 +171,8 @@ def _why(
     asked = sorted(evidence.asked(item), key=lambda p: -weights.get(p, 1.0))
     # A genre and a keyword may be one word. "Wrote", not "asked for": the words may stand in "not horror".
     wrote = list({value.casefold(): value for _, value in asked}.values())[:2]
-    common = sorted(shared(item, owner), key=lambda p: -weights.get(p[:2], 1.0))[:1]
+    in_common = (pair for pair in shared(item, owner) if not is_number(pair[1]))
+    common = sorted(in_common, key=lambda p: -weights.get(p[:2], 1.0))[:1]
     reasons = []
     if wrote:
         reasons.append("you wrote " + " and ".join(f'"{value}"' for value in wrote))

@@ -44,7 +44,7 @@ class CountsConfig(BaseModel):
     Attributes:
         weight: of the whole, at most 1,000; 0 turns it off.
         gain: how soon the logarithm bends, at most a million.
-        shrinkage: added to how often a thing comes up, so that few counts prove little.
+        shrinkage: added to how often a thing comes up, so that few counts prove little; at most a million.
         most: items kept for each of them, the strongest.
     """
 
@@ -52,7 +52,7 @@ class CountsConfig(BaseModel):
 
     weight: float = Field(default=1.0, ge=0, le=MOST_WEIGHT)
     gain: float = Field(default=30.0, gt=0, le=MOST_GAIN)
-    shrinkage: float = Field(default=1.0, ge=0)
+    shrinkage: float = Field(default=1.0, ge=0, le=MOST_GAIN)
     most: int = Field(default=500, gt=0)
 
 
@@ -65,7 +65,7 @@ class WordsConfig(CountsConfig):
     """
 
     gain: float = Field(default=10.0, gt=0, le=MOST_GAIN)
-    shrinkage: float = Field(default=3.0, ge=0)
+    shrinkage: float = Field(default=3.0, ge=0, le=MOST_GAIN)
     least: int = Field(default=4, gt=0)
     share: float = Field(default=0.1, gt=0, le=1)
 
@@ -152,11 +152,11 @@ class Counts:
             raise ValueError("a key or an item comes twice")
 
     def __len__(self) -> int:
-        """How many things there are."""
+        """How many things have an item."""
         return len(self.keys)
 
     def __contains__(self, key: str) -> bool:
-        """Whether it was counted, be it with nothing to add."""
+        """Whether anything is counted for it."""
         return key in self._rows
 
     def with_weight(self, weight: float) -> Counts:

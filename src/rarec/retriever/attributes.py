@@ -23,7 +23,6 @@ from rarec.types import Item, ItemId
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 """A word, apostrophes inside it."""
 
-_NUMBER = re.compile(r"\s*[-+]?\d+(?:[.,]\d+)*\s*")
 _LONGEST = 4  # words of a value that is looked for in what was said
 
 
@@ -40,8 +39,8 @@ def runs_of_words(words: Sequence[str], longest: int) -> Iterator[str]:
 
 
 def is_number(value: str) -> bool:
-    """Whether a value is a bare number: that two items take 60 minutes is nothing that they have in common."""
-    return _NUMBER.fullmatch(value) is not None
+    """Whether a value has no word but numbers, as "60", "1,500.5", "$20" and "2-4" have: nothing to have in common."""
+    return (plain := folded(value).replace(" ", "")) != "" and plain.isdecimal()
 
 
 def codes_of(item: Item) -> bytes:

@@ -45,24 +45,21 @@ def count_neighbours(conversations: Iterable[Conversation], config: CountsConfig
 def count_words(conversations: Iterable[Conversation], config: WordsConfig, name: Names) -> Counts:
     """After which words of users the assistant recommends an item that was not mentioned before.
 
-    Words that come before more than `config.share` of the recommendations add nothing, but are keys: they are known to
-    mean nothing. No recommendations give no counts.
+    No recommendations give no counts.
     """
     recommended = [
-        (words, named)
+        (words, known)
         for words, new in ((Context.of(before).words, new) for before, new in recommending_turns(conversations))
         for item in new
-        if (named := name(item)) is not None
+        if (known := name(item)) is not None
     ]
     met = Counter(word for words, _ in recommended for word in words)
     most = config.share * len(recommended)
-    known = [word for word, n in met.items() if n >= config.least]
-    rows = {word: row for row, word in enumerate(sorted(known, key=lambda word: met[word] > most))}
-    telling = {word: row for word, row in rows.items() if met[word] <= most}
+    rows = {word: row for row, word in enumerate(w for w, n in met.items() if config.least <= n <= most)}
     columns: dict[str, int] = {}
     pairs = _Pairs(1 + len({item for _, item in recommended}))
     for words, item in recommended:
-        said = np.array([telling[word] for word in words if word in telling], dtype=np.int64)
+        said = np.array([rows[word] for word in words if word in rows], dtype=np.int64)
         pairs.meet(said, np.array([columns.setdefault(item, len(columns))], dtype=np.int64))
     often = Counter(item for _, item in recommended)
     return _counts(

@@ -44,8 +44,8 @@ class KinConfig(BaseModel):
 
     weight: float = Field(default=1.25, ge=0, le=MOST_WEIGHT)
     nearest: int = Field(default=20, gt=0)
-    text: float = Field(default=0.1, gt=0)
-    popularity: float = Field(default=0.1, gt=0)
+    text: float = Field(default=0.1, ge=1e-3)
+    popularity: float = Field(default=0.1, ge=1e-3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
