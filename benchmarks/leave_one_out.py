@@ -10,7 +10,8 @@ on: windows of 200, drawn anew in each epoch, batches of 128, by rarec's own tra
 decay of .01. Every film competes but those that the person has rated before. The epoch is chosen by NDCG@10 on the
 validation targets; training ends when it has not risen for some epochs. Interrupt and run again: it goes on. SASRec is
 trained by the library on the last 200 films before the targets, at a constant rate, and looked at after every fifth
-epoch.
+epoch. It takes and gives back large tables in every step; MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 before
+the command saves it a third of the time on Linux.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from rarec.catalogue import load_layout
 from rarec.catalogue.sources.corpus import corpus_items
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
 from rarec.evaluate.bootstrap import interval
-from rarec.files import write_text
+from rarec.files import atomic_write, write_text
 from rarec.retriever.data import Interactions, ItemTable
 from rarec.retriever.features import PopularityScale
 from rarec.retriever.model import Retriever, RetrieverConfig, Tokens
@@ -204,9 +207,9 @@ def trained(name: str, of: ById | ByText, split: Split, folder: Path, epochs: in
     }
 
 
-def sasrec(split: Split, epochs: int) -> dict[str, Any]:
+def sasrec(split: Split, folder: Path, epochs: int) -> dict[str, Any]:
     """The library's network, with the width, blocks, length, batch and rate of the others and a softmax over all films;
-    every fifth epoch is looked at, and the best of them on valid is kept."""
+    every fifth epoch is looked at and kept in the folder, and gives the figures if it is the best of them on valid."""
     import pandas as pd
     from rectools.dataset import Dataset
     from rectools.models import SASRecModel
@@ -232,15 +235,47 @@ def sasrec(split: Split, epochs: int) -> dict[str, Any]:
         n_factors=WIDTH, n_blocks=BLOCKS, n_heads=1, session_max_len=LENGTH, dropout_rate=DROPOUT, loss="softmax",
         lr=1e-3, batch_size=BATCH, epochs=LOOK_EVERY, deterministic=True,
     )  # fmt: skip
-    best: dict[str, Any] = {}
-    training = data(2)
-    for epoch in range(LOOK_EVERY, epochs + 1, LOOK_EVERY):
+    training, kept = data(2), folder / "sasrec.safetensors"
+    model.fit_partial(training, min_epochs=0, max_epochs=0)  # only now there is a network
+    network, optimizer = model.lightning_model.torch_model, model.lightning_model.optimizer
+    done, best = restored(network, optimizer, kept) if kept.exists() else (0, {})
+    model.lightning_model.is_fitted = kept.exists()  # else the library would draw the weights anew
+    for epoch in range(done + LOOK_EVERY, epochs + 1, LOOK_EVERY):
+        torch.manual_seed(epoch)  # else a run that goes on would begin with the draws of the first
         model.fit_partial(training, min_epochs=LOOK_EVERY, max_epochs=LOOK_EVERY)
         ndcg = round(ndcg_at_10(found(2)), 5)
         print(f"sasrec, epoch {epoch}: valid N@10 {ndcg}", flush=True)
         if ndcg > best.get("valid N@10", 0.0):
-            best = _figures(found(1)) | {"valid N@10": ndcg, "epoch": epoch, "epochs": epochs}
-    return best
+            best = _figures(found(1)) | {"valid N@10": ndcg, "epoch": epoch}
+        keep(network, optimizer, kept, epoch, best)
+    return best | {"epochs": epochs}
+
+
+def keep(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path, epoch: int, best: Mapping[str, Any]) -> None:
+    """Weights, the optimizer's moments, and how far it is."""
+    tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    for number, own in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(tensor) for name, tensor in own.items()}
+    content = save(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, {"epoch": str(epoch), "best": json.dumps(best)}
+    )
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def restored(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> tuple[int, dict[str, Any]]:
+    """Put back what was kept; the epoch and the best figures so far."""
+    state: dict[int, dict[str, Tensor]] = {}
+    with safe_open(path, "pt") as file:
+        names = list(file.keys())
+        weights = {name.removeprefix("model."): file.get_tensor(name) for name in names if name.startswith("model.")}
+        for name in (name for name in names if name.startswith("optimizer.")):
+            _, number, what = name.split(".")
+            state.setdefault(int(number), {})[what] = file.get_tensor(name)
+        told = file.metadata()
+    network.load_state_dict(weights)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return int(told["epoch"]), json.loads(told["best"])
 
 
 def _figures(found: NDArray[np.int64]) -> dict[str, Any]:
@@ -296,7 +331,7 @@ def main() -> None:
     for name in options.models:
         torch.manual_seed(0)
         if name == "sasrec":
-            rows[name] = sasrec(split, options.sasrec_epochs)
+            rows[name] = sasrec(split, options.folder, options.sasrec_epochs)
         else:
             of: ById | ByText
             if name.split(", ")[0] == "ours":
