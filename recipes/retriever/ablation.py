@@ -2,6 +2,7 @@
 
     python recipes/retriever/ablation.py recipes/retriever/ablation.toml --data DATA
     python recipes/retriever/ablation.py recipes/retriever/sizes.toml --data DATA --plot sizes.svg   # other sizes of it
+    python recipes/retriever/ablation.py recipes/retriever/fewer_conversations.toml --data DATA --plot fewer.svg
 
 The whole recipe is trained without the ranker. A variant either leaves kinds of association out of that retriever, or
 is the recipe with some keys changed, trained anew, under the weights of associations that the whole recipe found.
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rarec.conversations import held_back
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
 from rarec.evaluate.bootstrap import paired_interval
@@ -51,7 +53,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the film data sets")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="folder of what is trained")
     parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--plot", type=Path, help="where to draw NDCG@10 against the number of weights, an SVG")
+    parser.add_argument("--plot", type=Path, help="where to draw NDCG@10 against what differs in size, an SVG")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -60,9 +62,12 @@ def main() -> int:
     work = Workplace(options.out, options.data, base)
     weights = work.trained(WHOLE, base).associations.weights
     found = {WHOLE: work.ranks(WHOLE, partial(work.trained, WHOLE, base))}
+    conversations = {WHOLE: work.conversations(base.held_back)}
     for variant in study["variants"]:
-        found[variant["name"]] = work.ranks(variant["name"], partial(retriever, variant, work, base, weights))
-    figures = table(found)
+        name, share = variant["name"], variant.get("changes", {}).get("held_back", base.held_back)
+        found[name] = work.ranks(name, partial(retriever, variant, work, base, weights))
+        conversations[name] = work.conversations(share)
+    figures = table({name: {**own, "conversations": conversations[name]} for name, own in found.items()})
     print(as_markdown(figures))
     if options.json:
         write_text(options.json, json.dumps({"date": time.strftime("%Y-%m-%d"), "rows": figures}, indent=1) + "\n")
@@ -106,9 +111,14 @@ class Workplace:
         material = film_material(data, self._embedder, told("data"), visits=base.visits, hold_back=0.0)
         assert material.talks is not None
         self._table, self._catalogues = material.table, material.catalogues
+        self._training = [c.id for c, _ in material.talks.training]
         self._valid = {
             name: conversation_data(talks, self._table, self._embedder) for name, talks in material.talks.valid.items()
         }
+
+    def conversations(self, share: float) -> int:
+        """How many conversations are learned from when this share of them is held back."""
+        return sum(not held_back(own, share) for own in self._training)
 
     def trained(self, name: str, recipe: TrainingRecipe) -> Retriever:
         """By this recipe, now or before.
@@ -184,7 +194,8 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         for name, sets in found.items():
             ranks = np.array(sets["whole"][data_set]["ranks"])
             own = ndcg_gains(ranks)
-            row: dict[str, Any] = {"data set": data_set, "variant": name, "weights": sets["weights"], "n": len(ranks)}
+            size = {key: sets[key] for key in ("weights", "conversations")}
+            row: dict[str, Any] = {"data set": data_set, "variant": name, **size, "n": len(ranks)}
             row |= {f"R@{k}": round(float((ranks <= k).mean()), 4) for k in (1, 10, 50)}
             row["NDCG@10"] = round(float(own.mean()), 4)
             alone = ndcg_gains(np.asarray(sets["alone"][data_set]["ranks"]))
@@ -215,30 +226,43 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """NDCG@10 against the number of weights; bars are the intervals of the difference from the whole recipe."""
+    """NDCG@10 against the number of weights, or of conversations where all have equally many weights.
+
+    Bars are the intervals of the difference from the whole recipe.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot
     from matplotlib.ticker import NullLocator
 
+    size = "weights" if len({row["weights"] for row in rows}) > 1 else "conversations"
     data_sets = list(dict.fromkeys(row["data set"] for row in rows))
     with mpl.rc_context({"svg.hashsalt": "sizes", "svg.fonttype": "path", "font.size": 9}):
         figure, axes = pyplot.subplots(1, len(data_sets), figsize=(9, 3.4), constrained_layout=True, squeeze=False)
         for axis, data_set in zip(axes[0], data_sets, strict=True):
             own = [row for row in rows if row["data set"] == data_set]
+            largest = max(row[size] for row in own)
             base = next(row["NDCG@10"] for row in own if row["variant"] == WHOLE)
             for row in own:
                 low, high = row.get("interval", (0.0, 0.0))
-                axis.plot([row["weights"]] * 2, [base + low, base + high], color="0.75", linewidth=3, zorder=1)
-                axis.plot(
-                    row["weights"], row["NDCG@10"], "o", color="C0" if row["variant"] != WHOLE else "C1", zorder=2
-                )
-                name, at = row["variant"], (row["weights"], row["NDCG@10"])
-                axis.annotate(name, at, xytext=(5, 4), textcoords="offset points", fontsize=8)
-            axis.set(xscale="log", xlabel="weights", ylabel="NDCG@10 on valid", title=data_set)
-            axis.set_xticks([250_000, 500_000, 1_000_000, 2_000_000, 4_000_000])
-            axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} million")
+                axis.plot([row[size]] * 2, [base + low, base + high], color="0.75", linewidth=3, zorder=1)
+                axis.plot(row[size], row["NDCG@10"], "o", color="C0" if row["variant"] != WHOLE else "C1", zorder=2)
+                name, at = row["variant"], (row[size], row["NDCG@10"])
+                side = {"xytext": (5, 4)} if at[0] < largest else {"xytext": (-5, 4), "ha": "right"}
+                axis.annotate(name, at, textcoords="offset points", fontsize=8, **side)
+            axis.set(
+                xscale="log",
+                xlabel=size if size == "weights" else "training conversations",
+                ylabel="NDCG@10 on valid",
+                title=data_set,
+            )
+            if size == "weights":
+                axis.set_xticks([250_000, 500_000, 1_000_000, 2_000_000, 4_000_000])
+                axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} million")
+            else:
+                axis.set_xticks(sorted({row[size] for row in own}))
+                axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             axis.xaxis.set_minor_locator(NullLocator())
             axis.margins(x=0.25)
             axis.grid(visible=True, alpha=0.3)
