@@ -8,8 +8,8 @@ tests/unit/test_docs_results.py checks that neither is stale.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from rarec.evaluate.reports.markdown import escaped, markdown_generation, markdown_notes, markdown_table
@@ -97,7 +97,9 @@ def documents() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        copied(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("metrics", type=Path, nargs="?", help="metrics.json of a run, to be copied first")
+    if source := parser.parse_args().metrics:
+        copied(source)
     for path, text in documents().items():
         path.write_text(text, encoding="utf-8")
