@@ -159,6 +159,14 @@ def test_systems_may_be_limited_to_data_sets_and_others_compared_with_them(data:
         run.results.block("again").pair("popularity", "co-occurrence", "R@1")
 
 
+def test_linked_mentions_need_a_corpus(data: Path) -> None:
+    head = HEAD.replace('folder = "cheese"', 'folder = "cheese"\nmentions = "linked"')
+    done = rarec("evaluate", written(data, head=head), code=2)
+    assert "'cheese' has no corpus beside its own items" in done.stderr
+    assert 'leave mentions = "linked" out' in done.stderr
+    assert "mentions" in rarec("evaluate", written(data, head=head.replace("linked", "all")), code=2).stderr
+
+
 def test_json_and_the_default_folder(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(data.parent)
     done = rarec("evaluate", written(data), "--json", "-")

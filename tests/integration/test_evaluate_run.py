@@ -12,8 +12,10 @@ from pyarrow import parquet
 from rarec.conversations import Example
 from rarec.errors import InputError
 from rarec.evaluate import Catalogue, EvaluateSettings, run_evaluation
-from rarec.evaluate.baselines import RepeatContext
+from rarec.evaluate.baselines import CoOccurrence, RepeatContext
+from rarec.evaluate.context import DataContext, Resources
 from rarec.evaluate.quick import infer_data_set
+from rarec.evaluate.recipe import DataSetConfig
 from rarec.types import ItemId
 
 TITLES = ["Salt and Rye", "Blue Tram", "Quiet Harbour", "Nine Lanterns", "Copper Moth"]
@@ -235,3 +237,33 @@ def test_the_data_set_is_read_from_the_first_id(tmp_path: Path) -> None:
         infer_data_set(jsonl(tmp_path / "b.jsonl", [{"example_id": "mine_5"}]))
     with pytest.raises(InputError, match="has no examples"):
         infer_data_set(jsonl(tmp_path / "c.jsonl", []))
+
+
+def test_linked_mentions_reach_beyond_the_catalogue(root: Path) -> None:
+    film = {"id": [*range(6)], "title": [*TITLES, "Velvet Quarry"], "year": [2000] * 6, "plot": [""] * 6}
+    corpus = pyarrow.table(film | {"imdb_votes": [50, 40, 30, 20, 10, 5]})
+    parquet.write_table(corpus, root / "corpus" / "movies.parquet")
+    together = [(5, 4), (0, 3), (0, 3)]
+    training = [
+        {"conv_id": f"redial_{i}", "turns": [turn("seeker", "", one), turn("recommender", "", other)]}
+        for i, (one, other) in enumerate(together)
+    ]
+    jsonl(root / "redial" / "train.jsonl", training)
+    asked = example(0, 4) | {"context": ["I loved Velvet Quarry (2000)"], "context_items": []}
+    jsonl(root / "eval" / "test.jsonl", [asked])
+    first = {}
+    for mentions in ("annotated", "linked"):
+        config = DataSetConfig(
+            name="redial", folder=root / "redial", examples=root / "eval" / "test.jsonl", mentions=mentions
+        )
+        data = DataContext(config, Resources())
+        catalogue = data.catalogue("data-set")
+        assert [item.id for item in catalogue.mentioned] == (["5"] if mentions == "linked" else [])
+        assert catalogue.vectors_of_mentioned.shape[0] == len(catalogue.mentioned)
+        assert data.catalogue("corpus").mentioned == []
+        assert data.examples[0].context_items == ()
+        counted = CoOccurrence(catalogue.items, catalogue.training, mentioned=[item.id for item in catalogue.mentioned])
+        first[mentions] = counted.rank(data.examples, n=9)[0]
+    assert first["linked"][0] == "4"
+    assert sorted(first["linked"]) == ["0", "1", "2", "3", "4"]
+    assert first["annotated"][0] == "0", "nothing is mentioned, so popularity in training and then in the corpus"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rarec.conversations import examples_from_conversations, read_examples
+from rarec.catalogue.linker import Linker
+from rarec.conversations import Example, examples_from_conversations, linked_beyond, read_examples
 from rarec.errors import InputError
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
@@ -134,3 +135,22 @@ def test_conversations_give_an_example_for_each_assistant_turn_that_mentions_an_
     assert {second.dialogue, third.dialogue} == {"redial_9"}
     assert examples_from_conversations([]) == []
     assert examples_from_conversations([Conversation((Turn("assistant", "not linked"),))]) == []
+
+
+def test_messages_also_mention_what_lies_beyond_the_catalogue() -> None:
+    text = "Salt and Rye (1987), Quiet Harbour (2010), Nine Lanterns (2003)"
+    start = text.index("Quiet")
+    known = Mention(ItemId("x"), "liked", span=(start, start + len("Quiet Harbour")))
+    turns = (Turn("user", text, (known,)), Turn("assistant", "Good ones.", ()), Turn("user", "Blue Tram (1999)?"))
+    example = Example("e", 0, "d", "t", Conversation(turns, id="c"), (ItemId("2"),), frozenset(), (ItemId("x"),))
+    (found,) = linked_beyond([example], [ItemId("1"), ItemId("x")], Linker(ITEMS))
+    # 1 is of the catalogue, where the annotation is right; 3 stands in words that are annotated already.
+    assert [[m.item for m in turn.mentions or ()] for turn in found.conversation.turns] == [["x", "5"], [], ["2"]]
+    assert found.conversation.turns[0].mentions[0] == known
+    lanterns = found.conversation.turns[0].mentions[1].span
+    assert text[slice(*lanterns)] == "Nine Lanterns (2003)"
+    assert (found.context_items, found.targets, found.repeated) == (("x",), ("2",), frozenset())
+    assert found.conversation.turns[1] == turns[1]
+    assert found.conversation.id == "c"
+    assert linked_beyond([example], [i.id for i in ITEMS], Linker(ITEMS)) == [example]
+    assert linked_beyond([], [], Linker()) == []

@@ -2,7 +2,7 @@
 
 import sys
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,12 +17,12 @@ from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-Make = Callable[[Sequence[Item], Sequence[Conversation]], ScoredSystem]
+Make = Callable[..., ScoredSystem]
 SYSTEMS: dict[str, Make] = {
     "co-occurrence": CoOccurrence,
     "item-knn": ItemKNN,
     "ease": EASE,
-    "sasrec": lambda items, training: SASRec(items, training, epochs=2, width=8, samples=4),
+    "sasrec": lambda *given, **more: SASRec(*given, **more, epochs=2, width=8, samples=4),
 }
 every_system = pytest.mark.parametrize("make", SYSTEMS.values(), ids=SYSTEMS.keys())
 
@@ -64,6 +64,23 @@ def test_mentions_count_each_item_once_and_leave_out_what_is_unknown() -> None:
     assert found.sequences == ((1, 0), (1,))
     assert found.counts.tolist() == [1, 2]
     assert found.matrix().toarray().tolist() == [[1, 1], [0, 1]]
+
+
+@every_system
+def test_what_is_mentioned_beside_the_catalogue_counts_and_is_never_recommended(make: Make) -> None:
+    items, training = catalogue("abcdefg"), [*map(said, TALKS), *(said("zg") for _ in range(9)), said("qz")]
+
+    def system(*mentioned: str) -> ScoredSystem:
+        return make(items, training, mentioned=[ItemId(c) for c in mentioned])
+
+    knows = system("z", "a", "z")  # a is in the catalogue
+    assert sorted(ranked(knows, "z")) == list("abcdefg")
+    if make is not SYSTEMS["sasrec"]:  # two epochs are too few to know
+        assert ranked(knows, "z")[0] == "g"
+    assert ranked(system(), "z") == ranked(system(), "")
+    assert knows.scores([example("az")]).shape == (1, 7)
+    for context in ("", "q"):  # q is known to nobody
+        assert ranked(knows, context) == ranked(knows, "")
 
 
 def test_ease_is_the_closed_form() -> None:

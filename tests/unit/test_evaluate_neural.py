@@ -172,3 +172,26 @@ def test_a_remembering_embedder_asks_once() -> None:
     assert counting.asked == 4
     assert isinstance(embedder, CachedEmbedder)
     assert remembering(embedder) is embedder
+
+
+def test_items_beside_the_catalogue_are_understood_and_never_ranked(bundle: Path) -> None:
+    items = make_items()
+    texts = EMBEDDER.embed([item.title for item in items])
+    popularity = [item.popularity for item in items]
+    whole = RetrieverSystem.load(bundle, items, texts, embedder=EMBEDDER)
+    part = RetrieverSystem.load(
+        bundle, items[:30], texts[:30], embedder=EMBEDDER, popularity=popularity,
+        mentioned=items[30:], mentioned_texts=texts[30:],
+    )  # fmt: skip
+    alone = RetrieverSystem.load(bundle, items[:30], texts[:30], embedder=EMBEDDER, popularity=popularity)
+    asked = examples(30)
+    known = [whole.columns[item] for item in part.ids]
+    assert part.scores(asked) == pytest.approx(whole.scores(asked)[:, known], abs=1e-5)
+    assert not np.allclose(part.scores(asked), alone.scores(asked), atol=1e-3)
+    assert {item for found in part.rank(asked, n=40) for item in found} == {item.id for item in items[:30]}
+    with pytest.raises(InputError, match=r"texts have shape \(3, 24\), 10 items"):
+        RetrieverSystem.load(
+            bundle, items[:30], texts[:30], embedder=EMBEDDER, mentioned=items[30:], mentioned_texts=texts[:3]
+        )
+    with pytest.raises(InputError, match=r"texts have shape \(0, 24\), 10 items"):
+        RetrieverSystem.load(bundle, items[:30], texts[:30], embedder=EMBEDDER, mentioned=items[30:])

@@ -2,7 +2,14 @@
 
 from rarec.conversations.data_set import DataSet, DataSetInfo, Watch
 from rarec.conversations.data_sets import DATA_SETS, DIALOGUE_SETS, data_sets_in, open_data_set, read_split
-from rarec.conversations.examples import Example, Links, examples_from_conversations, read_examples, within_catalogue
+from rarec.conversations.examples import (
+    Example,
+    Links,
+    examples_from_conversations,
+    linked_beyond,
+    read_examples,
+    within_catalogue,
+)
 from rarec.conversations.inspired import read_inspired
 from rarec.conversations.interactions import read_interactions
 from rarec.conversations.movielens import Interactions, read_ml1m
@@ -29,6 +36,7 @@ __all__ = [
     "data_sets_in",
     "examples_from_conversations",
     "held_back",
+    "linked_beyond",
     "open_data_set",
     "read_examples",
     "read_inspired",

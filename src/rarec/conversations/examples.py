@@ -119,6 +119,43 @@ def within_catalogue(examples: Iterable[Example], items: Collection[ItemId]) -> 
     ]
 
 
+def linked_beyond(examples: Iterable[Example], items: Collection[ItemId], linker: Links) -> list[Example]:
+    """The same examples, whose messages also mention what the linker finds outside a catalogue.
+
+    A published vocabulary confirms only mentions of its own items. A store whose catalogue is larger knows others too,
+    and these say something of the user even where they are not to be recommended.
+
+    Args:
+        items: the catalogue; of its items only annotated mentions count. Nor is anything linked in words that an
+            annotated mention covers.
+    Returns:
+        `context_items`, targets and repeated ones stay as they are.
+    """
+    links, inside = _Remembered(linker), frozenset(items)
+    return [
+        replace(
+            example,
+            conversation=replace(
+                example.conversation, turns=tuple(_linked(turn, inside, links) for turn in example.conversation.turns)
+            ),
+        )
+        for example in examples
+    ]
+
+
+def _linked(turn: Turn, inside: frozenset[ItemId], links: _Remembered) -> Turn:
+    known = turn.mentions or ()
+    covered = [m.span for m in known if m.span is not None]
+    more = tuple(
+        m
+        for m in links.link(turn.text)
+        if m.item not in inside
+        and m.span is not None
+        and not any(m.span[0] < end and start < m.span[1] for start, end in covered)
+    )
+    return replace(turn, mentions=(*known, *more)) if more else turn
+
+
 def _example_at(conversation: Conversation, at: int, mentions: Sequence[Mention], *, index: int) -> Example:
     before = Conversation(conversation.turns[:at], id=conversation.id)
     context = tuple(dict.fromkeys(mention.item for mention in before.mentions()))

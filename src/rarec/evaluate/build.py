@@ -94,7 +94,7 @@ def _(config: RepeatContextSystem, given: Workshop) -> System:  # noqa: ARG001
 
 @build.register
 def _(config: CoOccurrenceSystem, given: Workshop) -> System:  # noqa: ARG001
-    return CoOccurrence(given.catalogue.items, given.catalogue.training)
+    return CoOccurrence(**_counted(given))
 
 
 @build.register
@@ -114,21 +114,21 @@ def _(config: BM25System, given: Workshop) -> System:
 def _(config: ItemKNNSystem, given: Workshop) -> System:
     from rarec.evaluate.baselines.item_knn import ItemKNN
 
-    return ItemKNN(given.catalogue.items, given.catalogue.training, **_chosen(config))
+    return ItemKNN(**_counted(given), **_chosen(config))
 
 
 @build.register
 def _(config: EASESystem, given: Workshop) -> System:
     from rarec.evaluate.baselines.ease import EASE
 
-    return EASE(given.catalogue.items, given.catalogue.training, **_chosen(config))
+    return EASE(**_counted(given), **_chosen(config))
 
 
 @build.register
 def _(config: SASRecSystem, given: Workshop) -> System:
     from rarec.evaluate.baselines.sasrec import SASRec
 
-    return SASRec(given.catalogue.items, given.catalogue.training, seed=given.seed, **_chosen(config))
+    return SASRec(**_counted(given), seed=given.seed, **_chosen(config))
 
 
 @build.register
@@ -142,6 +142,8 @@ def _(config: RetrieverSystem, given: Workshop) -> System:  # noqa: ARG001
         catalogue.vectors,
         embedder=catalogue.embedder,
         popularity=catalogue.data.popularity,
+        mentioned=catalogue.mentioned,
+        mentioned_texts=catalogue.vectors_of_mentioned,
     )
 
 
@@ -177,6 +179,13 @@ def _(config: CustomSystem, given: Workshop) -> System | GeneratingSystem:
     if config.row not in factories:
         raise InputError(f"nobody gave a system {config.row!r}; there are {sorted(factories)!r}")
     return factories[config.row](given.catalogue, given.seed)
+
+
+def _counted(given: Workshop) -> dict[str, Any]:
+    """What a collaborative baseline counts, and over what."""
+    catalogue = given.catalogue
+    mentioned = [item.id for item in catalogue.mentioned]
+    return {"items": catalogue.items, "conversations": catalogue.training, "mentioned": mentioned}
 
 
 def _chosen(config: BaseModel) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rarec.catalogue import load_layout
 from rarec.catalogue.text import Layout
-from rarec.conversations import Example, read_examples, within_catalogue
+from rarec.conversations import Example, Links, linked_beyond, read_examples, within_catalogue
 from rarec.conversations.data_set import DataSet, Watch
 from rarec.conversations.data_sets import DATA_SETS, open_data_set
 from rarec.conversations.own_format import INFO, JsonlSet
@@ -132,7 +132,7 @@ class DataContext:
     def examples(self) -> list[Example]:
         """The turns to predict."""
         if self.config.examples is not None:
-            return read_examples(self.config.examples, catalogue_items=self.items)
+            return self._linked(read_examples(self.config.examples, catalogue_items=self.items))
         return self.of_split(self.config.split)
 
     @cached_property
@@ -150,7 +150,41 @@ class DataContext:
                 "%s %s: %d of %d examples, the first is %r, have targets that are not in the catalogue; these count as "
                 "ground truths that are no item", self.config.name, split, len(outside), len(examples), outside[0],
             )  # fmt: skip
-        return within_catalogue(examples, ids)
+        return self._linked(within_catalogue(examples, ids))
+
+    def _linked(self, examples: list[Example]) -> list[Example]:
+        if self._linker is None:
+            return examples
+        return linked_beyond(examples, self.catalogue("data-set").ids, self._linker)
+
+    @cached_property
+    def _linker(self) -> Links | None:
+        """Of the whole corpus; None where only annotated mentions count. Raises InputError if there is no corpus."""
+        if self.config.mentions == "annotated":
+            return None
+        if self._corpus is None:
+            raise InputError(
+                f"{self.config.name!r} has no corpus beside its own items, so there is nothing more to link; "
+                'leave mentions = "linked" out'
+            )
+        from rarec.catalogue.linker import Linker
+
+        self.tell("names of the corpus", 0, 1)
+        linker = Linker(self._corpus)
+        self.tell("names of the corpus", 1, 1)
+        return linker
+
+    @cached_property
+    def mentioned(self) -> list[Item]:
+        """Items of the corpus that the evaluated and the tuning conversations mention, in the corpus's order.
+
+        Empty where only annotated mentions count.
+        """
+        if self._linker is None:
+            return []
+        turns = [*self.examples, *(self.tuning if self.config.tuning in self.source.splits() else ())]
+        ids = {mention.item for example in turns for mention in example.conversation.mentions()}
+        return [item for item in self.corpus if item.id in ids]
 
     def turns(self, split: str) -> list[Example]:
         """The examples of the split that is evaluated, or of the one for tuning."""
@@ -227,10 +261,23 @@ class Catalogue:
         return self.data.embedder
 
     @cached_property
+    def mentioned(self) -> list[Item]:
+        """What conversations mention beside the items, where the data set is to say it."""
+        return [item for item in self.data.mentioned if item.id not in self.ids]
+
+    @cached_property
     def vectors(self) -> NDArray[np.float32]:
         """A unit vector for each item, shape (items, dimension); those that are missing are embedded."""
+        return self._vectors(self.items)
+
+    @cached_property
+    def vectors_of_mentioned(self) -> NDArray[np.float32]:
+        """The same for `mentioned`."""
+        return self._vectors(self.mentioned)
+
+    def _vectors(self, items: Sequence[Item]) -> NDArray[np.float32]:
         return item_vectors(
-            self.items,
+            items,
             self.embedder,
             layout=self.data.layout,
             stored=self.data.embeddings,

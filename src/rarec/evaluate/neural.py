@@ -32,16 +32,23 @@ class RetrieverSystem(ScoredSystem):
         vectors: projected items in the order of `items`, shape (n, width + 1).
         encoder: of the conversations, over the same projected items.
         features: of the items, see `AssociationScores`.
+        mentioned: other items that conversations may mention.
     """
 
     def __init__(
-        self, items: Sequence[Item], vectors: Scores, encoder: ConversationEncoder, features: Scores | None = None
+        self,
+        items: Sequence[Item],
+        vectors: Scores,
+        encoder: ConversationEncoder,
+        features: Scores | None = None,
+        *,
+        mentioned: Sequence[Item] = (),
     ) -> None:
         super().__init__("retriever", items)
         self._vectors = self.in_order(items, vectors)
         self._encoder = encoder
         own = None if features is None else self.in_order(items, features)
-        self._associated = AssociationScores(encoder.model.associations, self.items, own)
+        self._associated = AssociationScores(encoder.model.associations, self.items, own, mentioned=mentioned)
 
     @staticmethod
     def load(
@@ -51,6 +58,8 @@ class RetrieverSystem(ScoredSystem):
         *,
         embedder: Embedder,
         popularity: Sequence[float] | None = None,
+        mentioned: Sequence[Item] = (),
+        mentioned_texts: Scores | None = None,
     ) -> RetrieverSystem:
         """The retriever of a bundle over any catalogue.
 
@@ -60,22 +69,27 @@ class RetrieverSystem(ScoredSystem):
             embedder: of the messages; `remembering` one saves most of the time.
             popularity: values within which an item's popularity is placed, on the items' own scale: those of the
                 whole corpus where `items` is a part of it. None means those of `items`.
+            mentioned: items that are not ranked and that conversations may mention; others say nothing.
+            mentioned_texts: embeddings of their texts, shape (len(mentioned), d); needed if there are some.
         Raises:
-            InputError: there are no items, or `texts` does not fit them.
+            InputError: there are no items, or texts do not fit them.
             BundleError: the bundle is damaged or was trained with another embedder.
         """
-        if texts.shape != (len(items), embedder.dimension):
-            raise InputError(
-                f"texts have shape {texts.shape!r}, {len(items)} items and {embedder.name!r} need "
-                f"{(len(items), embedder.dimension)!r}; embed the items with the same embedder"
-            )
+        others = np.empty((0, embedder.dimension), np.float32) if mentioned_texts is None else mentioned_texts
+        for given, own in ((items, texts), (mentioned, others)):
+            if own.shape != (len(given), embedder.dimension):
+                raise InputError(
+                    f"texts have shape {own.shape!r}, {len(given)} items and {embedder.name!r} need "
+                    f"{(len(given), embedder.dimension)!r}; embed the items with the same embedder"
+                )
         model = load_retriever(bundle, embedder=embedder.name)
-        scale = None if popularity is None else PopularityScale(popularity)
-        features = ItemTable.of(items, texts, scale=scale).features
+        scale = PopularityScale([item.popularity for item in items] if popularity is None else popularity)
+        known, n = [*items, *mentioned], len(items)
+        features = ItemTable.of(known, np.concatenate([texts, others]), scale=scale).features
         vectors: Scores = model.project(features).numpy()
-        rows = {item.id: row for row, item in enumerate(items)}
-        known = ConversationEncoder(model, embedder, lambda ids: {i: vectors[rows[i]] for i in ids if i in rows})
-        return RetrieverSystem(items, vectors, known, features.numpy())
+        rows = {item.id: row for row, item in enumerate(known)}
+        encoder = ConversationEncoder(model, embedder, lambda ids: {i: vectors[rows[i]] for i in ids if i in rows})
+        return RetrieverSystem(items, vectors[:n], encoder, features[:n].numpy(), mentioned=mentioned)
 
     def scores(self, examples: Sequence[Example]) -> Scores:
         conversations = [example.conversation for example in examples]

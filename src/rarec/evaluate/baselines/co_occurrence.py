@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from rarec.evaluate.baselines.mentions import FoldInSystem, indicator
 from rarec.evaluate.systems import Scores
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 
 class CoOccurrence(FoldInSystem):
@@ -21,8 +21,10 @@ class CoOccurrence(FoldInSystem):
         MissingExtra: scipy is not installed.
     """
 
-    def __init__(self, items: Sequence[Item], conversations: Iterable[Conversation]) -> None:
-        super().__init__("co-occurrence", items, conversations)
+    def __init__(
+        self, items: Sequence[Item], conversations: Iterable[Conversation], *, mentioned: Collection[ItemId] = ()
+    ) -> None:
+        super().__init__("co-occurrence", items, conversations, mentioned)
         seen = self.mentions.matrix()
         self._together = (seen.T @ seen).tocsr()
         self._together.setdiag(0.0)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from rarec.errors import InputError, MissingExtra
 from rarec.evaluate.baselines.mentions import FoldInSystem, Mentions, above_zero, indicator
 from rarec.evaluate.systems import Scores
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 
 class EASE(FoldInSystem):
@@ -33,10 +33,11 @@ class EASE(FoldInSystem):
         items: Sequence[Item],
         conversations: Iterable[Conversation],
         *,
+        mentioned: Collection[ItemId] = (),
         regularisation: float = 60.0,
         max_items: int = 10_000,
     ) -> None:
-        super().__init__("ease", items, conversations)
+        super().__init__("ease", items, conversations, mentioned)
         if not regularisation > 0:
             raise InputError(f"regularisation must be above 0, got {regularisation!r}; 100 is a usual start")
         if max_items < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from rarec.errors import InputError, MissingExtra
 from rarec.evaluate.baselines.mentions import FoldInSystem, Mentions, indicator
 from rarec.evaluate.systems import Scores
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 Weighting = Literal["cosine", "tfidf", "bm25"]
 
@@ -35,12 +35,13 @@ class ItemKNN(FoldInSystem):
         items: Sequence[Item],
         conversations: Iterable[Conversation],
         *,
+        mentioned: Collection[ItemId] = (),
         weighting: Weighting = "bm25",
         neighbours: int = 100,
         k1: float = 0.3,
         b: float = 0.3,
     ) -> None:
-        super().__init__("item-knn", items, conversations)
+        super().__init__("item-knn", items, conversations, mentioned)
         if weighting not in get_args(Weighting):
             raise InputError(f"unknown weighting {weighting!r}; use {', '.join(get_args(Weighting))}")
         if neighbours < 1:

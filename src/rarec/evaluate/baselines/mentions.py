@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """Which training conversation mentions which item, over the items that training mentions at all.
+    """Which training conversation mentions which item, over the known items that training mentions at all.
 
     Attributes:
-        columns: catalogue columns of these items, ascending, shape (trained,).
+        columns: columns of these items, ascending, shape (trained,).
         sequences: for each conversation with a known item the places of its items in `columns`, each once, in the
             order of first mention.
         counts: how many conversations mention each of these items, at least 1, shape (trained,).
@@ -36,7 +36,7 @@ class Mentions:
 
     @staticmethod
     def of(conversations: Iterable[Conversation], columns: dict[ItemId, int]) -> Mentions:
-        """Read them; mentions of items that are not in the catalogue are skipped."""
+        """Read them; mentions of items that have no column are skipped."""
         rows = (dict.fromkeys(columns[m.item] for m in c.mentions() if m.item in columns) for c in conversations)
         sequences = [tuple(row) for row in rows if row]
         trained = sorted({column for row in sequences for column in row})
@@ -72,14 +72,24 @@ class FoldInSystem(ScoredSystem):
     It scores only items that training mentions, so it keeps nothing of the size items x items. All others, those
     without a score, and everything where no context item is known, follow by popularity in training (how many
     conversations mention it), then by the catalogue's popularity.
+
+    Args:
+        mentioned: items beside the catalogue that count as mentions and are never recommended.
     """
 
-    def __init__(self, name: str, items: Sequence[Item], conversations: Iterable[Conversation]) -> None:
+    def __init__(
+        self,
+        name: str,
+        items: Sequence[Item],
+        conversations: Iterable[Conversation],
+        mentioned: Collection[ItemId] = (),
+    ) -> None:
         super().__init__(name, items)
-        self.mentions = Mentions.of(conversations, self.columns)
-        self._places = {self.ids[column]: place for place, column in enumerate(self.mentions.columns)}
+        known = [*self.ids, *(item for item in dict.fromkeys(mentioned) if item not in self.columns)]
+        self.mentions = Mentions.of(conversations, {item: column for column, item in enumerate(known)})
+        self._places = {known[column]: place for place, column in enumerate(self.mentions.columns)}
         # Popularity in training, in [-1, 0): below every score, and -1 for what training never mentions.
-        self._prior = np.full(len(self.ids), -1.0, np.float32)
+        self._prior = np.full(len(known), -1.0, np.float32)
         most = self.mentions.counts.max(initial=0.0)
         self._prior[self.mentions.columns] = self.mentions.counts / (most + 1.0) - 1.0
 
@@ -93,13 +103,18 @@ class FoldInSystem(ScoredSystem):
 
     def scores(self, examples: Sequence[Example]) -> Scores:
         result = np.tile(self._prior, (len(examples), 1))
-        contexts = [[self._places[i] for i in e.context_items if i in self._places] for e in examples]
+        contexts = [self._context(e.conversation) for e in examples]
         rows = np.flatnonzero([bool(context) for context in contexts])
         if len(rows):
             found = self.folded([contexts[row] for row in rows])
             prior = self._prior[self.mentions.columns]
             result[np.ix_(rows, self.mentions.columns)] = np.where(found > 0, found, prior)
-        return result
+        return result[:, : len(self.ids)]
+
+    def _context(self, conversation: Conversation) -> list[int]:
+        """The known items that it mentions, in order of first mention."""
+        said = dict.fromkeys(mention.item for mention in conversation.mentions())
+        return [self._places[item] for item in said if item in self._places]
 
 
 def above_zero(scores: Scores) -> Scores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from rarec.errors import InputError, MissingExtra
 from rarec.evaluate.baselines.mentions import FoldInSystem, Mentions, above_zero
 from rarec.evaluate.systems import Scores
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 
 class SASRec(FoldInSystem):
@@ -37,6 +37,7 @@ class SASRec(FoldInSystem):
         items: Sequence[Item],
         conversations: Iterable[Conversation],
         *,
+        mentioned: Collection[ItemId] = (),
         seed: int = 0,
         epochs: int = 10,
         width: int = 64,
@@ -45,7 +46,7 @@ class SASRec(FoldInSystem):
         samples: int = 2048,
         max_items: int = 10,
     ) -> None:
-        super().__init__("sasrec", items, conversations)
+        super().__init__("sasrec", items, conversations, mentioned)
         for name, value in (("epochs", epochs), ("width", width), ("samples", samples), ("max_items", max_items)):
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value!r}")
