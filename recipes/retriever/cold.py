@@ -111,6 +111,7 @@ def without(material: Material, cold: Collection[ItemId]) -> Material:
         talks=Talks(
             [(unsaid(c, cold), visits) for c, visits in talks.training],
             {name: [unsaid(c, cold) for c in own] for name, own in talks.valid.items()},
+            talks.mentions,
         ),
     )
 

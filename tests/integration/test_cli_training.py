@@ -43,7 +43,8 @@ class Trainer:
             tell("pretrain", step, 10, f"epoch 1, loss {1 / step:.3f}")
             if step == self._stop_at:
                 raise KeyboardInterrupt
-        return {"redial valid retriever N@10": 0.12345, "n": 7}
+        ranked = {"N@10": 0.2, "n": 1007, "change": 0.07655, "interval": [-0.01, 0.1]}
+        return {"redial valid": {"retriever": {"N@10": 0.12345, "n": 1007}, "retriever+ranker": ranked}}
 
 
 def test_figures_become_a_table_and_stages_have_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +58,9 @@ def test_figures_become_a_table_and_stages_have_progress(tmp_path: Path, monkeyp
     assert trainer.asked["until"] == "finetune"
     assert (trainer.threads, torch.get_num_threads()) == (1, before)
     assert "0.1235" in done.stdout
-    assert "7" in done.stdout
+    assert "redial valid" in done.stdout
+    assert "1,007" in done.stdout
+    assert "The ranker changes N@10 by +0.0766 [-0.0100, +0.1000]" in done.stdout
     assert "pretrain: 10 of 10 steps, epoch 1, loss 0.100" in done.stderr
 
 

@@ -78,7 +78,7 @@ def test_everything_is_read_and_told_on_the_card(games: Path) -> None:
     first, history = found.people[0], domain().histories["train"][0]
     assert [found.items[row].id for row in first.rows] == list(history.items)
     assert {"mentioned": 0, "liked": 1, "disliked": 2}[history.sentiments[0]] == first.sentiment[0]
-    text = card(TrainingRecipe(data=of(games), held_back=0.25), {"x": 1}, "e", found.story)
+    text = card(TrainingRecipe(data=of(games), held_back=0.25), {"mine": {"retriever": {"n": 1}}}, "e", found.story)
     assert "299 interactions of" in text
     assert "30 training conversations of Invented board games (licence: that of rarec;" in " ".join(text.split())
     assert "400 items" in text

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +12,9 @@ from rarec.cli.command import Interrupted, command
 from rarec.cli.console import out
 from rarec.cli.options import DATA
 from rarec.cli.progress import staged
+
+if TYPE_CHECKING:
+    from rarec.training.figures import Figures
 
 
 class Stage(enum.StrEnum):
@@ -94,12 +96,15 @@ def train(
     out().print(f"Wrote {out_folder}." if until != "pretrain" else f"The pretrained weights are in {folder}.")
 
 
-def _show(figures: Mapping[str, Any]) -> None:
+def _show(figures: Figures) -> None:
     from rich.table import Table
 
-    if not figures:
-        return
-    table = Table("figure", "value", title="On the validation conversations", title_justify="left")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
-    out().print(table)
+    from rarec.training.figures import MEASURES, notes, rows
+
+    for name, own in figures.items():
+        table = Table("", *MEASURES, title=name, title_justify="left")
+        for row in rows(own):
+            table.add_row(*row)
+        out().print(table)
+        for note in notes(own):
+            out().print(note)

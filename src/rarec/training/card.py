@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rarec.training.figures import MEASURES, Figures, notes, rows
 from rarec.training.recipe import TrainingRecipe
 
 
@@ -43,9 +44,9 @@ _INSIDE = """The weights contain no item ids,
   read from the catalogue in use."""
 
 
-def card(recipe: TrainingRecipe, figures: Mapping[str, Any], embedder: str, story: Story = FILMS) -> str:
+def card(recipe: TrainingRecipe, figures: Figures, embedder: str, story: Story = FILMS) -> str:
     """The card of a bundle, in Markdown."""
-    lines = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
+    tables = "\n\n".join(_table(name, own) for name, own in figures.items())
     held = f", without the {recipe.held_back:.0%} of them that were held back for alignment" if recipe.held_back else ""
     return f"""# Model card
 
@@ -57,7 +58,13 @@ local ranker, for the embedder `{embedder}`.
 - **For**: {story.purpose}
 - **Not for**: other domains or languages without training; decisions about people.
 
-| figure (new targets, catalogue of the data set, seen items excluded) | value |
-| --- | --- |
-{lines}
+New targets, the catalogue of the data set, mentioned items excluded; recall, NDCG@10 and how many targets (n).
+
+{tables}
 """
+
+
+def _table(name: str, figures: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = [("", *MEASURES), (":--", *("--:" for _ in MEASURES)), *rows(figures)]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join([f"**{name}**", table, *notes(figures)])

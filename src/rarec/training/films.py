@@ -63,9 +63,8 @@ def film_material(
 
 def film_talks(data: Path, *, visits: Mapping[str, int], hold_back: float) -> Talks:
     """The conversations of ReDial and INSPIRED. Raises InputError if a split is missing or a line is wrong."""
-    training = [(c, visits.get(name, 1)) for name in DIALOGUE_SETS for c in read_split(data, name, "train")]
-    valid = {name: read_split(data, name, "valid") for name in DIALOGUE_SETS}
-    return Talks.of(training, valid, hold_back=hold_back)
+    training, valid = ({name: read_split(data, name, split) for name in DIALOGUE_SETS} for split in ("train", "valid"))
+    return Talks.of(training, valid, hold_back=hold_back, visits=visits)
 
 
 def seed_embeddings(embedder: CachedEmbedder, folder: Path) -> None:

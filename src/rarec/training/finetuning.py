@@ -19,7 +19,7 @@ from rarec.retriever.model import Retriever
 from rarec.retriever.sequence import recommending_turns
 from rarec.retriever.tasks import AS_THEY_ARE, NextMention, ndcg_at_10, ranks_by_weight, validation_ranks
 from rarec.retriever.trainer import Task
-from rarec.training.figures import retriever_figures
+from rarec.training.figures import POPULARITY, RETRIEVER, VECTORS, Figures, popularity_ranks, retriever_figures
 from rarec.training.material import Material, Talks
 from rarec.training.recipe import TrainingRecipe
 from rarec.training.stages import Stages
@@ -38,7 +38,7 @@ class Finetuning:
         self._recipe, self._material, self._talks = recipe, material, talks
         self._embedder, self._tell = embedder, tell
 
-    def run(self, model: Retriever, stages: Stages) -> dict[str, float]:
+    def run(self, model: Retriever, stages: Stages) -> Figures:
         """Fine-tune in place, count associations, and give the figures of each data set's validation conversations."""
         valid = {name: self._tokenise(c, user_weight=0.0) for name, c in self._talks.valid.items()}
 
@@ -54,13 +54,12 @@ class Finetuning:
         asked = {name: sum(len(t) for _, t in recommending_turns(talks)) for name, talks in self._talks.valid.items()}
         alone = {name: self._ranks(model, data, name) for name, data in valid.items()}
         model.associations = self._weighed(model, valid, counted)
-        figures: dict[str, float] = {}
+        figures: Figures = {}
         for name, data in valid.items():
-            ranks = self._ranks(model, data, name)
-            figures |= {f"{name} valid retriever {k}": v for k, v in retriever_figures(ranks, asked[name]).items()}
-            if model.associations:
-                plain = retriever_figures(alone[name], asked[name])
-                figures[f"{name} valid retriever N@10 without associations"] = plain["N@10"]
+            counts, rows = self._talks.mentions[name], self._material.catalogues[name]
+            popular = popularity_ranks(counts, self._material.table, data, rows)
+            ranks = {POPULARITY: popular, VECTORS: alone[name], RETRIEVER: self._ranks(model, data, name)}
+            figures[f"{name} valid"] = {system: retriever_figures(own, asked[name]) for system, own in ranks.items()}
         return figures
 
     def associations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from rarec.retriever.data import Interactions, ItemTable
 from rarec.retriever.features import EXTRA_FEATURES
 from rarec.retriever.sequence import SENTIMENT_CODE
 from rarec.training.card import FILMS, Story
-from rarec.types import Conversation, Item
+from rarec.types import Conversation, Item, ItemId
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +26,35 @@ class Talks:
     Attributes:
         training: with how often an epoch visits each.
         valid: data set -> its validation conversations.
+        mentions: data set -> how often its own training conversations mention each item.
     """
 
     training: list[tuple[Conversation, int]]
     valid: dict[str, list[Conversation]]
+    mentions: dict[str, Counter[ItemId]]
 
     @staticmethod
     def of(
-        training: Iterable[tuple[Conversation, int]], valid: Mapping[str, Iterable[Conversation]], *, hold_back: float
+        training: Mapping[str, Iterable[Conversation]],
+        valid: Mapping[str, Iterable[Conversation]],
+        *,
+        hold_back: float,
+        visits: Mapping[str, int] | None = None,
     ) -> Talks:
         """Leave out what is held back, and what is not there when serving.
 
         Args:
+            training: by data set, and so is `valid`.
             hold_back: share of the training conversations.
+            visits: data set -> how often an epoch visits its conversations; 1 where it says nothing.
         """
-        learned = [(c, visits) for c, visits in training if not held_back(c.id, hold_back)]
-        # Labels that were given after a dialogue are not there when serving, so no figure may see them.
-        return Talks(learned, {name: [as_served(c) for c in conversations] for name, conversations in valid.items()})
+        learned = {name: [c for c in talks if not held_back(c.id, hold_back)] for name, talks in training.items()}
+        return Talks(
+            [(c, (visits or {}).get(name, 1)) for name, talks in learned.items() for c in talks],
+            # Labels that were given after a dialogue are not there when serving, so no figure may see them.
+            {name: [as_served(c) for c in conversations] for name, conversations in valid.items()},
+            {name: Counter(m.item for c in talks for m in c.mentions()) for name, talks in learned.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -52,7 +52,8 @@ def own_material(own: OwnData, embedder: CachedEmbedder, tell: OnProgress, *, ho
     known = {item.id for item in items}
     data_set = JsonlSet(own.conversations)
     splits = {split: _conversations(data_set, split, known) for split in ("train", "valid")}
-    talks = Talks.of(((c, 1) for c in splits["train"]), {data_set.name: splits["valid"]}, hold_back=hold_back)
+    name = data_set.name
+    talks = Talks.of({name: splits["train"]}, {name: splits["valid"]}, hold_back=hold_back)
     if not talks.training:
         raise InputError(
             f"held_back = {hold_back!r} leaves none of the {len(splits['train'])} training conversations; lower it"

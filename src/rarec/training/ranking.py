@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from rarec.ranker.model import Ranker, RankerConfig
 from rarec.ranker.tasks import RankingTasks
 from rarec.ranker.train import ChooseTarget, Example, gains_at_10, order_of
 from rarec.retriever.model import Retriever
-from rarec.training.figures import mean, ranker_figures
+from rarec.training.figures import Figures, mean, ranker_figures
 from rarec.training.finetuning import Finetuning
 from rarec.training.material import Material, Talks
 from rarec.training.recipe import TrainingRecipe
@@ -35,7 +34,7 @@ class Ranking:
 
     def run(
         self, model: Retriever, pretrained: Mapping[str, torch.Tensor], finetuning: Finetuning, stages: Stages
-    ) -> tuple[Ranker, dict[str, Any]]:
+    ) -> tuple[Ranker, Figures]:
         """The ranker, and its figures on the candidates that `model` offers to the validation conversations.
 
         Args:
@@ -68,11 +67,11 @@ class Ranking:
 
         task = ChooseTarget(ranker, learn, self._recipe.ranker, seed=self._recipe.seed)
         stages.run("ranker", ranker, task, self._recipe.ranker_loop, score)
-        figures: dict[str, Any] = {}
+        figures: Figures = {}
         for name, conversations in self._talks.valid.items():
             rows = self._material.catalogues[name]
             held_out = self._examples(model, conversations, f"candidates of {name} valid", rows)
-            figures |= {f"{name} valid {k}": v for k, v in ranker_figures(ranker, held_out).items()}
+            figures[f"{name} valid"] = ranker_figures(ranker, held_out)
         return ranker, figures
 
     def _examples(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
@@ -15,6 +14,7 @@ from rarec.retriever.bundle import CARD, save_model, save_retriever
 from rarec.retriever.model import Retriever
 from rarec.retriever.tasks import NextItem
 from rarec.training.card import card
+from rarec.training.figures import Figures
 from rarec.training.films import film_material
 from rarec.training.finetuning import Finetuning
 from rarec.training.material import Material
@@ -34,7 +34,7 @@ def train_bundle(
     data: Path | None = None,
     on_progress: OnProgress | None = None,
     until: str = "ranker",
-) -> dict[str, Any]:
+) -> Figures:
     """Train a retriever and a ranker on the data of the recipe, and write a bundle.
 
     Every stage keeps a checkpoint in `work`; run again after an interrupt, and it goes on where it was.
@@ -104,7 +104,7 @@ def _train(
     embedder: CachedEmbedder,
     tell: OnProgress,
     until: str,
-) -> dict[str, Any]:
+) -> Figures:
     model = Retriever(recipe.retriever, seed=recipe.seed)
     if recipe.data is None or recipe.data.interactions is not None:
         few = min(recipe.pretrain.negatives, len(material.table))
@@ -115,7 +115,7 @@ def _train(
     if until == "pretrain" or material.talks is None:
         return {}
     finetuning = Finetuning(recipe, material, material.talks, embedder, tell)
-    figures: dict[str, Any] = {**finetuning.run(model, stages)}
+    figures = finetuning.run(model, stages)
     # Where the data lie is no business of whoever gets the bundle.
     nowhere = {"data"} if recipe.data is None else {"data", "visits"}
     training = {"recipe": recipe.model_dump(mode="json", exclude=nowhere), "figures": figures}
@@ -125,7 +125,7 @@ def _train(
     if until == "ranker":
         ranking = Ranking(recipe, material, material.talks, embedder, tell)
         ranker, more = ranking.run(model, pretrained, finetuning, stages)
-        figures |= more
+        figures = {name: {**own, **more[name]} for name, own in figures.items()}
         config = RankerConfig(text_dimension=embedder.dimension)
         save_model(out, ranker, kind="ranker", config=config, embedder=embedder.name, training=more)
     write_text(out / CARD, card(recipe, figures, embedder.name, material.story))
