@@ -31,6 +31,7 @@ from rarec.index.exact import ExactIndex
 from rarec.item_numbers import ItemNumbers
 from rarec.llm.http import KEY_VARIABLE, HttpLLM
 from rarec.llm.protocol import LLM
+from rarec.prompt import PromptTemplate
 from rarec.ranker.local import LocalRanker
 from rarec.retriever.associations import Context, LiveAssociations
 from rarec.retriever.bundle import load_model, load_retriever, read_manifest
@@ -255,7 +256,11 @@ def open_engine(
         catalogue = opened.enter_context(CatalogueStore.open(paths.catalogue))
         embedder = opened.enter_context(cached_embedder(paths, settings))
         bundle = paths.bundle  # once: another may be promoted between the lines that read it
-        if llm is None and settings.llm.kind == "local":  # before items are embedded, which may take hours
+        # What may be wrong comes before items are embedded, which may take hours.
+        prompt_template(settings.llm)
+        if llm is None and settings.llm.kind == "http":
+            llm = _remote(settings.llm)
+        elif llm is None and settings.llm.kind == "local":
             load_model(bundle, "ranker", embedder=embedder.name)
         engine = _engine(catalogue, embedder, bundle, progress)
         chosen = llm if llm is not None else llm_from(settings.llm, engine, bundle)
@@ -289,6 +294,10 @@ def llm_from(settings: LLMSettings, engine: Engine, bundle: Path) -> LLM | None:
         return None
     if settings.kind == "local":
         return LocalRanker.load(bundle, engine.embedder, engine.item_embeddings)
+    return _remote(settings)
+
+
+def _remote(settings: LLMSettings) -> HttpLLM:
     key = os.environ.get(settings.api_key_env, "")
     if not key and settings.api_key_env != KEY_VARIABLE:
         # The client would fall back on the usual variable, and one provider's key would go to another.
@@ -299,6 +308,12 @@ def llm_from(settings: LLMSettings, engine: Engine, bundle: Path) -> LLM | None:
     return HttpLLM(
         settings.model, base_url=settings.base_url or None, api_key=key or None, max_retries=settings.max_retries
     )
+
+
+def prompt_template(settings: LLMSettings) -> PromptTemplate:
+    """The template that the settings name. Raises SettingsError if there is none, or it is wrong."""
+    name = settings.template
+    return PromptTemplate.load(Path(name) if name.endswith(".toml") else name)
 
 
 def create_store(path: Path, *, layout: str = "generic", bundle: Path | None = None) -> StorePaths:

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
-from rarec.assembly import Engine, llm_from, open_engine
+from rarec.assembly import Engine, llm_from, open_engine, prompt_template
 from rarec.background import BackgroundLoop
 from rarec.candidates import allowed, diversify
 from rarec.constraints import Constraints, eased, understand
@@ -25,7 +25,6 @@ from rarec.errors import BudgetExceeded, InputError, LLMError, LLMTimeout, Store
 from rarec.llm.protocol import LLM, OnText
 from rarec.prompt import (
     ParsedAnswer,
-    PromptTemplate,
     ReplyStream,
     ReplyText,
     answer_schema,
@@ -122,8 +121,7 @@ class Recommender:
     def __init__(self, engine: Engine, settings: Settings, llm: LLM | None) -> None:
         self.engine = engine
         self.settings = settings
-        template = settings.llm.template
-        self._template = PromptTemplate.load(Path(template) if template.endswith(".toml") else template)
+        self._template = prompt_template(settings.llm)
         self.llm = llm
         self._loop: BackgroundLoop | None = None
         self._closed = False

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from rarec.catalogue import CatalogueStore
 from rarec.cli.app import app
 from rarec.embed import OpenAIEmbedder
+from rarec.errors import SettingsError
 from rarec.pipeline import Recommender
 from rarec.testing import FakeOpenAIServer
 from rarec.types import Conversation, Item, ItemId, Turn
@@ -99,6 +100,25 @@ def test_a_wrong_ranker_is_told_before_anything_is_embedded(
     before = len(vector_server.requests)
     assert "ranker.safetensors" in rarec("recommend", "anything", "--store", store, code=3).stderr
     assert len(vector_server.requests) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"llm.template": "nowhere.toml"}, "nowhere.toml"),
+        ({"llm.template": "opera"}, "opera"),
+        ({"llm.kind": "http", "llm.model": "m", "llm.api_key_env": "NO_SUCH_KEY"}, "'NO_SUCH_KEY' named by"),
+    ],
+)
+def test_wrong_settings_of_the_model_are_told_before_anything_is_embedded(
+    make_store: MakeStore, vector_server: FakeOpenAIServer, flags: dict[str, str], says: str
+) -> None:
+    store, before = make_store("s"), len(vector_server.requests)
+    with pytest.raises(SettingsError, match=says):
+        Recommender.open(store, flags=flags)
+    assert len(vector_server.requests) == before
+    with Recommender.open(store, flags={"llm.kind": "none"}):
+        assert len(vector_server.requests) > before
 
 
 def test_the_store_can_be_named_by_the_environment(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
         "index",
         "item_numbers",
         "llm",
+        "prompt",
         "ranker",
         "files",
     },
