@@ -239,6 +239,8 @@ def sasrec(split: Split, folder: Path, epochs: int) -> dict[str, Any]:
     model.fit_partial(training, min_epochs=0, max_epochs=0)  # only now there is a network
     network, optimizer = model.lightning_model.torch_model, model.lightning_model.optimizer
     done, best = restored(network, optimizer, kept) if kept.exists() else (0, {})
+    if done > epochs:
+        raise SystemExit(f"{kept} is of {done} epochs; ask for at least as many, or delete it")
     model.lightning_model.is_fitted = kept.exists()  # else the library would draw the weights anew
     for epoch in range(done + LOOK_EVERY, epochs + 1, LOOK_EVERY):
         torch.manual_seed(epoch)  # else a run that goes on would begin with the draws of the first
@@ -317,7 +319,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--epochs", type=int, default=200, help="at most")
     parser.add_argument("--patience", type=int, default=10, help="epochs without a better one")
-    parser.add_argument("--sasrec-epochs", type=int, default=100)
+    parser.add_argument("--sasrec-epochs", type=int, default=100, help="more of them go on where fewer ended")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="JSON file of the figures; those of other models in it stay")
     options = parser.parse_args()
@@ -325,7 +327,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     split = read(options.data / "movielens" / "ml1m_ratings.parquet")
     films = len(split.films) - 1
-    settings = {"epochs": options.epochs, "patience": options.patience, "sasrec epochs": options.sasrec_epochs}
+    settings = {"epochs": options.epochs, "patience": options.patience}
     rows = known(options.out, settings) if options.out else {}
     print(f"{len(split.sequences):,} people, {films:,} films", flush=True)
     for name in options.models:

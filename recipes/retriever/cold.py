@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,7 @@ def without(material: Material, cold: Collection[ItemId]) -> Material:
         talks=Talks(
             [(unsaid(c, cold), visits) for c, visits in talks.training],
             {name: [unsaid(c, cold) for c in own] for name, own in talks.valid.items()},
-            talks.mentions,
+            {name: Counter({i: n for i, n in own.items() if i not in cold}) for name, own in talks.mentions.items()},
         ),
     )
 

@@ -7,15 +7,21 @@ from typing import Any
 
 import pyarrow
 import pytest
+import torch
 from pyarrow import parquet
 
 from rarec.conversations import Example
 from rarec.errors import InputError
-from rarec.evaluate import Catalogue, EvaluateSettings, run_evaluation
-from rarec.evaluate.baselines import CoOccurrence, RepeatContext
+from rarec.evaluate import Catalogue, EvaluateSettings, load_recipe, run_evaluation, run_recipe
+from rarec.evaluate.baselines import RepeatContext
 from rarec.evaluate.context import DataContext, Resources
+from rarec.evaluate.folder import opened
 from rarec.evaluate.quick import infer_data_set
 from rarec.evaluate.recipe import DataSetConfig
+from rarec.ranker.model import Ranker, RankerConfig
+from rarec.retriever.bundle import save_model, save_retriever
+from rarec.retriever.model import Retriever, RetrieverConfig
+from rarec.testing import HashEmbedder
 from rarec.types import ItemId
 
 TITLES = ["Salt and Rye", "Blue Tram", "Quiet Harbour", "Nine Lanterns", "Copper Moth"]
@@ -239,31 +245,85 @@ def test_the_data_set_is_read_from_the_first_id(tmp_path: Path) -> None:
         infer_data_set(jsonl(tmp_path / "c.jsonl", []))
 
 
-def test_linked_mentions_reach_beyond_the_catalogue(root: Path) -> None:
+LINKED = """
+[run]
+measures = ["R@1"]
+headline = "R@1"
+protocols = ["new-targets"]
+slices = false
+[[data_set]]
+name = "redial"
+folder = "FOLDER"
+examples = "EXAMPLES"
+mentions = "MENTIONS"
+[[system]]
+kind = "popularity"
+[[system]]
+kind = "co-occurrence"
+[[system]]
+kind = "ease"
+[[system]]
+kind = "item-knn"
+weighting = "cosine"
+[[system]]
+kind = "embedding-similarity"
+variant = "items"
+[[system]]
+kind = "retriever"
+[[system]]
+kind = "ranked"
+of = "retriever"
+llm = "local"
+"""
+
+
+def small_bundle(folder: Path, embedder: HashEmbedder) -> Path:
+    """A retriever and a ranker that have learned nothing, which is enough to see what they read."""
+    model = Retriever(RetrieverConfig(text_dimension=embedder.dimension, width=12, item_hidden=16), seed=3)
+    save_retriever(folder, model, embedder=embedder.name, training={})
+    config = RankerConfig(text_dimension=embedder.dimension, width=8, hidden=8)
+    ranker = Ranker(config, seed=4)
+    with torch.no_grad():  # it starts as the retriever's order; this one has a mind of its own
+        ranker.out.weight.normal_(std=3.0, generator=torch.Generator().manual_seed(1))
+    save_model(folder, ranker, kind="ranker", config=config, embedder=embedder.name, training={})
+    return folder
+
+
+def test_linked_mentions_reach_every_system_that_reads_them(root: Path, tmp_path: Path) -> None:
     film = {"id": [*range(6)], "title": [*TITLES, "Velvet Quarry"], "year": [2000] * 6, "plot": [""] * 6}
-    corpus = pyarrow.table(film | {"imdb_votes": [50, 40, 30, 20, 10, 5]})
-    parquet.write_table(corpus, root / "corpus" / "movies.parquet")
-    together = [(5, 4), (0, 3), (0, 3)]
+    parquet.write_table(
+        pyarrow.table(film | {"imdb_votes": [50, 40, 30, 20, 10, 5]}), root / "corpus" / "movies.parquet"
+    )
     training = [
         {"conv_id": f"redial_{i}", "turns": [turn("seeker", "", one), turn("recommender", "", other)]}
-        for i, (one, other) in enumerate(together)
+        for i, (one, other) in enumerate([(5, 4), (0, 3), (0, 3)])
     ]
     jsonl(root / "redial" / "train.jsonl", training)
     asked = example(0, 4) | {"context": ["I loved Velvet Quarry (2000)"], "context_items": []}
     jsonl(root / "eval" / "test.jsonl", [asked])
-    first = {}
-    for mentions in ("annotated", "linked"):
-        config = DataSetConfig(
-            name="redial", folder=root / "redial", examples=root / "eval" / "test.jsonl", mentions=mentions
-        )
-        data = DataContext(config, Resources())
-        catalogue = data.catalogue("data-set")
-        assert [item.id for item in catalogue.mentioned] == (["5"] if mentions == "linked" else [])
-        assert catalogue.vectors_of_mentioned.shape[0] == len(catalogue.mentioned)
-        assert data.catalogue("corpus").mentioned == []
-        assert data.examples[0].context_items == ()
-        counted = CoOccurrence(catalogue.items, catalogue.training, mentioned=[item.id for item in catalogue.mentioned])
-        first[mentions] = counted.rank(data.examples, n=9)[0]
-    assert first["linked"][0] == "4"
-    assert sorted(first["linked"]) == ["0", "1", "2", "3", "4"]
-    assert first["annotated"][0] == "0", "nothing is mentioned, so popularity in training and then in the corpus"
+    embedder = HashEmbedder(24)
+    bundle = small_bundle(tmp_path / "bundle", embedder)
+    lists: dict[str, dict[str, tuple[ItemId, ...]]] = {}
+    for mentions in ("annotated", "linked", "annotated"):  # in one folder: what was kept must not be taken for another
+        text = LINKED.replace("FOLDER", str(root / "redial")).replace("MENTIONS", mentions)
+        recipe = tmp_path / "linked.toml"
+        recipe.write_text(text.replace("EXAMPLES", str(root / "eval" / "test.jsonl")), encoding="utf-8")
+        resources = Resources(bundle=bundle, embedder=embedder)
+        with opened(tmp_path / "run", name="linked", force=True) as folder:
+            run = run_recipe(load_recipe(recipe), resources=resources, folder=folder, page=False)
+        ((gold, found),) = run.data_sets
+        assert [e.seen for e in gold.examples] == [("5",) if mentions == "linked" else ()]
+        found_now = {predictions.system: predictions.lists[gold.examples[0].id] for predictions in found}
+        assert lists.setdefault(mentions, found_now) == found_now
+    for system, annotated in lists["annotated"].items():
+        linked = lists["linked"][system]
+        assert (linked != annotated) == (system != "popularity"), system
+        assert sorted(linked) == ["0", "1", "2", "3", "4"]
+    assert lists["linked"]["co-occurrence"][0] == "4"
+
+
+def test_what_baselines_count_does_not_hang_on_the_turns_to_predict(root: Path) -> None:
+    jsonl(root / "redial" / "train.jsonl", [{"conv_id": "redial_1", "turns": [turn("seeker", "", 5, 0, 9)]}])
+    for mentions, counted in (("annotated", []), ("linked", ["5", "9"])):
+        config = DataSetConfig(name="redial", folder=root / "redial", split="train", mentions=mentions)
+        assert DataContext(config, Resources()).catalogue("data-set").counted == counted

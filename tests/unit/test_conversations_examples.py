@@ -1,6 +1,7 @@
 """Examples: roles, mentions, targets and what counts as repeated."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,20 +138,46 @@ def test_conversations_give_an_example_for_each_assistant_turn_that_mentions_an_
     assert examples_from_conversations([Conversation((Turn("assistant", "not linked"),))]) == []
 
 
+def beyond(*turns: Turn, context: tuple[str, ...] = (), catalogue: list[Item] | None = None) -> Example:
+    items = tuple(map(ItemId, context))
+    example = Example("e", 7, "d", "t", Conversation(turns, id="c"), (ItemId("2"),), frozenset({ItemId("2")}), items)
+    (found,) = linked_beyond([example], ITEMS[:1] if catalogue is None else catalogue, Linker(ITEMS))
+    assert replace(found, conversation=example.conversation, context_items=items) == example
+    assert [(t.role, t.text) for t in found.conversation.turns] == [(t.role, t.text) for t in turns]
+    return found
+
+
+def mentions(example: Example) -> list[list[str]]:
+    return [[m.item for m in turn.mentions or ()] for turn in example.conversation.turns]
+
+
 def test_messages_also_mention_what_lies_beyond_the_catalogue() -> None:
     text = "Salt and Rye (1987), Quiet Harbour (2010), Nine Lanterns (2003)"
     start = text.index("Quiet")
-    known = Mention(ItemId("x"), "liked", span=(start, start + len("Quiet Harbour")))
-    turns = (Turn("user", text, (known,)), Turn("assistant", "Good ones.", ()), Turn("user", "Blue Tram (1999)?"))
-    example = Example("e", 0, "d", "t", Conversation(turns, id="c"), (ItemId("2"),), frozenset(), (ItemId("x"),))
-    (found,) = linked_beyond([example], [ItemId("1"), ItemId("x")], Linker(ITEMS))
+    known = Mention(ItemId("1"), "liked", span=(start, start + len("Quiet Harbour")))
+    turns = (Turn("user", text, (known,)), Turn("assistant", "Good ones."), Turn("user", "Blue Tram (1999)?"))
+    found = beyond(*turns, context=("1",))
     # 1 is of the catalogue, where the annotation is right; 3 stands in words that are annotated already.
-    assert [[m.item for m in turn.mentions or ()] for turn in found.conversation.turns] == [["x", "5"], [], ["2"]]
+    assert mentions(found) == [["1", "5"], [], ["2"]]
     assert found.conversation.turns[0].mentions[0] == known
-    lanterns = found.conversation.turns[0].mentions[1].span
-    assert text[slice(*lanterns)] == "Nine Lanterns (2003)"
-    assert (found.context_items, found.targets, found.repeated) == (("x",), ("2",), frozenset())
-    assert found.conversation.turns[1] == turns[1]
-    assert found.conversation.id == "c"
-    assert linked_beyond([example], [i.id for i in ITEMS], Linker(ITEMS)) == [example]
+    assert text[slice(*found.conversation.turns[0].mentions[1].span)] == "Nine Lanterns (2003)"
+    assert found.context_items == ("1", "5", "2")
+    assert beyond(*turns, context=("1",), catalogue=ITEMS).context_items == ("1",)
     assert linked_beyond([], [], Linker()) == []
+
+
+def test_annotations_beyond_the_catalogue_make_room_for_what_the_linker_finds() -> None:
+    text = "Nine Lanterns (2003), or that one"
+    annotated = (Mention(ItemId("5"), "liked", span=(0, 13)), Mention(ItemId("3"), span=(29, 33)), Mention(ItemId("x")))
+    found = beyond(Turn("user", text, annotated), context=("5", "3", "x"))
+    assert mentions(found) == [["5"]], "3 is found in no words, and x is unknown"
+    assert found.conversation.turns[0].mentions[0].sentiment == "mentioned"
+    assert found.context_items == ("5",)
+
+
+def test_no_namesake_of_an_annotated_item_is_linked() -> None:
+    said = Turn("user", "Blue Tram (2020) and Nine Lanterns (2003)")
+    catalogue = [ITEMS[1]]  # Blue Tram of 1999; that of 2020 is beyond
+    elsewhere = Turn("user", "", (Mention(ItemId("2")),))
+    assert mentions(beyond(said, elsewhere, context=("2",), catalogue=catalogue)) == [["5"], ["2"]]
+    assert mentions(beyond(said, catalogue=catalogue)) == [["4", "5"]]

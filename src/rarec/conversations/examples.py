@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -119,41 +119,46 @@ def within_catalogue(examples: Iterable[Example], items: Collection[ItemId]) -> 
     ]
 
 
-def linked_beyond(examples: Iterable[Example], items: Collection[ItemId], linker: Links) -> list[Example]:
+def linked_beyond(examples: Iterable[Example], items: Sequence[Item], linker: Links) -> list[Example]:
     """The same examples, whose messages also mention what the linker finds outside a catalogue.
 
-    A published vocabulary confirms only mentions of its own items. A store whose catalogue is larger knows others too,
-    and these say something of the user even where they are not to be recommended.
+    A published vocabulary has mentions of its own items only. A store whose catalogue is larger knows others too, and
+    these say something of the user even where they are not to be recommended. They come from the linker alone, as when
+    serving: annotations outside the catalogue, which only some splits have, are left out.
 
     Args:
-        items: the catalogue; of its items only annotated mentions count. Nor is anything linked in words that an
-            annotated mention covers.
+        items: the catalogue; of it only annotated mentions count. Nothing is linked in words that one of them covers,
+            nor by the name of one that no words are known of.
     Returns:
-        `context_items`, targets and repeated ones stay as they are.
+        `context_items` has those of the catalogue, then what was linked; targets and repeated ones stay.
     """
-    links, inside = _Remembered(linker), frozenset(items)
-    return [
-        replace(
-            example,
-            conversation=replace(
-                example.conversation, turns=tuple(_linked(turn, inside, links) for turn in example.conversation.turns)
-            ),
-        )
-        for example in examples
-    ]
+    links, titles = _Remembered(linker), {item.id: _name(item.title) for item in items}
+    return [_linked(example, titles, links) for example in examples]
 
 
-def _linked(turn: Turn, inside: frozenset[ItemId], links: _Remembered) -> Turn:
-    known = turn.mentions or ()
-    covered = [m.span for m in known if m.span is not None]
-    more = tuple(
-        m
-        for m in links.link(turn.text)
-        if m.item not in inside
-        and m.span is not None
-        and not any(m.span[0] < end and start < m.span[1] for start, end in covered)
-    )
-    return replace(turn, mentions=(*known, *more)) if more else turn
+def _linked(example: Example, titles: Mapping[ItemId, str], links: _Remembered) -> Example:
+    spoken = example.conversation
+    named = {titles[m.item] for m in spoken.mentions() if m.span is None and m.item in titles}
+    turns, more = [], dict[ItemId, None]()
+    for turn in spoken.turns:
+        known = tuple(m for m in turn.mentions or () if m.item in titles)
+        covered = [m.span for m in known if m.span is not None]
+        found = [
+            (m, m.span)
+            for m in links.link(turn.text)
+            if m.span is not None
+            and m.item not in titles
+            and not any(m.span[0] < end and start < m.span[1] for start, end in covered)
+        ]
+        beyond = tuple(m for m, (start, end) in found if _name(turn.text[start:end]) not in named)
+        turns.append(replace(turn, mentions=(*known, *beyond)))
+        more |= dict.fromkeys(m.item for m in beyond)
+    inside = (item for item in example.context_items if item in titles)
+    return replace(example, conversation=replace(spoken, turns=tuple(turns)), context_items=(*inside, *more))
+
+
+def _name(title: str) -> str:
+    return without_year(title).casefold()
 
 
 def _example_at(conversation: Conversation, at: int, mentions: Sequence[Mention], *, index: int) -> Example:

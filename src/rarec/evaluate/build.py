@@ -100,7 +100,14 @@ def _(config: CoOccurrenceSystem, given: Workshop) -> System:  # noqa: ARG001
 @build.register
 def _(config: EmbeddingSimilaritySystem, given: Workshop) -> System:
     catalogue = given.catalogue
-    return EmbeddingSimilarity(catalogue.items, catalogue.vectors, embedder=catalogue.embedder, variant=config.variant)
+    return EmbeddingSimilarity(
+        catalogue.items,
+        catalogue.vectors,
+        embedder=catalogue.embedder,
+        variant=config.variant,
+        mentioned=catalogue.mentioned,
+        mentioned_vectors=catalogue.vectors_of_mentioned,
+    )
 
 
 @build.register
@@ -154,6 +161,7 @@ def _(config: RankedSystem, given: Workshop) -> GeneratingSystem:
         _lists(given.system(config.of)),
         _local(given) if config.llm == "local" else _remote(config.llm, given),
         given.catalogue.items,
+        mentioned=given.catalogue.mentioned,
         candidates=config.candidates,
         n=config.n or (config.candidates if local else RANKED),
         asking=Asking(concurrency=1) if config.llm == "local" else _asking(config.llm),
@@ -166,6 +174,7 @@ def _(config: LLMAloneSystem, given: Workshop) -> GeneratingSystem:
     return LLMAlone(
         _remote(config.llm, given),
         given.catalogue.items,
+        mentioned=given.catalogue.mentioned,
         titles=config.titles,
         kind=config.items,
         asking=_asking(config.llm),
@@ -184,8 +193,7 @@ def _(config: CustomSystem, given: Workshop) -> System | GeneratingSystem:
 def _counted(given: Workshop) -> dict[str, Any]:
     """What a collaborative baseline counts, and over what."""
     catalogue = given.catalogue
-    mentioned = [item.id for item in catalogue.mentioned]
-    return {"items": catalogue.items, "conversations": catalogue.training, "mentioned": mentioned}
+    return {"items": catalogue.items, "conversations": catalogue.training, "mentioned": catalogue.counted}
 
 
 def _chosen(config: BaseModel) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class DataContext:
     def _linked(self, examples: list[Example]) -> list[Example]:
         if self._linker is None:
             return examples
-        return linked_beyond(examples, self.catalogue("data-set").ids, self._linker)
+        return linked_beyond(examples, self.items, self._linker)
 
     @cached_property
     def _linker(self) -> Links | None:
@@ -262,8 +262,16 @@ class Catalogue:
 
     @cached_property
     def mentioned(self) -> list[Item]:
-        """What conversations mention beside the items, where the data set is to say it."""
+        """What the conversations of the data set's `mentions` mention beside the items."""
         return [item for item in self.data.mentioned if item.id not in self.ids]
+
+    @cached_property
+    def counted(self) -> list[ItemId]:
+        """What training mentions beside the items, where that may be mentioned; the turns to predict do not matter."""
+        if self.data.config.mentions == "annotated":
+            return []
+        said = dict.fromkeys(m.item for conversation in self.training for m in conversation.mentions())
+        return [item for item in said if item not in self.ids]
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
@@ -285,12 +293,16 @@ class Catalogue:
         )
 
     def vectors_of(self, items: Sequence[Item]) -> NDArray[np.float32]:
-        """The rows of `vectors` for some of its items, shape (len(items), dimension)."""
-        return self.vectors[[self._rows[item.id] for item in items]]
+        """Vectors of some of its items and of what is mentioned beside them, shape (len(items), dimension)."""
+        asked, n = [self._rows[item.id] for item in items], len(self.items)
+        if all(row < n for row in asked):
+            return self.vectors[asked]
+        others = self.vectors_of_mentioned
+        return np.array([self.vectors[row] if row < n else others[row - n] for row in asked])
 
     @cached_property
     def _rows(self) -> dict[ItemId, int]:
-        return {item.id: row for row, item in enumerate(self.items)}
+        return {item.id: row for row, item in enumerate([*self.items, *self.mentioned])}
 
 
 Factory = Callable[[Catalogue, int], System | GeneratingSystem]

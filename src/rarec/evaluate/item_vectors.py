@@ -36,6 +36,8 @@ def item_vectors(
     Raises:
         InputError: the stored files are damaged or do not fit each other.
     """
+    if not items:  # else the stored texts would be read for nothing
+        return np.empty((0, embedder.dimension), np.float32)
     tokens = tokens_of(embedder) if layout.max_tokens else None
     texts = [item_text(item, layout, tokens) for item in items]
     vectors = np.empty((len(items), embedder.dimension), np.float32)

@@ -44,6 +44,7 @@ class RankedByLLM:
 
     Args:
         items: the catalogue that the system ranks; what the model sees of a candidate comes from here.
+        mentioned: other items that conversations may mention.
         candidates: how many it sees.
         n: how many it is asked to rank.
         template: see `rarec.prompt.render`.
@@ -59,6 +60,7 @@ class RankedByLLM:
         llm: LLM,
         items: Sequence[Item],
         *,
+        mentioned: Sequence[Item] = (),
         candidates: int = CANDIDATES,
         n: int = RANKED,
         asking: Asking | None = None,
@@ -70,6 +72,7 @@ class RankedByLLM:
         self.name = name or f"{system.name}+{llm.name}"
         self._system, self._llm = system, llm
         self._items = _by_id(items)
+        self._known = {**_by_id(mentioned), **self._items}
         self._candidates, self._n = candidates, n
         self._asking = asking or Asking()
         self._template = PromptTemplate.load(template)
@@ -139,7 +142,7 @@ class RankedByLLM:
                 f"{self._system.name!r} ranked {lost[0]!r} for {example.id!r}, which is not in the catalogue"
             )
         candidates = tuple(Candidate(self._items[item], score) for item, score in first)
-        mentioned = _known(example, self._items)
+        mentioned = _known(example, self._known)
         return RankingTask(example.conversation, mentioned, candidates, min(self._n, len(candidates)))
 
     def _request(self, task: RankingTask) -> CompletionRequest:
@@ -190,6 +193,7 @@ class LLMAlone:
         llm: LLM,
         items: Sequence[Item],
         *,
+        mentioned: Sequence[Item] = (),
         titles: int = RANKED,
         kind: str = "items",
         max_edits: int = 0,
@@ -201,7 +205,7 @@ class LLMAlone:
             raise InputError(f"titles must be at least 1, got {titles!r}")
         self.name = name or f"{llm.name} alone"
         self._llm = llm
-        self._items = _by_id(items)
+        self._known = {**_by_id(mentioned), **_by_id(items)}
         self._index = TitleIndex(items, max_edits=max_edits)
         self._titles, self._kind = titles, kind
         self._asking = asking or Asking()
@@ -225,7 +229,7 @@ class LLMAlone:
     def _request(self, example: Example) -> CompletionRequest:
         # A model that replays recorded answers finds them by the example, whose conversation may have another id.
         conversation = replace(example.conversation, id=example.id)
-        task = RankingTask(conversation, _known(example, self._items), (), self._titles)
+        task = RankingTask(conversation, _known(example, self._known), (), self._titles)
         return CompletionRequest(
             render_titles(task, kind=self._kind, template=self._template),
             schema=titles_schema(self._titles),

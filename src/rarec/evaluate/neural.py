@@ -85,7 +85,7 @@ class RetrieverSystem(ScoredSystem):
         model = load_retriever(bundle, embedder=embedder.name)
         scale = PopularityScale([item.popularity for item in items] if popularity is None else popularity)
         known, n = [*items, *mentioned], len(items)
-        features = ItemTable.of(known, np.concatenate([texts, others]), scale=scale).features
+        features = ItemTable.of(known, np.concatenate([texts, others]) if len(others) else texts, scale=scale).features
         vectors: Scores = model.project(features).numpy()
         rows = {item.id: row for row, item in enumerate(known)}
         encoder = ConversationEncoder(model, embedder, lambda ids: {i: vectors[rows[i]] for i in ids if i in rows})

@@ -34,9 +34,12 @@ class EmbeddingSimilarity(ScoredSystem):
         variant: Variant = "both",
         last_messages: int = 8,
         item_weight: float = 2.0,
+        mentioned: Sequence[Item] = (),
+        mentioned_vectors: NDArray[np.float32] | None = None,
         name: str = "embedding-similarity",
     ) -> None:
-        """`vectors` has a unit row for each of `items`, from the same embedder.
+        """`vectors` has a unit row for each of `items`, from the same embedder, `mentioned_vectors` one for each of
+        `mentioned`: items beside the catalogue that conversations may mention.
 
         Raises:
             InputError: shapes do not fit, or last_messages < 1.
@@ -49,7 +52,14 @@ class EmbeddingSimilarity(ScoredSystem):
             )
         if last_messages < 1:
             raise InputError(f"last_messages must be at least 1, got {last_messages!r}")
+        others = np.empty((0, embedder.dimension), np.float32) if mentioned_vectors is None else mentioned_vectors
+        if others.shape != (len(mentioned), embedder.dimension):
+            raise InputError(
+                f"mentioned_vectors have shape {others.shape!r}, {len(mentioned)} items and {embedder.name!r} need "
+                f"{(len(mentioned), embedder.dimension)!r}; embed the items with the same embedder"
+            )
         self._vectors = np.ascontiguousarray(self.in_order(items, vectors), np.float32)
+        self._others = dict(zip((item.id for item in mentioned), others, strict=True))
         self._embedder = embedder
         self._variant = variant
         self._last_messages = last_messages
@@ -73,7 +83,11 @@ class EmbeddingSimilarity(ScoredSystem):
     def _mentioned(self, example: Example) -> NDArray[np.float32]:
         """The sum of the known context items' vectors, zero if there are none."""
         columns = [self.columns[item] for item in example.context_items if item in self.columns]
-        return np.asarray(self._vectors[columns].sum(axis=0), np.float32)
+        total = self._vectors[columns].sum(axis=0)
+        for item in example.context_items:
+            if item not in self.columns and item in self._others:
+                total += self._others[item]
+        return np.asarray(total, np.float32)
 
 
 def query_text(conversation: Conversation, *, last_messages: int) -> str:

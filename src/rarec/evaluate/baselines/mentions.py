@@ -103,18 +103,13 @@ class FoldInSystem(ScoredSystem):
 
     def scores(self, examples: Sequence[Example]) -> Scores:
         result = np.tile(self._prior, (len(examples), 1))
-        contexts = [self._context(e.conversation) for e in examples]
+        contexts = [[self._places[i] for i in e.context_items if i in self._places] for e in examples]
         rows = np.flatnonzero([bool(context) for context in contexts])
         if len(rows):
             found = self.folded([contexts[row] for row in rows])
             prior = self._prior[self.mentions.columns]
             result[np.ix_(rows, self.mentions.columns)] = np.where(found > 0, found, prior)
         return result[:, : len(self.ids)]
-
-    def _context(self, conversation: Conversation) -> list[int]:
-        """The known items that it mentions, in order of first mention."""
-        said = dict.fromkeys(mention.item for mention in conversation.mentions())
-        return [self._places[item] for item in said if item in self._places]
 
 
 def above_zero(scores: Scores) -> Scores:
