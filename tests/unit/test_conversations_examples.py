@@ -166,6 +166,15 @@ def test_messages_also_mention_what_lies_beyond_the_catalogue() -> None:
     assert linked_beyond([], [], Linker()) == []
 
 
+def test_context_items_keep_the_order_in_which_they_are_mentioned() -> None:
+    said = Turn("user", "Quiet Harbour (2010), Salt and Rye (1987)", (Mention(ItemId("1"), span=(23, 41)),))
+    more = Turn("user", "Nine Lanterns (2003)", (Mention(ItemId("2")),))  # nobody knows where 2 stands
+    catalogue = ITEMS[:2]
+    assert beyond(said, more, context=("2", "1"), catalogue=catalogue).context_items == ("2", "3", "1", "5")
+    assert beyond(said, more, context=("1", "2"), catalogue=catalogue).context_items == ("3", "1", "2", "5")
+    assert beyond(more, said, context=("1", "2"), catalogue=catalogue).context_items == ("5", "3", "1", "2")
+
+
 def test_annotations_beyond_the_catalogue_make_room_for_what_the_linker_finds() -> None:
     text = "Nine Lanterns (2003), or that one"
     annotated = (Mention(ItemId("5"), "liked", span=(0, 13)), Mention(ItemId("3"), span=(29, 33)), Mention(ItemId("x")))

@@ -130,7 +130,8 @@ def linked_beyond(examples: Iterable[Example], items: Sequence[Item], linker: Li
         items: the catalogue; of it only annotated mentions count. Nothing is linked in words that one of them covers,
             nor by the name of one that no words are known of.
     Returns:
-        `context_items` has those of the catalogue, then what was linked; targets and repeated ones stay.
+        `context_items` has what was linked where it stands among those of the catalogue whose words are known; targets
+        and repeated ones stay.
     """
     links, titles = _Remembered(linker), {item.id: _name(item.title) for item in items}
     return [_linked(example, titles, links) for example in examples]
@@ -151,10 +152,23 @@ def _linked(example: Example, titles: Mapping[ItemId, str], links: _Remembered) 
             and not any(m.span[0] < end and start < m.span[1] for start, end in covered)
         ]
         beyond = tuple(m for m, (start, end) in found if _name(turn.text[start:end]) not in named)
-        turns.append(replace(turn, mentions=(*known, *beyond)))
+        # In the order of the words, as the linker has them; those without words last, as `read_examples` has them.
+        at = sorted((m for m in (*known, *beyond) if m.span is not None), key=_start)
+        turns.append(replace(turn, mentions=(*at, *(m for m in known if m.span is None))))
         more |= dict.fromkeys(m.item for m in beyond)
-    inside = (item for item in example.context_items if item in titles)
-    return replace(example, conversation=replace(spoken, turns=tuple(turns)), context_items=(*inside, *more))
+    spoken = replace(spoken, turns=tuple(turns))
+    place = {m.item: at for at, m in reversed([*enumerate(spoken.mentions())]) if m.span is not None}
+    context: list[ItemId] = []
+    waiting = list(more)
+    for item in (item for item in example.context_items if item in titles):
+        while item in place and waiting and place[waiting[0]] < place[item]:
+            context.append(waiting.pop(0))
+        context.append(item)
+    return replace(example, conversation=spoken, context_items=(*context, *waiting))
+
+
+def _start(mention: Mention) -> int:
+    return mention.span[0] if mention.span else 0
 
 
 def _name(title: str) -> str:

@@ -113,8 +113,9 @@ class DataSetConfig(_Part):
         recorded_outputs: what recorded language models wrote (Parquet); relative to `folder`.
         layout: how items are written for the embedder: a packaged layout or the path of one. Empty means ``film``
             where vectors of such texts lie in `folder`, else ``generic``.
-        mentions: what conversations mention: ``annotated`` is what the data set says; ``linked`` adds what the linker
-            finds of the rest of the corpus in the messages, as in a store that knows more than is to be recommended.
+        mentions: what conversations mention: ``annotated`` is what the data set says, of which systems know the items
+            of its catalogue; ``linked`` adds what the linker finds in the messages of the rest of the corpus, as in a
+            store that knows more than is to be recommended.
     """
 
     name: Annotated[Name, Field(pattern=r"^[\w][\w.-]*$")]
