@@ -55,6 +55,9 @@ def test_other_rows_are_refused_by_the_first_that_differs(other: Gold, says: str
 def test_order_and_what_is_not_ranked_make_no_difference() -> None:
     check_same_rows(GOLD, replace(GOLD, examples=GOLD.examples[::-1], split="other"), PROTOCOL)
     check_same_rows(GOLD, changed(targets=(B, A)), PROTOCOL)
+    check_same_rows(GOLD, changed(seen=(B, C)), PROTOCOL)  # c is of the corpus only
+    with pytest.raises(InputError, match="'x1' has seen"):
+        check_same_rows(GOLD, changed(seen=(B, C)), EvaluationProtocol(catalogue="corpus"))
     more = replace(GOLD, items={**GOLD.items, ItemId("d"): GoldItem("d", None, 0, in_data_set=False)})
     check_same_rows(GOLD, more, PROTOCOL)
     with pytest.raises(InputError, match="has the item 'd'"):

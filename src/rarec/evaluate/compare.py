@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rarec.evaluate.protocols import EvaluationProtocol
 from rarec.evaluate.results import Block, Pair
 from rarec.evaluate.runner import Run, read_run
 from rarec.evaluate.score import Options, score
+from rarec.types import ItemId
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,27 +155,31 @@ def _unmatched(data_set: str, ours: Mapping[str, object], theirs: Mapping[str, o
 def check_same_rows(a: Gold, b: Gold, protocol: EvaluationProtocol) -> None:
     """Refuse two golds that are not the same examples, targets and catalogue.
 
+    What else conversations mention is no part of the rows: no list of the protocol has it.
+
     Raises:
         InputError: the first example, or item, in which they differ is named.
     """
     where = f"on {a.data_set!r} ({a.split!r} and {b.split!r})"
     theirs = {example.id: example for example in b.examples}
+    ours, others = a.catalogue(protocol.catalogue), b.catalogue(protocol.catalogue)
     for example in a.examples:
         if example.id not in theirs:
             raise InputError(f"the runs have different rows {where}: only the first has the example {example.id!r}")
-        if (what := _difference(example, theirs.pop(example.id))) is not None:
+        if (what := _difference(example, theirs.pop(example.id), ours | others)) is not None:
             raise InputError(f"the runs have different rows {where}: {example.id!r} has {what}")
     if theirs:
         left = next(iter(theirs))
         raise InputError(f"the runs have different rows {where}: only the second has the example {left!r}")
-    ours, others = a.catalogue(protocol.catalogue), b.catalogue(protocol.catalogue)
     if ours != others:
         raise InputError(f"the runs rank different catalogues {where}: only one has the item {min(ours ^ others)!r}")
 
 
-def _difference(a: GoldExample, b: GoldExample) -> str | None:
+def _difference(a: GoldExample, b: GoldExample, catalogue: Collection[ItemId]) -> str | None:
     for field in ("targets", "repeated", "seen", "dialogue"):
         ours, theirs = getattr(a, field), getattr(b, field)
+        if field == "seen":
+            ours, theirs = ([item for item in seen if item in catalogue] for seen in (ours, theirs))
         # Their order says nothing about a row.
         same = ours == theirs if isinstance(ours, str) else set(ours) == set(theirs)
         if not same:
