@@ -49,6 +49,15 @@ def item_vectors(
     return vectors
 
 
+def check_vectors(what: str, vectors: NDArray[np.float32], items: Sequence[Item], embedder: Embedder) -> None:
+    """Raises InputError unless there is a row of the embedder's length for each item; `what` names the vectors."""
+    if vectors.shape != (len(items), embedder.dimension):
+        raise InputError(
+            f"{what} have shape {vectors.shape!r}, {len(items)} items and {embedder.name!r} need "
+            f"{(len(items), embedder.dimension)!r}; embed the items with the same embedder"
+        )
+
+
 def _fill(vectors: NDArray[np.float32], texts: Sequence[str], stored: Path) -> list[int]:
     """Fill in the stored rows; gives the places that have none."""
     path = stored / "minilm_f16.npy"

@@ -11,7 +11,7 @@ import numpy as np
 from rarec.conversations import Example
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.protocol import Embedder
-from rarec.errors import InputError
+from rarec.evaluate.item_vectors import check_vectors
 from rarec.evaluate.systems import ScoredSystem, Scores, top_columns
 from rarec.ranker.local import LocalRanker
 from rarec.retriever.associations import AssociationScores
@@ -76,12 +76,8 @@ class RetrieverSystem(ScoredSystem):
             BundleError: the bundle is damaged or was trained with another embedder.
         """
         others = np.empty((0, embedder.dimension), np.float32) if mentioned_texts is None else mentioned_texts
-        for given, own in ((items, texts), (mentioned, others)):
-            if own.shape != (len(given), embedder.dimension):
-                raise InputError(
-                    f"texts have shape {own.shape!r}, {len(given)} items and {embedder.name!r} need "
-                    f"{(len(given), embedder.dimension)!r}; embed the items with the same embedder"
-                )
+        check_vectors("texts", texts, items, embedder)
+        check_vectors("texts", others, mentioned, embedder)
         model = load_retriever(bundle, embedder=embedder.name)
         scale = PopularityScale([item.popularity for item in items] if popularity is None else popularity)
         known, n = [*items, *mentioned], len(items)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rarec.conversations import Example
 from rarec.embed.protocol import Embedder
 from rarec.errors import InputError
+from rarec.evaluate.item_vectors import check_vectors
 from rarec.evaluate.systems import ScoredSystem, Scores
 from rarec.types import Conversation, Item
 
@@ -45,19 +46,11 @@ class EmbeddingSimilarity(ScoredSystem):
             InputError: shapes do not fit, or last_messages < 1.
         """
         super().__init__(name, items)
-        if vectors.shape != (len(items), embedder.dimension):
-            raise InputError(
-                f"vectors have shape {vectors.shape!r}, {len(items)} items and {embedder.name!r} need "
-                f"{(len(items), embedder.dimension)!r}; embed the items with the same embedder"
-            )
+        check_vectors("vectors", vectors, items, embedder)
         if last_messages < 1:
             raise InputError(f"last_messages must be at least 1, got {last_messages!r}")
         others = np.empty((0, embedder.dimension), np.float32) if mentioned_vectors is None else mentioned_vectors
-        if others.shape != (len(mentioned), embedder.dimension):
-            raise InputError(
-                f"mentioned_vectors have shape {others.shape!r}, {len(mentioned)} items and {embedder.name!r} need "
-                f"{(len(mentioned), embedder.dimension)!r}; embed the items with the same embedder"
-            )
+        check_vectors("mentioned_vectors", others, mentioned, embedder)
         self._vectors = np.ascontiguousarray(self.in_order(items, vectors), np.float32)
         self._others = dict(zip((item.id for item in mentioned), others, strict=True))
         self._embedder = embedder
