@@ -267,9 +267,11 @@ class Counting:
         self._ids = [item.id for item in catalogue.items]
         self.fails = set(fails)
         self.asked: list[str] = []
+        self.sentiments: set[str] = set()
 
     def answers(self, examples: Sequence[Example], *, n: int) -> list[Answer]:
         self.asked += [example.id for example in examples]
+        self.sentiments |= {m.sentiment for example in examples for m in example.conversation.mentions()}
         return [self._answer(example, n) for example in examples]
 
     def _answer(self, example: Example, n: int) -> Answer:
@@ -341,6 +343,26 @@ def test_changed_data_are_computed_again(bench: Bench) -> None:
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
     bench.run()
     assert bench.asked == TESTS
+
+
+def test_annotated_sentiments_are_hidden_unless_asked_for(bench: Bench) -> None:
+    path = bench.data / "test.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace('"item":', '"sentiment": "disliked", "item":'))
+    for wanted, seen in ((False, "mentioned"), (True, "disliked"), (False, "mentioned")):
+        bench.run(head=HEAD + ("sentiments = true\n" if wanted else ""))
+        if bench.system is not None:  # the third time it is known from the first
+            assert bench.system.sentiments == {seen}
+            assert bench.asked == TESTS
+    assert bench.asked == 0
+    assert len(list((bench.out / "parts").glob("*.parquet"))) == 2
+
+
+@pytest.mark.parametrize("name", ["my cheese", ".", "a/b", "-a", ""])
+def test_a_data_set_is_named_in_one_word(data: Path, name: str) -> None:
+    told = rarec("evaluate", written(data, head=HEAD.replace('"cheese"', f'"{name}"', 1)), code=2).stderr
+    assert f"data_set 1.name = {name!r}: must be one word of letters, digits, '_', '.' and '-'" in told
+    told = rarec("evaluate", "--eval", data / "test.jsonl", "--data-set", name or " ", code=2).stderr
+    assert f"data_set 1.name = {(name or ' ')!r}: must be one word of letters" in told
 
 
 def test_figures_of_another_question_do_not_stay(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

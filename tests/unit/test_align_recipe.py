@@ -85,7 +85,7 @@ def test_a_wrong_name_of_a_learner_hides_no_other_mistake() -> None:
         ({"sets": 3}, "sets = 3: must be a table with the keys n, groups"),
         ({"sets": {"n": "many"}}, "sets.n = 'many': must be a whole number, at least 1"),
         ({"loop": {"dropout": "perhaps"}}, "loop.dropout = 'perhaps': must be true or false"),
-        ({"data": {"name": ""}}, "data.name = '': must be text that is not empty"),
+        ({"data": {"name": ""}}, "data.name = '': must be one word of letters"),
         ({"data": {"name": "x", "held_back": 1.5}}, "data.held_back = 1.5: must be more than 0, at most 1"),
         ({"seeds": []}, r"seeds = \[\]: must have at least 1 entry"),
         ({"seeds": [0, "a"]}, "seeds 2 = 'a': must be a whole number"),

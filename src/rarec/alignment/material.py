@@ -23,7 +23,7 @@ from rarec.alignment.recipe import (
 )
 from rarec.alignment.recorded import RecordedJudge, RecordedLists, read_recorded, sha256_of
 from rarec.catalogue import Layout, load_layout
-from rarec.conversations import Example, as_served, held_back
+from rarec.conversations import Example, held_back
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
@@ -136,6 +136,7 @@ def gather(
         training=recipe.data.training,
         tuning=recipe.data.tuning,
         layout=recipe.data.layout,
+        sentiments=recipe.data.sentiments,
     )
     opened = OpenedData.of(config, recipe, bundle=bundle, cache=cache, embedder=embedder, tell=tell)
     context, name = opened.context, opened.embedder.name
@@ -144,9 +145,9 @@ def gather(
     stock = stock_of(recipe, context)
     share = recipe.data.held_back
     examples = [e for e in context.examples if share is None or held_back(e.dialogue, share)]
-    learn, lost = _turns(examples, recipe, recipe.data.training_turns)
-    tuning, lost_too = _turns(context.tuning, recipe, recipe.data.tuning_turns)
-    others, unused = _turns(context.of_split(recipe.data.report), recipe, None) if recipe.data.report else ([], 0)
+    learn, lost = _turns(examples, recipe.data.training_turns)
+    tuning, lost_too = _turns(context.tuning, recipe.data.tuning_turns)
+    others, unused = _turns(context.of_split(recipe.data.report), None) if recipe.data.report else ([], 0)
     if recipe.data.report and not others:
         raise InputError(f"{recipe.data.report!r} of {recipe.data.name!r} has no turn with a new item; name another")
     if not learn or not tuning:
@@ -350,15 +351,10 @@ def stock_of(recipe: AlignRecipe, context: DataContext) -> Stock:
     return Stock(tuple(items), ItemTable.of([*items, *others], vectors, scale=scale))
 
 
-def _turns(examples: Sequence[Example], recipe: AlignRecipe, most: int | None) -> tuple[list[LearningTurn], int]:
+def _turns(examples: Sequence[Example], most: int | None) -> tuple[list[LearningTurn], int]:
     """Turns that recommend something new, by a hash of their dialogue; and how many do not."""
     turns = [
-        LearningTurn(
-            example.id,
-            example.dialogue,
-            example.conversation if recipe.data.sentiments else as_served(example.conversation),
-            truth,
-        )
+        LearningTurn(example.id, example.dialogue, example.conversation, truth)
         for example in examples
         if (truth := tuple(item for item in example.targets if item not in _named(example)))
     ]

@@ -18,7 +18,7 @@ from rarec.complaints import checked
 from rarec.conversations.data_sets import DATA_SETS
 from rarec.embed.factory import EmbedderSettings
 from rarec.errors import RarecError, SettingsError
-from rarec.evaluate.system_configs import LLMConfig
+from rarec.evaluate.system_configs import DataSetName, LLMConfig
 from rarec.files import read_recipe_toml
 from rarec.llm.budget import Budget
 from rarec.prompt import PromptTemplate
@@ -58,7 +58,7 @@ class DataConfig(_Part):
         layout: how items are written for the embedder, see `rarec.evaluate.recipe.DataSetConfig`.
     """
 
-    name: str = Field(min_length=1)
+    name: DataSetName
     folder: Path = Path()
     training: str = Field(default="train", min_length=1)
     tuning: str = Field(default="valid", min_length=1)

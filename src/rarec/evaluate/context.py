@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rarec.catalogue import load_layout
 from rarec.catalogue.text import Layout
-from rarec.conversations import Example, Links, linked_beyond, read_examples, within_catalogue
+from rarec.conversations import Example, Links, as_served, linked_beyond, read_examples, within_catalogue
 from rarec.conversations.data_set import DataSet, Watch
 from rarec.conversations.data_sets import DATA_SETS, open_data_set
 from rarec.conversations.own_format import INFO, JsonlSet
@@ -132,7 +132,7 @@ class DataContext:
     def examples(self) -> list[Example]:
         """The turns to predict."""
         if self.config.examples is not None:
-            return self._linked(read_examples(self.config.examples, catalogue_items=self.items))
+            return self._as_met(read_examples(self.config.examples, catalogue_items=self.items))
         return self.of_split(self.config.split)
 
     @cached_property
@@ -150,9 +150,12 @@ class DataContext:
                 "%s %s: %d of %d examples, the first is %r, have targets that are not in the catalogue; these count as "
                 "ground truths that are no item", self.config.name, split, len(outside), len(examples), outside[0],
             )  # fmt: skip
-        return self._linked(within_catalogue(examples, ids))
+        return self._as_met(within_catalogue(examples, ids))
 
-    def _linked(self, examples: list[Example]) -> list[Example]:
+    def _as_met(self, examples: list[Example]) -> list[Example]:
+        """With what the recipe lets systems know of their mentions."""
+        if not self.config.sentiments:
+            examples = [replace(example, conversation=as_served(example.conversation)) for example in examples]
         if self._linker is None:
             return examples
         return linked_beyond(examples, self.items, self._linker)

@@ -15,7 +15,7 @@ from rarec.evaluate.context import DataContext, Factory, Resources
 from rarec.evaluate.predict import Progress
 from rarec.evaluate.protocols import EvaluationProtocol
 from rarec.evaluate.provenance import surroundings
-from rarec.evaluate.recipe import DataSetConfig, Recipe, parse_recipe
+from rarec.evaluate.recipe import Recipe, parse_recipe
 from rarec.evaluate.results import Block, SystemResult
 from rarec.evaluate.runner import Run, run_recipe
 from rarec.evaluate.score import rows_of, target_ranks
@@ -142,8 +142,6 @@ def recipe_of(settings: EvaluateSettings, resources: Resources | None = None) ->
         "training": "",
         "recorded_ranks": None if settings.ranks_file is None else settings.ranks_file.resolve(),
     }
-    if "train" in DataContext(DataSetConfig(**data_set), resources or Resources()).source.splits():
-        data_set["training"] = "train"
     run = {
         "seed": settings.seed, "seeds": [settings.seed], "measures": settings.measures, "headline": settings.headline,
         "samples": settings.samples, "level": settings.level, "against": settings.against, "slices": False,
@@ -152,7 +150,11 @@ def recipe_of(settings: EvaluateSettings, resources: Resources | None = None) ->
     systems = [_system(settings, system) for system in settings.systems]
     if "retriever+ranker" in settings.systems and "retriever" not in settings.systems:
         systems.append({"kind": "retriever", "show": False})
-    return parse_recipe({"run": run, "data_set": [data_set], "system": systems}, source="flags")
+    recipe = parse_recipe({"run": run, "data_set": [data_set], "system": systems}, source="flags")
+    (config,) = recipe.data_sets
+    if "train" not in DataContext(config, resources or Resources()).source.splits():
+        return recipe
+    return recipe.model_copy(update={"data_sets": (config.model_copy(update={"training": "train"}),)})
 
 
 def infer_data_set(eval_file: Path) -> str:

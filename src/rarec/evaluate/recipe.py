@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,7 +14,7 @@ from rarec.embed.factory import EmbedderSettings
 from rarec.errors import InputError
 from rarec.evaluate.protocols import EvaluationProtocol
 from rarec.evaluate.score import Options, measure_parts
-from rarec.evaluate.system_configs import Name, SystemConfig
+from rarec.evaluate.system_configs import DataSetName, Name, SystemConfig
 from rarec.files import read_recipe_toml
 
 FORMAT: Final = 1
@@ -116,9 +116,10 @@ class DataSetConfig(_Part):
         mentions: what conversations mention: ``annotated`` is what the data set says, of which systems know the items
             of its catalogue; ``linked`` adds what the linker finds in the messages of the rest of the corpus, as in a
             store that knows more than is to be recommended.
+        sentiments: keep annotated sentiments of mentions in what is evaluated; when serving, a linker knows none.
     """
 
-    name: Annotated[Name, Field(pattern=r"^[\w][\w.-]*$")]
+    name: DataSetName
     reader: str = ""
     folder: Path = Path()
     split: Name = "test"
@@ -129,6 +130,7 @@ class DataSetConfig(_Part):
     recorded_outputs: Path | None = None
     layout: str = ""
     mentions: Literal["annotated", "linked"] = "annotated"
+    sentiments: bool = False
 
 
 class Recipe(_Part):

@@ -163,7 +163,7 @@ class Stage:
             "bundle": self._inputs["bundle"] if config.bundled() else None,
             "embedder": self._embedder(),
             "layout": self.data.config.layout,
-            "mentions": self.data.config.mentions,
+            "mentions": [self.data.config.mentions, self.data.config.sentiments],
             "asked": [job.scope, job.seed, self.recipe.run.depth],
             "seen": sorted({p.seen for p in self.protocols}) if isinstance(config, RecordedSystem) else None,
         }

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from rarec.evaluate.protocols import Scope
 from rarec.llm.http import is_address
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^\S(.*\S)?$")]
+
+
+def _one_word(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError("must be one word of letters, digits, '_', '.' and '-' that begins with none of the last two")
+    return name
+
+
+DataSetName = Annotated[str, AfterValidator(_one_word)]
+"""Of a data set in tables and folders."""
 
 
 class _Part(BaseModel):

@@ -124,7 +124,7 @@ def recipe_of_store(settings: Settings, *, name: str, folder: Path, split: str) 
         },
         "loop": {"proposal": max(200, settings.recommend.candidates)},
     }
-    return parse_align_recipe(values, source="the store's settings"), settings.llm.kind == "none"
+    return parse_align_recipe(values, source="--data-set and the store's settings"), settings.llm.kind == "none"
 
 
 def plan(store: Path, question: Question, resources: Resources) -> PromotionPlan:
