@@ -135,7 +135,9 @@ def test_other_data_are_another_run(walked: tuple[Path, dict[str, Result]], tmp_
     lines = (games / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (games / "train.jsonl").write_text("".join(lines[1:]), encoding="utf-8")
     run("pretrain")  # hangs on items and interactions only
-    with pytest.raises(BundleError, match=r"finetune\.safetensors' belongs to another recipe or other data"):
+    with pytest.raises(
+        BundleError, match=r"other data \(changed: data.conversations\); .* delete finetune\*, fold\*, ranker\* in"
+    ):
         run("finetune")
     (games / "train.jsonl").write_text("".join(lines[:21]), encoding="utf-8")
     with pytest.raises(InputError, match=r"21 training conversations are too few .* needs 22 for its 2 folds"):

@@ -15,7 +15,7 @@ from rarec.assembly import create_store
 from rarec.catalogue import CatalogueStore
 from rarec.catalogue.sources.corpus import corpus_items
 from rarec.embed.minilm import MiniLMEmbedder
-from rarec.errors import BundleError, InputError
+from rarec.errors import BundleError, InputError, StoreError
 from rarec.pipeline import Recommender
 from rarec.retriever.associations import name_of
 from rarec.retriever.bundle import load_model, load_retriever
@@ -231,11 +231,21 @@ def test_checkpoints_of_another_recipe_are_refused_and_of_a_later_stage_kept(
         recipe = RECIPE.model_copy(update=changes)
         train_bundle(recipe, data=data, out=tmp_path / "bundle", work=work, until=until)
 
-    with pytest.raises(BundleError, match=r"pretrain\.safetensors' belongs to another recipe"):
+    with pytest.raises(BundleError, match=r"other data \(changed: seed\); .* delete pretrain\*, finetune\*, fold"):
         run("pretrain", seed=1)
     run("pretrain", user_weight=0.9)
-    with pytest.raises(BundleError, match=r"finetune\.safetensors' belongs to another recipe"):
+    with pytest.raises(BundleError, match=r"finetune\.safetensors' .*\(changed: user_weight\)"):
         run("finetune", user_weight=0.9)
+
+
+def test_a_file_in_the_way_of_the_bundle_is_told_before_the_work(data: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "train.toml"
+    taken.write_text("mine", encoding="utf-8")
+    for out in (taken, taken / "bundle"):
+        with pytest.raises(StoreError, match=r"train\.toml' is a file; choose another folder"):
+            train_bundle(RECIPE, data=data, out=out, work=tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+    assert taken.read_text(encoding="utf-8") == "mine"
 
 
 def test_a_learning_rate_beyond_reason_is_the_recipes_fault(

@@ -256,5 +256,5 @@ def test_files_that_are_not_there_are_told_at_once_by_their_keys(tmp_path: Path)
         "sets.template",
     ]
     assert "no layout 'flim'; use 'generic' or 'film'" in lines[2]
-    assert "rarec data invent games" in lines[0]
+    assert f"`rarec data invent {tmp_path / 'no'}`" in lines[0]
     check_files(parse(data={"name": "teas", "folder": str(tmp_path)}))

@@ -94,6 +94,18 @@ def test_tsv_uses_tabs(tmp_path: Path) -> None:
     assert [row.title for row in read_items(written(tmp_path / "a.tsv", "id\ttitle", "1\tJam, plum"))] == ["Jam, plum"]
 
 
+def test_a_number_that_is_nan_is_missing(tmp_path: Path) -> None:
+    nan = float("nan")
+    row = {"id": "1", "title": "Jam", "text": nan, "year": nan, "popularity": nan, "price": nan, "sizes": [nan, 2.5]}
+    nested = {"id": "2", "title": "Tea", "attributes": {"price": nan}}
+    expected = [Item(ItemId("1"), "Jam", attributes={"sizes": ("2.5",)}), Item(ItemId("2"), "Tea")]
+    assert list(read_items(written(tmp_path / "a.jsonl", json.dumps(row), json.dumps(nested)))) == expected
+    path = tmp_path / "a.parquet"
+    columns = {name: [value] for name, value in row.items() if name != "text"}
+    pq.write_table(pa.table(columns | {"year": pa.array([nan], pa.float64())}), path)
+    assert list(read_items(path)) == expected[:1]
+
+
 def test_parquet_keeps_lists(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     rows = [{"id": 7, "title": "Jam", "taste": ["a|b", "c"]}, {"id": 8, "title": None, "taste": None}]
@@ -122,7 +134,9 @@ def test_a_file_that_is_no_parquet_is_an_input_error(tmp_path: Path) -> None:
         ('{"id": "1", "title": "x", "year": true}', "year is not a whole number: True"),
         ('{"id": "1", "title": "x", "year": 3001}', "year is outside -3000..3000: 3001"),
         ('{"id": "1", "title": "x", "popularity": -1}', "popularity must be finite and not negative: -1.0"),
-        ('{"id": "1", "title": "x", "popularity": NaN}', "popularity must be finite"),
+        ('{"id": "1", "title": "x", "popularity": Infinity}', "popularity must be finite"),
+        ('{"id": NaN, "title": "x"}', "id is empty"),
+        ('{"id": "1", "title": NaN}', "title is empty"),
         ('{"id": "1", "title": "x", "popularity": "many"}', "popularity is not a number: 'many'"),
         ('{"id": "1", "title": "x", "popularity": 1' + "0" * 400 + "}", "popularity is not a number"),
         ('{"id": "1", "title": "x", "text": 5}', "text is not text: 5"),

@@ -118,6 +118,12 @@ def test_a_table_with_commas_is_a_catalogue(games: Path) -> None:
     assert [item.id for item in material(of(games, catalogue="items.csv")).items] == [i.id for i in domain().items]
 
 
+def test_a_table_with_other_columns_belongs_in_a_store(games: Path) -> None:
+    (games / "items.csv").write_text("sku,name\n1,Go\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"items\.csv': no column 'title'.* make a store with it and name that as"):
+        material(of(games, catalogue="items.csv"))
+
+
 def test_what_the_content_hangs_on(games: Path) -> None:
     before = material(of(games)).content
     assert material(of(games)).content == before
@@ -176,7 +182,7 @@ FOREIGN = {"id": "x", "turns": [{"role": "assistant", "text": "Try it.", "mentio
         ("items.jsonl", '{"id": "a", "title": "A"}\n', rf"has 1 items; at least {LEAST_ITEMS} are needed, add some"),
         ("items.jsonl", '{"id": "a"}\n', r"items\.jsonl' line 1: title is empty.*rarec import --skip-bad"),
         ("interactions.csv", None, r"no file .*interactions\.csv"),
-        ("interactions.csv", "user,item,time\n", r"none of the 0 users in .*interactions\.csv' has two interactions"),
+        ("interactions.csv", "user,item,time\n", r"interactions\.csv' has no interactions; fill it, or leave"),
         ("interactions.csv", "user,item,time\nu,a,1\nu,b,2\n", r"none of the 1 users .*check the ids, or leave"),
     ],
 )

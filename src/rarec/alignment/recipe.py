@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -421,7 +422,7 @@ def check_files(recipe: AlignRecipe, *, events: bool = True) -> None:
     wrong: list[str] = []
     judge, folder = recipe.judge, recipe.data.folder
     if not folder.is_dir():
-        games = "; an invented data set to try it with is made by `rarec data invent games`"
+        games = f"; an invented data set to try it with is made by `rarec data invent {shlex.quote(str(folder))}`"
         own = recipe.data.name not in DATA_SETS
         wrong.append(f"data.folder: there is no folder {str(folder)!r}{games if own else ''}")
     for key in ("events", "lists") if events else ("lists",):

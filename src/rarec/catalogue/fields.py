@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import re
 import shlex
 import textwrap
@@ -37,6 +38,10 @@ class Rejection:
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
+
+
+class ColumnsError(InputError):
+    """A table has other columns than are asked for."""
 
 
 class BadField(Exception):
@@ -104,13 +109,14 @@ class Columns:
         """Refuse a table that lacks a column which was asked for, or has no title.
 
         Raises:
-            InputError: names the missing column and those that exist.
+            ColumnsError: names the missing column and those that exist.
         """
         self.check_ids(header)
         needed = {**(asked or {}), "title": self.fields["title"]}
         for field, column in needed.items():
             if column not in header:
-                raise InputError(f"no column {column!r} for the {field}; {_columns_told(list(header), column, field)}")
+                told = _columns_told(list(header), column, field)
+                raise ColumnsError(f"no column {column!r} for the {field}; {told}")
 
 
 def _columns_told(header: Sequence[str], wanted: str, field: str) -> str:
@@ -131,6 +137,8 @@ def _columns_told(header: Sequence[str], wanted: str, field: str) -> str:
 def item_from(row: Mapping[str, object], columns: Columns, *, split: bool) -> tuple[Item, bool]:
     """Make an item of one row and say whether its id had to be derived.
 
+    A number that is NaN is a missing value, as data frames write it.
+
     Args:
         split: the format has no lists; attribute texts are split at `columns.separator`.
     Raises:
@@ -138,6 +146,7 @@ def item_from(row: Mapping[str, object], columns: Columns, *, split: bool) -> tu
     """
     field = columns.fields
     columns.check_ids(row.keys())
+    row = {name: None if _is_nan(value) else value for name, value in row.items()}
     title = _title(row.get(field["title"]))
     year = _year(row.get(field["year"]))
     derived = field["id"] not in row
@@ -236,16 +245,16 @@ def _attributes(row: Mapping[str, object], columns: Columns, separator: str | No
 
 
 def _values(name: str, value: object, separator: str | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
     if isinstance(value, str) and separator:
         return tuple(part.strip() for part in value.split(separator) if part.strip())
     if isinstance(value, (list, tuple)):
-        return tuple(text for entry in value if entry is not None for text in _scalar(name, entry))
+        return tuple(text for entry in value for text in _scalar(name, entry))
     return _scalar(name, value)
 
 
 def _scalar(name: str, value: object) -> tuple[str, ...]:
+    if value is None or _is_nan(value):
+        return ()
     if isinstance(value, str):
         return (value,) if value.strip() else ()
     if isinstance(value, (Mapping, list, tuple, bytes)):
@@ -253,3 +262,7 @@ def _scalar(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, bool):
         return ("true" if value else "false",)
     return (str(value),)
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rarec.catalogue import CatalogueStore, Layout, Rejection, load_layout, read_items
+from rarec.catalogue.fields import ColumnsError
 from rarec.conversations import Interactions as Person
 from rarec.conversations import JsonlSet, read_interactions, read_jsonl
 from rarec.conversations.data_set import DataSetInfo
@@ -99,13 +100,19 @@ def read_catalogue(own: OwnData) -> tuple[list[Item], Layout]:
 
 
 def _file_items(path: Path) -> Iterable[Item]:
-    for row in read_items(path):
-        if isinstance(row, Rejection):
-            raise InputError(
-                f"{str(path)!r} {row}; correct or remove this line, or make a store of the good ones with "
-                "rarec import --skip-bad and name that as data.catalogue"
-            )
-        yield row
+    try:
+        for row in read_items(path):
+            if isinstance(row, Rejection):
+                raise InputError(
+                    f"{str(path)!r} {row}; correct or remove this line, or make a store of the good ones with "
+                    "rarec import --skip-bad and name that as data.catalogue"
+                )
+            yield row
+    except ColumnsError as error:
+        raise InputError(
+            f"{str(path)!r}: {error}. These are options of rarec import: make a store with it and name that as "
+            "data.catalogue"
+        ) from None
 
 
 def _conversations(data_set: JsonlSet, split: str, known: Collection[ItemId]) -> list[Conversation]:
@@ -127,6 +134,10 @@ def _people(own: OwnData, known: Collection[ItemId]) -> list[Person]:
     if own.interactions is None:
         return []
     people = read_interactions(own.interactions, liked_from=own.liked_from, disliked_to=own.disliked_to)
+    if not people:
+        raise InputError(
+            f"{str(own.interactions)!r} has no interactions; fill it, or leave data.interactions out of the recipe"
+        )
     _tell_foreign(own.interactions, "interactions", [item for person in people for item in person.items], known)
     if not any(sum(item in known for item in person.items) > 1 for person in people):
         raise InputError(

@@ -51,9 +51,12 @@ def train_bundle(
         InputError: a data file is missing or wrong or has too little in it, `until` is not a stage, or the recipe is
             for another embedder.
         BundleError: a checkpoint belongs to another recipe or other data.
+        StoreError: `out` or `work` cannot be made.
     """
     if until not in UNTIL:
         raise InputError(f"no stage {until!r}; use one of {', '.join(UNTIL)}")
+    if not (there := next(path for path in (out, *out.absolute().parents) if path.exists())).is_dir():
+        raise StoreError(f"no bundle can be written to {str(out)!r}: {str(there)!r} is a file; choose another folder")
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:

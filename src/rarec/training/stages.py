@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -88,8 +88,24 @@ class Stages:
         wanted, kept = json.dumps(parts, sort_keys=True, indent=1), checkpoint.with_suffix(".recipe.json")
         if not (checkpoint.exists() and kept.exists()):
             write_text(kept, wanted)
-        elif kept.read_text(encoding="utf-8") != wanted:
+        elif (before := kept.read_text(encoding="utf-8")) != wanted:
+            stages = list(_HANGS_ON)
+            later = ", ".join(f"{name}*" for name in stages[stages.index(kind) :])
             raise BundleError(
-                f"the checkpoint {str(checkpoint)!r} belongs to another recipe or other data; choose another work "
-                "folder, or delete it and those of later stages"
+                f"the checkpoint {str(checkpoint)!r} belongs to another recipe or other data{_changed(before, parts)}; "
+                f"choose another work folder, or delete {later} in this one"
             )
+
+
+def _changed(before: str, parts: Mapping[str, Any]) -> str:
+    """What is not as it was, in brackets; nothing if what was cannot be read."""
+    try:
+        known = json.loads(before)
+    except ValueError:
+        return ""
+    flat = [
+        {**own, **{f"data.{part}": digest for part, digest in own.get("data", {}).items()}, "data": None}
+        for own in (known, parts)
+    ]
+    names = [name for name in {**flat[0], **flat[1]} if flat[0].get(name) != flat[1].get(name)]
+    return f" (changed: {', '.join(names)})"
