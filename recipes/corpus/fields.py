@@ -85,7 +85,7 @@ def searched(layout: Layout, folder: Path, options: argparse.Namespace) -> None:
     write_text(path, as_toml(layout))
     assert load_layout(path) == layout
     sets = [
-        DataSetConfig(name=name, folder=options.data, split="valid", tuning="valid", layout=str(path))
+        DataSetConfig(name=name, folder=options.data, split="valid", tuning="valid", layout=str(path), sentiments=True)
         for name in ("redial", "inspired")
     ]
     systems = (RetrieverSystem(), EmbeddingSimilaritySystem())

@@ -54,6 +54,18 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+@contextmanager
+def not_left_empty(folder: Path) -> Iterator[None]:
+    """Folders that the block makes on the way to this one are removed again if nothing came into them."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        yield
+    finally:
+        for one in made:
+            with suppress(OSError):  # it holds something, or was never made
+                one.rmdir()
+
+
 def place_folder(folder: Path, target: Path) -> None:
     """Rename a finished folder to a name that is free, durably: its files are on the disk before it has the name.
 

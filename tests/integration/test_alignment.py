@@ -555,6 +555,30 @@ def test_other_attributes_of_items_are_other_material(folder: Path, tmp_path: Pa
     assert before.content != after.content
 
 
+def test_annotated_sentiments_are_learned_from_only_if_the_recipe_says_so(
+    folder: Path, tmp_path: Path, domain: SecondDomain
+) -> None:
+    told = {name: [sure(c) for c in own[:20]] for name, own in (("train", domain.train), ("valid", domain.valid))}
+    write_jsonl(tmp_path / "data", items=domain.items, splits=told)
+    for wanted, seen in ((False, {"mentioned"}), (True, {"disliked"})):
+        data = {"name": "games", "folder": str(tmp_path / "data"), "sentiments": wanted}
+        given = gather(
+            recipe(folder, data=data), bundle=folder / "bundle", cache=folder / "c.sqlite", embedder=EMBEDDER,
+            tell=lambda *_: None,
+        )  # fmt: skip
+        turns = [*given.learn, *given.tune, *given.report]
+        assert {m.sentiment for turn in turns for m in turn.turn.conversation.mentions()} == seen
+
+
+def sure(conversation: Conversation) -> Conversation:
+    """Everything that is mentioned is disliked."""
+    turns = tuple(
+        replace(turn, mentions=tuple(replace(m, sentiment="disliked") for m in turn.mentions or ()))
+        for turn in conversation.turns
+    )
+    return replace(conversation, turns=turns)
+
+
 def test_another_weight_of_counts_or_another_layout_is_another_run(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "bundle", tmp_path / "bundle")
     layout = tmp_path / "own.toml"

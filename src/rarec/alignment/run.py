@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,7 +42,7 @@ from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, ReplayDiffers, StoreError
 from rarec.feedback import FeedbackEvent
-from rarec.files import held_alone, write_text
+from rarec.files import held_alone, not_left_empty, write_text
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
@@ -105,7 +104,7 @@ def plan(recipe: AlignRecipe, *, out: Path, resources: Resources) -> AlignPlan:
     Only embeddings are made and kept, in a folder that is made for them alone. Raises as `align` does, but for a ledger
     of another run, which is a remark of the plan.
     """
-    with _not_left_empty(out):
+    with not_left_empty(out):
         material, people = _gathered(recipe, out, resources)
     known = Answered()
     if people is None:
@@ -376,18 +375,6 @@ def _mean_of(seeds: Sequence[Sequence[TurnResult]]) -> dict[str, dict[str, Any]]
         }
         for name in (figure.name for figure in figures_of(seeds[0]))
     }
-
-
-@contextmanager
-def _not_left_empty(folder: Path) -> Iterator[None]:
-    """Folders that the block makes on the way to this one are removed again if nothing came into them."""
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
-    try:
-        yield
-    finally:
-        for one in made:
-            with suppress(OSError):  # it holds something, or was never made
-                one.rmdir()
 
 
 def _make(folder: Path) -> None:

@@ -100,12 +100,12 @@ class Stages:
 def _changed(before: str, parts: Mapping[str, Any]) -> str:
     """What is not as it was, in brackets; nothing if what was cannot be read."""
     try:
-        known = json.loads(before)
-    except ValueError:
+        known, now = _flat(json.loads(before)), _flat(parts)
+    except (ValueError, AttributeError):
         return ""
-    flat = [
-        {**own, **{f"data.{part}": digest for part, digest in own.get("data", {}).items()}, "data": None}
-        for own in (known, parts)
-    ]
-    names = [name for name in {**flat[0], **flat[1]} if flat[0].get(name) != flat[1].get(name)]
-    return f" (changed: {', '.join(names)})"
+    return f" (changed: {', '.join(name for name in {**known, **now} if known.get(name) != now.get(name))})"
+
+
+def _flat(parts: Mapping[str, Any]) -> dict[str, Any]:
+    own = {f"data.{name}": digest for name, digest in parts.get("data", {}).items()}
+    return {name: value for name, value in parts.items() if name != "data"} | own
