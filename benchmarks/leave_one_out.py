@@ -8,10 +8,11 @@ catalogue or sampled; *sasrec* is that of the library RecTools (`pip install 're
 person's films in order the last is the test target, the one before the validation target, and all before are trained
 on: windows of 200, drawn anew in each epoch, batches of 128, by rarec's own training loop with a peak rate of 1e-3 and
 decay of .01. Every film competes but those that the person has rated before. The epoch is chosen by NDCG@10 on the
-validation targets; training ends when it has not risen for some epochs. Interrupt and run again: it goes on. SASRec is
-trained by the library on the last 200 films before the targets, at a constant rate, and looked at after every fifth
-epoch. It takes and gives back large tables in every step; MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 before
-the command saves it a third of the time on Linux.
+validation targets; training ends when it has not risen for some epochs. Differences to the reference are of the same
+people, and told where its ranks are in the folder. Interrupt and run again: it goes on. SASRec is trained by the
+library on the last 200 films before the targets, at a constant rate, and looked at after every fifth epoch; it has no
+difference. It takes and gives back large tables in every step; MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
+before the command saves it a third of the time on Linux.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ from rarec.retriever.tasks import NextItem, PretrainConfig, ndcg_at_10, ndcg_gai
 from rarec.retriever.trainer import Precision, Progress, TrainerConfig, train
 from rarec.training.films import seed_embeddings
 from rarec.types import ItemId
-from training_throughput import BLOCKS, DROPOUT, NEGATIVES, TEXT, WIDTH, OursById, Reference
+from training_throughput import BLOCKS, DROPOUT, HANDS, NEGATIVES, TEXT, WIDTH, OursById, Reference
 
 BATCH, LENGTH = 128, 200
 LOOK_EVERY = 5
 """Epochs of SASRec between two looks at valid."""
+RANKS = ".ranks.safetensors"
+"""Behind a model's name: the file of everybody's rank."""
 MODELS = (
     "reference",
     "ours by id",
@@ -200,7 +203,10 @@ def trained(name: str, of: ById | ByText, split: Split, folder: Path, epochs: in
         epochs=epochs, learning_rate=1e-3, weight_decay=0.01, clip=5.0, patience=patience, precision=precision
     )
     run = train(of.model, of, config, checkpoint=folder / f"{name}.safetensors", validate=validate, on_step=tell)
-    return _figures(ranks(of.scores, *split.contexts(1))) | {
+    found = ranks(of.scores, *split.contexts(1))
+    with atomic_write(folder / f"{name}{RANKS}") as file:
+        file.write(save({"ranks": torch.from_numpy(found)}, {"settings": json.dumps([epochs, patience])}))
+    return _figures(found) | {
         "valid N@10": round(run["best_score"], 5),
         "epoch": run["best_epoch"] + 1,
         "epochs": run["epochs"],
@@ -288,6 +294,26 @@ def _figures(found: NDArray[np.int64]) -> dict[str, Any]:
     return figures | {"n": len(found)}
 
 
+def over_reference(name: str, folder: Path) -> dict[str, Any]:
+    """Difference in NDCG@10, people paired; nothing without the ranks of both, under the same settings."""
+    gains, settings = [], set()
+    for of in (name, "reference"):
+        path = folder / f"{of}{RANKS}"
+        if not path.exists():
+            return {}
+        with safe_open(path, "np") as file:
+            gains.append(ndcg_gains(file.get_tensor("ranks")))
+            settings.add(file.metadata()["settings"])
+    if len(settings) > 1:
+        return {}
+    difference = gains[0] - gains[1]
+    low, high = interval(difference, range(len(difference)), generator=np.random.default_rng(0))
+    return {
+        "N@10 over reference": round(float(difference.mean()), 5),
+        "N@10 over reference interval": [round(low, 4), round(high, 4)],
+    }
+
+
 def as_markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """One line a model, and what is published."""
     lines = ["| model | N@10 | R@10 | epoch |", "| :-- | --: | --: | --: |"]
@@ -339,9 +365,11 @@ def main() -> None:
             if name.split(", ")[0] == "ours":
                 of = ByText(options.data, options.folder, split)
             else:
-                sample = NEGATIVES if "sampled" in name else None
-                of = ById(Reference(films) if name == "reference" else OursById(films, sample), split)
+                hands = HANDS if "sampled" in name else 1
+                of = ById(Reference(films) if name == "reference" else OursById(films, hands), split)
             rows[name] = trained(name, of, split, options.folder, options.epochs, options.patience)
+        if name != "reference":
+            rows[name] |= over_reference(name, options.folder)
         rows[name]["date"] = time.strftime("%Y-%m-%d")
         if options.out:
             in_order = {model: rows[model] for model in MODELS if model in rows}
