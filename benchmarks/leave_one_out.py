@@ -287,11 +287,13 @@ def restored(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -
 
 
 def _figures(found: NDArray[np.int64]) -> dict[str, Any]:
-    people, figures = range(len(found)), dict[str, Any]()
-    for name, values in (("N@10", ndcg_gains(found)), ("R@10", (found <= 10).astype(np.float64))):
-        low, high = interval(values, people, generator=np.random.default_rng(0))
-        figures |= {name: round(float(values.mean()), 5), f"{name} interval": [round(low, 4), round(high, 4)]}
-    return figures | {"n": len(found)}
+    return _mean("N@10", ndcg_gains(found)) | _mean("R@10", (found <= 10).astype(np.float64)) | {"n": len(found)}
+
+
+def _mean(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Over people, with its interval."""
+    low, high = interval(values, range(len(values)), generator=np.random.default_rng(0))
+    return {name: round(float(values.mean()), 5), f"{name} interval": [round(low, 4), round(high, 4)]}
 
 
 def over_reference(name: str, folder: Path) -> dict[str, Any]:
@@ -306,12 +308,7 @@ def over_reference(name: str, folder: Path) -> dict[str, Any]:
             settings.add(file.metadata()["settings"])
     if len(settings) > 1:
         return {}
-    difference = gains[0] - gains[1]
-    low, high = interval(difference, range(len(difference)), generator=np.random.default_rng(0))
-    return {
-        "N@10 over reference": round(float(difference.mean()), 5),
-        "N@10 over reference interval": [round(low, 4), round(high, 4)],
-    }
+    return _mean("N@10 over reference", gains[0] - gains[1])
 
 
 def as_markdown(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -54,6 +54,14 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def make_folder(folder: Path) -> None:
+    """With those around it, if it is not there. Raises StoreError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another one") from error
+
+
 @contextmanager
 def not_left_empty(folder: Path) -> Iterator[None]:
     """Folders that the block makes on the way to this one are removed again if nothing came into them."""

@@ -42,7 +42,7 @@ from rarec.embed.factory import embedder_from
 from rarec.embed.protocol import Embedder
 from rarec.errors import InputError, ReplayDiffers, StoreError
 from rarec.feedback import FeedbackEvent
-from rarec.files import held_alone, not_left_empty, write_text
+from rarec.files import held_alone, make_folder, not_left_empty, write_text
 from rarec.llm.cached import AnswerFile
 from rarec.llm.metered import Metered
 from rarec.llm.protocol import LLM
@@ -176,7 +176,7 @@ def _replayed(run: _Seed, seed: int, finished: Finished) -> dict[str, Any]:
 
 def _gathered(recipe: AlignRecipe, out: Path, resources: Resources) -> tuple[Material, People | None]:
     if resources.cache is None and resources.material is None:
-        _make(out)
+        make_folder(out)
     bundle, cache = recipe.bundle or resources.bundle, resources.cache or out / "embeddings.sqlite"
     embedder, tell = resources.embedder, resources.progress or (lambda *_: None)
     if isinstance(recipe.judge, PeopleJudge):
@@ -232,7 +232,7 @@ class _Seed:
         if course is not None:
             self.folder = self.folder / REPLAY
             shutil.rmtree(self.folder, ignore_errors=True)
-        _make(self.folder)
+        make_folder(self.folder)
         model = self._material.retriever()
         loop = AlignmentLoop(model, self._lesson(), llm, ledger=ledger, folder=self.folder, course=course)
         outcome = loop.run(self._told)
@@ -375,10 +375,3 @@ def _mean_of(seeds: Sequence[Sequence[TurnResult]]) -> dict[str, dict[str, Any]]
         }
         for name in (figure.name for figure in figures_of(seeds[0]))
     }
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another one") from error

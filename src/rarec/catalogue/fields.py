@@ -146,7 +146,6 @@ def item_from(row: Mapping[str, object], columns: Columns, *, split: bool) -> tu
     """
     field = columns.fields
     columns.check_ids(row.keys())
-    row = {name: None if _is_nan(value) else value for name, value in row.items()}
     title = _title(row.get(field["title"]))
     year = _year(row.get(field["year"]))
     derived = field["id"] not in row
@@ -179,7 +178,7 @@ def _id(value: object) -> ItemId:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return ItemId(str(value))
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _is_missing(value) or (isinstance(value, str) and not value.strip()):
         raise BadField(f"id is empty: {shortened(value)}")
     if not isinstance(value, str):
         raise BadField(f"id is neither text nor a whole number: {shortened(value)}")
@@ -187,7 +186,7 @@ def _id(value: object) -> ItemId:
 
 
 def _title(value: object) -> str:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _is_missing(value) or (isinstance(value, str) and not value.strip()):
         raise BadField(f"title is empty: {shortened(value)}")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)  # titles such as 1917 lose their quotes in many exports
@@ -197,7 +196,7 @@ def _title(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    if value is None:
+    if _is_missing(value):
         return ""
     if not isinstance(value, str):
         raise BadField(f"text is not text: {shortened(value)}")
@@ -205,7 +204,7 @@ def _text(value: object) -> str:
 
 
 def _year(value: object) -> int | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _is_missing(value) or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         return int(value.strip().split(".")[0])
@@ -217,7 +216,7 @@ def _year(value: object) -> int | None:
 
 
 def _popularity(value: object) -> float:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if _is_missing(value) or (isinstance(value, str) and not value.strip()):
         return 0.0
     if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, str) and "_" in value):
         raise BadField(f"popularity is not a number: {shortened(value)}")
@@ -230,7 +229,7 @@ def _popularity(value: object) -> float:
 def _attributes(row: Mapping[str, object], columns: Columns, separator: str | None) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     nested = row.get("attributes")
-    if nested is not None:
+    if not _is_missing(nested):
         if not isinstance(nested, Mapping):
             raise BadField(f"attributes is not an object of name -> values: {shortened(nested)}")
         for name, value in nested.items():
@@ -253,7 +252,7 @@ def _values(name: str, value: object, separator: str | None) -> tuple[str, ...]:
 
 
 def _scalar(name: str, value: object) -> tuple[str, ...]:
-    if value is None or _is_nan(value):
+    if _is_missing(value):
         return ()
     if isinstance(value, str):
         return (value,) if value.strip() else ()
@@ -264,5 +263,5 @@ def _scalar(name: str, value: object) -> tuple[str, ...]:
     return (str(value),)
 
 
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

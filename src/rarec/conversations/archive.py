@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from rarec.errors import InputError, RarecError, StoreError
-from rarec.files import atomic_write
+from rarec.errors import InputError, RarecError
+from rarec.files import atomic_write, make_folder
 
 MAX_BYTES = 20_000_000_000
 """What an archive may hold unpacked, unless the caller says otherwise."""
@@ -78,12 +78,7 @@ def _extract(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, name
     path = folder / name
     if not path.parent.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{str(path)!r} would lie outside {str(folder)!r}, through a link; choose another folder")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot make the folder {str(path.parent)!r}: {error.strerror}; choose another one"
-        ) from error
+    make_folder(path.parent)
     # The zip reader gives no more than the size that the entry states, and checks its sum.
     with zipped.open(entry) as packed, atomic_write(path) as file:
         for chunk in _chunks(packed):

@@ -10,8 +10,8 @@ from typing import Any
 from rarec.catalogue.validation import item_problem
 from rarec.conversations.data_set import DataSetInfo
 from rarec.conversations.own_format import INFO, ITEMS, NO_SPLITS
-from rarec.errors import InputError, StoreError
-from rarec.files import atomic_write, write_text
+from rarec.errors import InputError
+from rarec.files import atomic_write, make_folder, write_text
 from rarec.types import Conversation, Item, ItemId, Mention, Turn
 
 
@@ -40,10 +40,7 @@ def write_jsonl(
     for split in splits:
         if not split.replace("_", "").replace("-", "").isalnum() or f"{split}.jsonl" in NO_SPLITS:
             raise InputError(f"{split!r} is no name for a split; use letters, digits, _ and -, for example 'train'")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {str(path)!r}: {error.strerror}; choose another one") from error
+    make_folder(path)
     known: set[ItemId] = set()
     _write(path / ITEMS, _item_documents(items, known))
     for split, conversations in splits.items():

@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from rarec.errors import BundleError, StoreError
-from rarec.files import atomic_write, write_text
+from rarec.files import atomic_write, make_folder, write_text
 from rarec.retriever.associations import Associations, Counts, CountsConfig, Identity, WordsConfig
 from rarec.retriever.kin import Kin, KinConfig
 from rarec.retriever.model import Retriever, RetrieverConfig
@@ -93,10 +93,7 @@ def _save(
     embedder: str,
     training: Mapping[str, Any],
 ) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another one") from error
+    make_folder(folder)
     data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
     manifest = Manifest(
         model=kind,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rarec.embed.cache import CachedEmbedder
 from rarec.embed.minilm import MiniLMEmbedder
-from rarec.errors import InputError, StoreError
-from rarec.files import not_left_empty, write_text
+from rarec.errors import InputError
+from rarec.files import make_folder, not_left_empty, write_text
 from rarec.progress import OnProgress
 from rarec.ranker.model import RankerConfig
 from rarec.retriever.bundle import CARD, save_model, save_retriever
@@ -56,25 +56,17 @@ def train_bundle(
     if until not in UNTIL:
         raise InputError(f"no stage {until!r}; use one of {', '.join(UNTIL)}")
     with not_left_empty(out):
-        for folder in (out, work):  # a bundle that cannot be written is told before the work
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(
-                    f"cannot make the folder {str(folder)!r}: {error.strerror}; choose another one"
-                ) from error
-        return _trained(recipe, out, work, data, on_progress or (lambda *_: None), until)
-
-
-def _trained(recipe: TrainingRecipe, out: Path, work: Path, data: Path | None, tell: OnProgress, until: str) -> Figures:
-    embedder = CachedEmbedder(MiniLMEmbedder(), work / "embeddings.sqlite", keep_queries=True)
-    if recipe.retriever.text_dimension != embedder.dimension:
-        raise InputError(
-            f"the recipe has retriever.text_dimension = {recipe.retriever.text_dimension!r}, but the vectors of "
-            f"{embedder.name!r} have {embedder.dimension} numbers; set that"
-        )
-    material = _gather(recipe, data, embedder, tell, until)
-    return _train(recipe, material, Stages(recipe, work, material.content, tell), out, embedder, tell, until)
+        make_folder(out)  # a bundle that cannot be written is told before the work
+        make_folder(work)
+        embedder = CachedEmbedder(MiniLMEmbedder(), work / "embeddings.sqlite", keep_queries=True)
+        if recipe.retriever.text_dimension != embedder.dimension:
+            raise InputError(
+                f"the recipe has retriever.text_dimension = {recipe.retriever.text_dimension!r}, but the vectors of "
+                f"{embedder.name!r} have {embedder.dimension} numbers; set that"
+            )
+        tell = on_progress or (lambda *_: None)
+        material = _gather(recipe, data, embedder, tell, until)
+        return _train(recipe, material, Stages(recipe, work, material.content, tell), out, embedder, tell, until)
 
 
 def _gather(
