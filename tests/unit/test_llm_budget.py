@@ -35,6 +35,15 @@ def test_only_calls_in_flight_in_the_way_is_another_refusal() -> None:
     assert (budget.spent, budget.reserved) == (Spend(1, 40), Spend())
 
 
+def test_a_ceiling_that_stays_counts_before_one_that_calls_in_flight_may_free() -> None:
+    budget = Budget(tokens=100, usd=1.0)
+    budget.charge(Spend(1, 0, 900_000_000_000))
+    budget.reserve(Spend(1, 60))
+    with pytest.raises(BudgetExceeded, match=r"0\.9 USD spent") as caught:
+        budget.reserve(Spend(1, 60, 200_000_000_000))
+    assert not caught.value.passing
+
+
 def test_a_remedy_of_ones_own_names_the_ceiling() -> None:
     budget = Budget("the day", calls=0, remedy="wait, or raise day.{ceiling}")
     with pytest.raises(BudgetExceeded, match=r"allows 0 calls: 0 calls spent; wait, or raise day\.calls$"):

@@ -178,14 +178,14 @@ class Budget:
 
     # The rest is for reservations; the caller holds the lock.
 
-    def check(self, most: Spend) -> None:
-        """Raises BudgetExceeded if `most` does not fit beside what is spent and reserved."""
+    def refusals(self, most: Spend) -> Iterator[BudgetExceeded]:
+        """One for each ceiling that `most` does not fit under beside what is spent and reserved."""
         for what, ceiling in self._ceilings:
             if ceiling is None:
                 continue
             wanted, spent, reserved = (getattr(s, what) for s in (most, self._spent, self._reserved))
             if spent + reserved + wanted > ceiling:
-                raise BudgetExceeded(
+                yield BudgetExceeded(
                     self._refusal(what, ceiling, wanted, spent, reserved),
                     passing=reserved > 0 and spent + wanted <= ceiling,
                 )
@@ -248,13 +248,7 @@ def reserve_all(budgets: Sequence[Budget], most: Spend) -> Reservation:
     """
     distinct = sorted({budget.number: budget for budget in budgets}.values(), key=lambda budget: budget.number)
     with _locked(distinct):
-        refused: list[BudgetExceeded] = []
-        for budget in distinct:
-            try:
-                budget.check(most)
-            except BudgetExceeded as error:
-                refused.append(error)
-        if refused:
+        if refused := [error for budget in distinct for error in budget.refusals(most)]:
             raise min(refused, key=lambda error: error.passing)  # one that stays is what counts
         for budget in distinct:
             budget.hold(most)
